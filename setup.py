@@ -1,0 +1,25 @@
+"""Builds the C extensions; everything else about the distribution stands in pyproject.toml."""
+
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+COMPILE_ARGS = ["-O3", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-unused-function"]
+
+extensions = [
+    Extension(
+        "srtp.session",
+        sources=["srtp/session.pyx", *sorted(glob("srtp/core/*.c")), *sorted(glob("srtp/kernels/*.c"))],
+        depends=[*glob("srtp/core/*.h"), *glob("srtp/kernels/*.h")],
+        include_dirs=["srtp"],
+        extra_compile_args=COMPILE_ARGS,
+    ),
+    Extension(
+        "srtp.secret",
+        sources=["srtp/secret.pyx"],
+        extra_compile_args=COMPILE_ARGS,
+    ),
+]
+
+setup(ext_modules=cythonize(extensions, compiler_directives={"language_level": "3"}))
