@@ -1,0 +1,1 @@
+"""Real programs that the interop tests talk to, each started headless on loopback by the test itself."""
