@@ -1,0 +1,23 @@
+/* Comparing and wiping of secrets. */
+#include "kernels.h"
+
+#include <string.h>
+
+int srtp_equal(const uint8_t *a, const uint8_t *b, size_t length)
+{
+    uint32_t difference = 0;
+    for (size_t i = 0; i < length; i++)
+        difference |= (uint32_t)(a[i] ^ b[i]);
+    /* Hidden from the optimiser, which might otherwise leave the loop at the first difference. */
+    __asm__ volatile("" : "+r"(difference));
+    return (int)((difference - 1) >> 31);
+}
+
+void srtp_wipe(void *data, size_t length)
+{
+    if (length == 0)
+        return;
+    memset(data, 0, length);
+    /* The memory counts as read from here on, so that the memset stays. */
+    __asm__ volatile("" : : "r"(data) : "memory");
+}

@@ -1,0 +1,226 @@
+/* Random comparisons of one table of kernels with another. Buffers are allocated to the byte, at odd addresses, so
+ * that the address sanitizer sees any access beyond them. */
+#include "kernel_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t random_state;
+
+static uint64_t random_word(void) /* xorshift64* */
+{
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return random_state * 0x2545F4914F6CDD1Du;
+}
+
+static size_t random_below(size_t bound)
+{
+    return (size_t)((random_word() >> 32) % bound);
+}
+
+static void fill(uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = (uint8_t)(random_word() >> 56);
+}
+
+static size_t random_key(uint8_t key[32])
+{
+    fill(key, 32);
+    return 16 + 8 * random_below(3);
+}
+
+/* `length` random bytes that end where the allocation ends, at any alignment. */
+typedef struct {
+    uint8_t *base;
+    uint8_t *bytes;
+    size_t length;
+} buffer;
+
+static buffer random_buffer(size_t length)
+{
+    const size_t offset = random_below(64);
+    buffer b = {malloc(offset + length > 0 ? offset + length : 1), NULL, length};
+    b.bytes = b.base + offset;
+    fill(b.bytes, length);
+    return b;
+}
+
+static buffer copy_of(buffer from)
+{
+    buffer b = random_buffer(from.length);
+    if (from.length > 0)
+        memcpy(b.bytes, from.bytes, from.length);
+    return b;
+}
+
+static int same(const uint8_t *a, const uint8_t *b, size_t length)
+{
+    return length == 0 || memcmp(a, b, length) == 0;
+}
+
+/* Each length up to 300, and then lengths up to the longest packet. */
+static size_t length_of(size_t i)
+{
+    if (i <= 300)
+        return i;
+    return i % 16 == 0 ? 65535 - random_below(64) : 300 + random_below(i % 4 == 0 ? 65535 - 300 : 2000);
+}
+#define LENGTHS 400
+
+static void compare_aes(const srtp_kernels *k, const srtp_kernels *other, size_t length)
+{
+    uint8_t key_bytes[32], iv[16], block[16], one[16], two[16];
+    const size_t key_length = random_key(key_bytes);
+    srtp_aes_key key, other_key;
+    buffer in = random_buffer(length), expected = random_buffer(length), out = random_buffer(length);
+
+    fill(iv, sizeof iv);
+    if (random_below(2))
+        iv[14] = iv[15] = 0;
+    if (random_below(4) == 0)
+        memset(iv + 12, 0xFF, 3); /* the counter wraps */
+    k->aes_expand(&key, key_bytes, key_length);
+    other->aes_expand(&other_key, key_bytes, key_length);
+    fill(block, sizeof block);
+    k->aes_encrypt_block(&key, block, one);
+    other->aes_encrypt_block(&other_key, block, two);
+    if (memcmp(one, two, 16) != 0)
+        report_difference(k->name, "block", 16, key_length);
+    other->aes_ctr(&other_key, iv, in.bytes, expected.bytes, length);
+    k->aes_ctr(&key, iv, in.bytes, out.bytes, length);
+    if (!same(out.bytes, expected.bytes, length))
+        report_difference(k->name, "ctr", length, key_length);
+    k->aes_ctr(&key, iv, in.bytes, in.bytes, length);
+    if (!same(in.bytes, expected.bytes, length))
+        report_difference(k->name, "ctr in place", length, key_length);
+    free(in.base);
+    free(expected.base);
+    free(out.base);
+}
+
+static void compare_hmac(const srtp_kernels *k, const srtp_kernels *other, size_t length)
+{
+    uint8_t tag[SRTP_SHA1_DIGEST], expected[SRTP_SHA1_DIGEST];
+    srtp_hmac_sha1_key key, other_key;
+    buffer data = random_buffer(length);
+    buffer tail = random_buffer(random_below(2) ? 4 : random_below(random_below(8) ? 40 : 200));
+    buffer key_bytes = random_buffer(random_below(2) ? 20 : random_below(200));
+
+    srtp_hmac_sha1_init(k, &key, key_bytes.bytes, key_bytes.length);
+    srtp_hmac_sha1_init(other, &other_key, key_bytes.bytes, key_bytes.length);
+    srtp_hmac_sha1(k, &key, data.bytes, length, tail.bytes, tail.length, tag);
+    srtp_hmac_sha1(other, &other_key, data.bytes, length, tail.bytes, tail.length, expected);
+    if (memcmp(tag, expected, sizeof tag) != 0)
+        report_difference(k->name, "hmac", length, tail.length);
+    free(data.base);
+    free(tail.base);
+    free(key_bytes.base);
+}
+
+#define MAX_JOBS 70
+#define MAX_KEYS 5
+
+static void compare_ctr_batch(const srtp_kernels *k, const srtp_kernels *other, size_t count, size_t longest)
+{
+    uint8_t key_bytes[32];
+    srtp_aes_key keys[MAX_KEYS], other_keys[MAX_KEYS];
+    srtp_aes_ctr_job jobs[MAX_JOBS], other_jobs[MAX_JOBS];
+    buffer in[MAX_JOBS], out[MAX_JOBS];
+
+    for (size_t i = 0; i < MAX_KEYS; i++) {
+        const size_t key_length = random_key(key_bytes);
+        k->aes_expand(&keys[i], key_bytes, key_length);
+        other->aes_expand(&other_keys[i], key_bytes, key_length);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const size_t key = random_below(MAX_KEYS);
+        in[i] = random_buffer(random_below(longest + 1));
+        out[i] = copy_of(in[i]);
+        jobs[i] = (srtp_aes_ctr_job){&keys[key], in[i].bytes, in[i].bytes, in[i].length, {0}};
+        fill(jobs[i].iv, 16);
+        if (random_below(2)) { /* not in place */
+            jobs[i].in = out[i].bytes;
+        }
+        other_jobs[i] = jobs[i];
+        other_jobs[i].key = &other_keys[key];
+        other_jobs[i].in = other_jobs[i].out = NULL;
+    }
+    k->aes_ctr_batch(jobs, count);
+    for (size_t i = 0; i < count; i++) {
+        /* out[i] still holds the text. */
+        other->aes_ctr(other_jobs[i].key, other_jobs[i].iv, out[i].bytes, out[i].bytes, out[i].length);
+        if (!same(in[i].bytes, out[i].bytes, in[i].length))
+            report_difference(k->name, "ctr batch", in[i].length, count);
+        free(in[i].base);
+        free(out[i].base);
+    }
+}
+
+static void compare_hmac_batch(const srtp_kernels *k, const srtp_kernels *other, size_t count, size_t longest)
+{
+    srtp_hmac_sha1_key keys[MAX_KEYS], other_keys[MAX_KEYS];
+    srtp_hmac_sha1_job jobs[MAX_JOBS];
+    size_t key_of[MAX_JOBS];
+    buffer data[MAX_JOBS], tail[MAX_JOBS];
+    uint8_t tag[SRTP_SHA1_DIGEST];
+    const int equal = (int)random_below(2);
+
+    for (size_t i = 0; i < MAX_KEYS; i++) {
+        uint8_t key_bytes[20];
+        fill(key_bytes, sizeof key_bytes);
+        srtp_hmac_sha1_init(k, &keys[i], key_bytes, sizeof key_bytes);
+        srtp_hmac_sha1_init(other, &other_keys[i], key_bytes, sizeof key_bytes);
+    }
+    for (size_t i = 0; i < count; i++) {
+        key_of[i] = random_below(MAX_KEYS);
+        data[i] = random_buffer(equal ? longest : random_below(longest + 1));
+        tail[i] = random_buffer(random_below(8) ? 4 : random_below(70));
+        jobs[i] = (srtp_hmac_sha1_job){&keys[key_of[i]], data[i].bytes, data[i].length, tail[i].bytes, tail[i].length,
+                                       {0}};
+    }
+    k->hmac_sha1_batch(jobs, count);
+    for (size_t i = 0; i < count; i++) {
+        srtp_hmac_sha1(other, &other_keys[key_of[i]], data[i].bytes, data[i].length, tail[i].bytes, tail[i].length,
+                       tag);
+        if (memcmp(tag, jobs[i].tag, sizeof tag) != 0)
+            report_difference(k->name, "hmac batch", data[i].length, count);
+        free(data[i].base);
+        free(tail[i].base);
+    }
+}
+
+static void compare_equal(const srtp_kernels *k)
+{
+    for (size_t length = 0; length <= 40; length++) {
+        buffer a = random_buffer(length), b = copy_of(a);
+        if (!srtp_equal(a.bytes, b.bytes, length))
+            report_difference(k->name, "equal", length, 0);
+        for (size_t bit = 0; bit < 8 * length; bit++) {
+            b.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            if (srtp_equal(a.bytes, b.bytes, length))
+                report_difference(k->name, "unequal", length, bit);
+            b.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+        free(a.base);
+        free(b.base);
+    }
+}
+
+void compare_random(const srtp_kernels *k, const srtp_kernels *other, uint64_t seed)
+{
+    random_state = seed;
+    for (size_t i = 0; i < LENGTHS; i++) {
+        compare_aes(k, other, length_of(i));
+        compare_hmac(k, other, length_of(i));
+    }
+    for (size_t count = 0; count <= MAX_JOBS; count++) {
+        compare_ctr_batch(k, other, count, count % 3 ? 300 : 2000);
+        compare_hmac_batch(k, other, count, count % 3 ? random_below(300) : 1500);
+    }
+    compare_ctr_batch(k, other, 20, 65535);
+    compare_hmac_batch(k, other, 20, 65535);
+    compare_equal(k);
+}
