@@ -22,6 +22,9 @@ static const table TABLES[] = {
     {SRTP_CPU_AESNI | SRTP_CPU_SHANI, {.name = "aesni-shani", AES(aesni), CTR(aesni), SHA1(shani), HMAC_BATCH(shani)}},
     {SRTP_CPU_AESNI, {.name = "aesni", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(portable)}},
 #endif
+#ifdef SRTP_ARM64
+    {SRTP_CPU_ARMV8, {.name = "armv8", AES(armv8), CTR(armv8), SHA1(armv8), HMAC_BATCH(armv8)}},
+#endif
     {0, {.name = "portable", AES(portable), CTR(portable), SHA1(portable), HMAC_BATCH(portable)}},
 };
 #define TABLE_COUNT (sizeof TABLES / sizeof TABLES[0])

@@ -7,7 +7,8 @@
 
 #if defined(__x86_64__)
 #define SRTP_X86 1
-#elif defined(__aarch64__) && defined(__linux__) && defined(__AARCH64EL__)
+#elif defined(__AARCH64EL__) && defined(__linux__) && (!defined(__clang__) || __clang_major__ >= 17)
+/* Older clang has the crypto intrinsics only where the whole file is compiled for them. */
 #define SRTP_ARM64 1
 #endif
 
