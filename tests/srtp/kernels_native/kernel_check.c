@@ -4,9 +4,10 @@
  *   kernel_check vectors            runs the cases on standard input on every table
  *   kernel_check random SEED        compares every table with the portable one
  *
- * A case is a line of words: "block KEY IN OUT", "ctr KEY IV IN OUT", "hmac KEY DATA TAG", "gcm KEY NONCE AAD IN
- * OUT TAG", bytes in hexadecimal and "-" for none. Exits 1 with a line on standard error for each difference. */
+ * A case is a line of words: "block KEY IN OUT", "ctr KEY IV IN OUT", "keystream KEY IV START OUT" (START in four
+ * bytes), "hmac KEY DATA TAG", bytes in hexadecimal and "-" for none. Exits 1 with a line on standard error for each difference. */
 #define _POSIX_C_SOURCE 200809L
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,17 @@ typedef struct {
     size_t length;
 } bytes;
 
+static unsigned digit(char c)
+{
+    static const char DIGITS[] = "0123456789abcdef";
+    const char *found = c != '\0' ? strchr(DIGITS, tolower((unsigned char)c)) : NULL;
+    if (found == NULL) {
+        fprintf(stderr, "not hexadecimal: %c\n", c);
+        exit(2);
+    }
+    return (unsigned)(found - DIGITS);
+}
+
 static bytes from_hex(const char *word)
 {
     bytes b = {NULL, 0};
@@ -36,14 +48,8 @@ static bytes from_hex(const char *word)
     if (strcmp(word, "-") != 0)
         b.length = strlen(word) / 2;
     b.bytes = malloc(b.length > 0 ? b.length : 1);
-    for (size_t i = 0; i < b.length; i++) {
-        unsigned value;
-        if (sscanf(word + 2 * i, "%2x", &value) != 1) {
-            fprintf(stderr, "not hexadecimal: %s\n", word);
-            exit(2);
-        }
-        b.bytes[i] = (uint8_t)value;
-    }
+    for (size_t i = 0; i < b.length; i++)
+        b.bytes[i] = (uint8_t)(digit(word[2 * i]) << 4 | digit(word[2 * i + 1]));
     return b;
 }
 
@@ -72,6 +78,20 @@ static void check_ctr(const srtp_kernels *k, const bytes arguments[])
     free(out);
 }
 
+static void check_keystream(const srtp_kernels *k, const bytes arguments[])
+{
+    srtp_aes_key key;
+    const size_t start = arguments[2].length == 4 ? (size_t)arguments[2].bytes[0] << 24 | arguments[2].bytes[1] << 16
+                             | arguments[2].bytes[2] << 8 | arguments[2].bytes[3] : 0;
+    const size_t length = start + arguments[3].length;
+    uint8_t *stream = calloc(length, 1);
+    k->aes_expand(&key, arguments[0].bytes, arguments[0].length);
+    k->aes_ctr(&key, arguments[1].bytes, stream, stream, length);
+    if (memcmp(stream + start, arguments[3].bytes, arguments[3].length) != 0)
+        report_difference(k->name, "keystream vector", length, start);
+    free(stream);
+}
+
 static void check_hmac(const srtp_kernels *k, const bytes arguments[])
 {
     srtp_hmac_sha1_key key;
@@ -80,7 +100,7 @@ static void check_hmac(const srtp_kernels *k, const bytes arguments[])
     const size_t length = arguments[1].length;
     srtp_hmac_sha1_init(k, &key, arguments[0].bytes, arguments[0].length);
     /* Cut in two at each place: data and tail. */
-    for (size_t n = 0; n <= length; n += length > 300 ? 97 : 1) {
+    for (size_t n = 0; n <= length; n += length > 300 ? length / 7 : 1) {
         srtp_hmac_sha1(k, &key, data, n, data + n, length - n, tag);
         if (memcmp(tag, arguments[2].bytes, arguments[2].length) != 0)
             report_difference(k->name, "hmac vector", length, n);
@@ -91,7 +111,7 @@ static const struct {
     const char *word;
     unsigned arguments;
     void (*check)(const srtp_kernels *k, const bytes arguments[]);
-} CASES[] = {{"block", 3, check_block}, {"ctr", 4, check_ctr}, {"hmac", 3, check_hmac}};
+} CASES[] = {{"block", 3, check_block}, {"ctr", 4, check_ctr}, {"keystream", 4, check_keystream}, {"hmac", 3, check_hmac}};
 
 static int run_vectors(void)
 {

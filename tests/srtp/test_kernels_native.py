@@ -1,0 +1,191 @@
+"""The C kernels, checked by C programs: official vectors, the answers of other implementations, each table
+against the portable one, sanitizers, another architecture, secrets in branches or indices."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import platform
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(__file__).parent / "kernels_native"
+VECTORS = ROOT / "tests" / "vectors"
+FLAGS = ["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-fno-strict-aliasing", f"-I{ROOT / 'srtp'}"]
+SANITIZERS = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+CROSS_CC = "aarch64-linux-gnu-gcc"
+CROSS_RUN = "qemu-aarch64"
+CHECK_SOURCES = ["kernel_check.c", "kernel_random.c"]
+pytestmark = pytest.mark.timeout(300)
+
+
+def require(program: str) -> str:
+    """The path of a program; without it the test is skipped, except in CI, where it fails."""
+    path = shutil.which(program)
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{program} is not installed")
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def build(directory: Path, name: str, compiler: str, flags: list[str], sources: list[str]) -> Path:
+    """Compiles test programs together with all kernels."""
+    kernels = sorted(str(path) for path in (ROOT / "srtp" / "kernels").glob("*.c"))
+    program = directory / name
+    command = [compiler, *FLAGS, *flags, *(str(PROGRAMS / source) for source in sources), *kernels]
+    subprocess.run([*command, "-o", str(program)], check=True)
+    return program
+
+
+@pytest.fixture(scope="module")
+def check_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("check"), "kernel_check", require("cc"), ["-O3"], CHECK_SOURCES)
+
+
+@pytest.fixture(scope="module")
+def sanitized_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(
+        tmp_path_factory.mktemp("sanitized"), "kernel_check", require("cc"), SANITIZERS, CHECK_SOURCES
+    )
+
+
+@pytest.fixture(scope="module")
+def cross_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    flags = ["-O3", "-static"]
+    return build(tmp_path_factory.mktemp("cross"), "kernel_check", require(CROSS_CC), flags, CHECK_SOURCES)
+
+
+@pytest.fixture(scope="module")
+def secrets_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(
+        tmp_path_factory.mktemp("secrets"), "kernel_secrets", require("cc"), ["-O3"], ["kernel_secrets.c"]
+    )
+
+
+def run(*command: str | Path, cases: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command], input=cases, capture_output=True, text=True, timeout=240
+    )
+
+
+def passes(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    return result.stdout
+
+
+def vector_file(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((VECTORS / name).read_text())
+    return content
+
+
+def word(data: bytes | str) -> str:
+    text = data if isinstance(data, str) else data.hex()
+    return text or "-"
+
+
+def official_cases() -> Iterator[str]:
+    """FIPS 197, SP 800-38A, RFC 3711 B.2, RFC 2202."""
+    aes = vector_file("aes.json")
+    for case in aes["block"]:
+        yield f"block {case['key']} {case['input']} {case['output']}"
+    for case in aes["ctr"]:
+        yield f"ctr {case['key']} {case['iv']} {case['input']} {case['output']}"
+    b2 = vector_file("rfc3711_b2.json")
+    for case in b2["keystream"]:
+        yield f"keystream {b2['session_key']} {b2['iv']} {16 * case['block']:08x} {case['output']}"
+    for case in vector_file("rfc2202_hmac_sha1.json")["cases"]:
+        yield f"hmac {case['key']} {word(case['data'])} {case['digest']}"
+
+
+def foreign_cases() -> Iterator[str]:
+    """Random inputs with the answers of other implementations: OpenSSL (cryptography) and hashlib."""
+    source = random.Random(3711)
+    for length in [*range(0, 300, 7), 160, 1200, 4096, 65535]:
+        key = source.randbytes(source.choice((16, 24, 32)))
+        iv = source.randbytes(12) + source.randbytes(3)[:2] + b"\x00\x00"
+        data = source.randbytes(length)
+        ctr = Cipher(algorithms.AES(key), modes.CTR(iv)).encryptor()
+        yield f"ctr {word(key)} {word(iv)} {word(data)} {word(ctr.update(data))}"
+        block = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
+        yield f"block {word(key)} {word(iv)} {word(block.update(iv))}"
+        mac_key = source.randbytes(source.choice((0, 1, 20, 63, 64, 65, 94, 200)))
+        yield f"hmac {word(mac_key)} {word(data)} {word(hmac.digest(mac_key, data, 'sha1'))}"
+
+
+def all_cases() -> str:
+    return "\n".join([*official_cases(), *foreign_cases()]) + "\n"
+
+
+def test_vectors_on_every_table(check_program: Path) -> None:
+    cases = all_cases()
+    assert passes(run(check_program, "vectors", cases=cases)) == f"{cases.count(chr(10))} cases\n"
+
+
+@pytest.mark.parametrize("kind", ["block", "ctr", "keystream", "hmac"])
+def test_a_wrong_answer_is_reported_by_every_table(check_program: Path, kind: str) -> None:
+    tables = passes(run(check_program, "tables")).split()
+    case = next(case for case in official_cases() if case.startswith(kind))
+    wrong = case[:-1] + ("0" if case[-1] != "0" else "1")
+    result = run(check_program, "vectors", cases=wrong + "\n")
+    assert result.returncode == 1
+    assert {line.split(":")[0] for line in result.stderr.splitlines()} == set(tables)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_table_agrees_with_the_portable_one(check_program: Path, seed: int) -> None:
+    tables = passes(run(check_program, "tables")).split()
+    expected = [f"{name}: 0 differences" for name in tables]
+    assert passes(run(check_program, "random", str(seed))).splitlines() == expected
+
+
+def test_sanitizers_find_nothing(sanitized_program: Path) -> None:
+    passes(run(sanitized_program, "vectors", cases=all_cases()))
+    passes(run(sanitized_program, "random", "4"))
+
+
+def test_tables_of_this_cpu(check_program: Path) -> None:
+    """The best table is the one that the CPU's flags promise, and the portable one is always there."""
+    tables = passes(run(check_program, "tables")).split()
+    assert tables[-1] == "portable"
+    if platform.machine() == "x86_64" and Path("/proc/cpuinfo").exists():
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+        assert ("aesni" in tables) == ({"aes", "pclmulqdq"} <= flags)
+        assert ("aesni-shani" in tables) == ({"aes", "pclmulqdq", "sha_ni"} <= flags)
+        wide = {"vaes", "vpclmulqdq", "avx512bw", "avx512vl", "sha_ni"}
+        assert ("vaes512" in tables) == (wide <= flags)
+
+
+def test_aarch64_kernels_under_emulation(cross_program: Path) -> None:
+    emulator = require(CROSS_RUN)
+    assert passes(run(emulator, cross_program, "tables")).split() == ["armv8", "portable"]
+    passes(run(emulator, cross_program, "vectors", cases=all_cases()))
+    passes(run(emulator, cross_program, "random", "5"))
+
+
+VALGRIND = ["-q", "--error-exitcode=9", "--exit-on-first-error=no"]
+
+
+@pytest.mark.parametrize("table", ["portable", "aesni"])
+def test_no_branch_or_index_depends_on_a_secret(secrets_program: Path, table: str) -> None:
+    """Of the x86 tables valgrind can run these two; SHA-NI and the wider ones have no emulation there."""
+    result = run(require("valgrind"), *VALGRIND, secrets_program, table)
+    if result.returncode == 3 and table != "portable":
+        pytest.skip(f"valgrind offers no {table} here")
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+@pytest.mark.parametrize("leak", ["branch", "index"])
+def test_a_leak_is_seen(secrets_program: Path, leak: str) -> None:
+    result = run(require("valgrind"), *VALGRIND, secrets_program, leak)
+    assert result.returncode == 9
+    assert "ninitialised value" in result.stderr
