@@ -1,0 +1,30 @@
+/* Where the parts of RTP and RTCP packets lie (RFC 3550 5.1, 6.4), and the big-endian integers in them. */
+#ifndef SRTP_PACKET_H
+#define SRTP_PACKET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SRTP_MAX_PACKET 65535
+#define SRTP_RTCP_HEADER 8
+
+static inline uint16_t srtp_load16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+static inline uint32_t srtp_load32(const uint8_t *p) {
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+static inline uint64_t srtp_load64(const uint8_t *p) { return (uint64_t)srtp_load32(p) << 32 | srtp_load32(p + 4); }
+static inline void srtp_store32(uint8_t *p, uint32_t v) {
+    p[0] = (uint8_t)(v >> 24);
+    p[1] = (uint8_t)(v >> 16);
+    p[2] = (uint8_t)(v >> 8);
+    p[3] = (uint8_t)v;
+}
+
+/* The length of the RTP header with CSRCs and extension, which SRTP leaves in clear; 0 when `length` bytes do
+ * not hold one, or the version is not 2. */
+size_t srtp_rtp_header_length(const uint8_t *packet, size_t length);
+
+/* 1 when `length` bytes can be an RTCP packet: version 2, a header of 8 bytes, a packet type of RTCP. */
+int srtp_is_rtcp(const uint8_t *packet, size_t length);
+
+#endif

@@ -1,0 +1,61 @@
+"""What a session can tell of itself: plain values without keys."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Direction(enum.Enum):
+    """Which way packets go: `OUTBOUND` is protected, `INBOUND` unprotected."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+@dataclass(frozen=True, slots=True)
+class PacketCounters:
+    """How packets fared: `processed` were protected or authenticated, each of the others was refused for its
+    reason; `refused` are those refused for any reason not named here (index used twice, keys used up)."""
+
+    processed: int
+    malformed: int
+    authentication_failures: int
+    replays: int
+    too_old: int
+    unknown_mki: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayState:
+    """The indexes one stream has used: `top` is the highest, `window` has bit i set for `top - i`.
+
+    `started` is false, and the other values mean nothing, before the first packet.
+    """
+
+    started: bool
+    top: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """One SSRC in one direction: its rollover counter, the replay lists of RTP and RTCP, its counters."""
+
+    ssrc: int
+    roc: int
+    rtp_replay: ReplayState
+    rtcp_replay: ReplayState
+    rtp: PacketCounters
+    rtcp: PacketCounters
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionState:
+    """All streams of a direction by ascending SSRC, and the counters over all of them, which also count the
+    packets that belong to no stream."""
+
+    streams: tuple[StreamState, ...]
+    rtp: PacketCounters
+    rtcp: PacketCounters
