@@ -3,16 +3,14 @@
 
 #ifdef SRTP_X86
 
-#include "hmac_blocks.h"
 #include "sha1_shani.h"
 
 SRTP_SHANI void srtp_sha1_blocks_shani(uint32_t state[5], const uint8_t *data, size_t block_count)
 {
     srtp_shani_state s = srtp_shani_load(state);
     for (; block_count > 0; block_count--, data += SRTP_SHA1_BLOCK)
-        s = srtp_shani_block_at(s, data);
-    _mm_storeu_si128((__m128i *)state, _mm_shuffle_epi32(s.abcd, 0x1B));
-    state[4] = (uint32_t)_mm_extract_epi32(s.e, 3);
+        srtp_shani_block(&s, data);
+    srtp_shani_store(s, state);
 }
 
 SRTP_SHANI void srtp_hmac_sha1_shani(const srtp_hmac_sha1_key *key, const uint8_t *data, size_t length,
@@ -28,18 +26,14 @@ SRTP_SHANI void srtp_hmac_sha1_shani(const srtp_hmac_sha1_key *key, const uint8_
     const size_t last_blocks = srtp_hmac_last_blocks(last, data, length, tail, tail_length);
     srtp_shani_state s = srtp_shani_load(key->inner);
     for (size_t left = length / SRTP_SHA1_BLOCK; left > 0; left--, data += SRTP_SHA1_BLOCK)
-        s = srtp_shani_block_at(s, data);
-    s = srtp_shani_block_at(s, last);
+        srtp_shani_block(&s, data);
+    srtp_shani_block(&s, last);
     if (last_blocks == 2)
-        s = srtp_shani_block_at(s, last + SRTP_SHA1_BLOCK);
-    srtp_shani_digest(srtp_shani_outer(s, key->outer), tag);
-}
-
-void srtp_hmac_sha1_batch_shani(srtp_hmac_sha1_job *jobs, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        srtp_hmac_sha1_shani(jobs[i].key, jobs[i].data, jobs[i].length, jobs[i].tail, jobs[i].tail_length,
-                             jobs[i].tag);
+        srtp_shani_block(&s, last + SRTP_SHA1_BLOCK);
+    srtp_shani_words message = srtp_shani_outer_message(s);
+    s = srtp_shani_load(key->outer);
+    srtp_shani_rounds(&s, &message, 1);
+    srtp_shani_digest(s, tag);
 }
 
 #endif

@@ -1,0 +1,221 @@
+/* Median ns per packet of each kernel of each table, by payload size, on one CPU. The measurements take turns
+ * (one short run of each, again and again), so that a slow moment of the machine falls on all alike.
+ *
+ *   kernel_bench [ROUNDS [TABLE ...]]
+ *
+ * A packet has a 12-byte header before its payload; HMAC covers both and a 4-byte ROC; GCM has the header as AAD. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kernels/kernels.h"
+
+#define HEADER 12
+#define MAX_PACKETS 64
+#define MAX_PAYLOAD 1200
+#define STRIDE 1280
+#define MAX_CASES 1024
+#define RUN_NS 20000
+
+static const size_t PAYLOADS[] = {20, 160, 1200};
+#define PAYLOAD_COUNT (sizeof PAYLOADS / sizeof PAYLOADS[0])
+
+/* What a measured function works on, made once for each table. */
+typedef struct {
+    const srtp_kernels *k;
+    srtp_aes_key aes;
+    srtp_hmac_sha1_key hmac;
+    srtp_gcm_key gcm;
+    srtp_aes_ctr_job ctr_jobs[MAX_PACKETS];
+    srtp_hmac_sha1_job hmac_jobs[MAX_PACKETS];
+    srtp_gcm_job gcm_jobs[MAX_PACKETS];
+    uint8_t packets[MAX_PACKETS * STRIDE];
+} workload;
+
+static const uint8_t roc[4] = {0, 0, 0, 1};
+static uint32_t packet_index;
+
+/* A fresh IV by 8-byte stores, as the transforms write it. */
+static void next_iv(uint8_t iv[16])
+{
+    const uint64_t words[2] = {0x0123456789ABCDEFu, __builtin_bswap64((uint64_t)++packet_index << 16)};
+    memcpy(iv, words, 8);
+    memcpy(iv + 8, words + 1, 8);
+}
+
+static void ctr_one(workload *w, size_t payload, size_t count)
+{
+    uint8_t iv[16];
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *packet = w->packets + STRIDE * i + HEADER;
+        next_iv(iv);
+        w->k->aes_ctr(&w->aes, iv, packet, packet, payload);
+    }
+}
+
+static void hmac_one(workload *w, size_t payload, size_t count)
+{
+    uint8_t tag[SRTP_SHA1_DIGEST];
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *packet = w->packets + STRIDE * i;
+        w->k->hmac_sha1(&w->hmac, packet, HEADER + payload, roc, 4, tag);
+        memcpy(packet + HEADER + payload, tag, 10);
+    }
+}
+
+static void protect_one(workload *w, size_t payload, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t iv[16], tag[SRTP_SHA1_DIGEST], *packet = w->packets + STRIDE * i;
+        next_iv(iv);
+        w->k->aes_ctr(&w->aes, iv, packet + HEADER, packet + HEADER, payload);
+        w->k->hmac_sha1(&w->hmac, packet, HEADER + payload, roc, 4, tag);
+        memcpy(packet + HEADER + payload, tag, 10);
+    }
+}
+
+static void ctr_batch(workload *w, size_t payload, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *packet = w->packets + STRIDE * i + HEADER;
+        w->ctr_jobs[i].key = &w->aes;
+        w->ctr_jobs[i].in = w->ctr_jobs[i].out = packet;
+        w->ctr_jobs[i].length = payload;
+        next_iv(w->ctr_jobs[i].iv);
+    }
+    w->k->aes_ctr_batch(w->ctr_jobs, count);
+}
+
+static void hmac_batch(workload *w, size_t payload, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        srtp_hmac_sha1_job *job = &w->hmac_jobs[i];
+        job->key = &w->hmac;
+        job->data = w->packets + STRIDE * i;
+        job->length = HEADER + payload;
+        job->tail = roc;
+        job->tail_length = sizeof roc;
+    }
+    w->k->hmac_sha1_batch(w->hmac_jobs, count);
+    for (size_t i = 0; i < count; i++)
+        memcpy(w->packets + STRIDE * i + HEADER + payload, w->hmac_jobs[i].tag, 10);
+}
+
+static void protect_batch(workload *w, size_t payload, size_t count)
+{
+    ctr_batch(w, payload, count);
+    hmac_batch(w, payload, count);
+}
+
+typedef struct {
+    const char *name;
+    void (*run)(workload *w, size_t payload, size_t count);
+    size_t packets; /* in one call */
+} function;
+
+static const function FUNCTIONS[] = {
+    {"ctr, one at a time", ctr_one, 64},
+    {"hmac, one at a time", hmac_one, 64},
+    {"ctr + hmac, one at a time", protect_one, 64},
+    {"ctr, batch 64", ctr_batch, 64},
+    {"hmac, batch 2", hmac_batch, 2},
+    {"hmac, batch 4", hmac_batch, 4},
+    {"hmac, batch 8", hmac_batch, 8},
+    {"hmac, batch 12", hmac_batch, 12},
+    {"hmac, batch 16", hmac_batch, 16},
+    {"hmac, batch 64", hmac_batch, 64},
+    {"ctr + hmac, batch 4", protect_batch, 4},
+    {"ctr + hmac, batch 64", protect_batch, 64},
+};
+#define FUNCTION_COUNT (sizeof FUNCTIONS / sizeof FUNCTIONS[0])
+
+typedef struct {
+    workload *w;
+    const function *f;
+    size_t payload;
+    size_t repeats;
+    double *ns;
+} measurement;
+
+static double now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
+static double measure(const measurement *m)
+{
+    const double start = now_ns();
+    for (size_t i = 0; i < m->repeats; i++)
+        m->f->run(m->w, m->payload, m->f->packets);
+    return (now_ns() - start) / (double)(m->repeats * m->f->packets);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static workload *make_workload(const srtp_kernels *k)
+{
+    static const uint8_t key[32] = {1, 2, 3};
+    workload *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        exit(2);
+    w->k = k;
+    k->aes_expand(&w->aes, key, 16);
+    srtp_hmac_sha1_init(k, &w->hmac, key, 20);
+    return w;
+}
+
+static void pin(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(sched_getcpu(), &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+static int wanted(const char *name, int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return 1;
+    return argc <= 2;
+}
+
+int main(int argc, char **argv)
+{
+    static measurement cases[MAX_CASES];
+    const size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 201;
+    const srtp_kernels *k;
+    size_t count = 0;
+
+    pin();
+    for (size_t t = 0; (k = srtp_kernels_available(t)) != NULL; t++) {
+        workload *w = wanted(k->name, argc, argv) ? make_workload(k) : NULL;
+        for (size_t f = 0; w != NULL && f < FUNCTION_COUNT; f++)
+            for (size_t p = 0; p < PAYLOAD_COUNT && count < MAX_CASES; p++) {
+                measurement *m = &cases[count++];
+                *m = (measurement){w, &FUNCTIONS[f], PAYLOADS[p], 1, calloc(rounds, sizeof(double))};
+                while (m->repeats < 10000 && measure(m) * (double)(m->repeats * m->f->packets) < RUN_NS)
+                    m->repeats *= 2;
+            }
+    }
+    for (size_t round = 0; round < rounds; round++)
+        for (size_t c = 0; c < count; c++)
+            cases[c].ns[round] = measure(&cases[c]);
+    printf("%-12s %-28s %9s %9s %9s\n", "table", "median ns per packet", "20 B", "160 B", "1200 B");
+    for (size_t c = 0; c < count; c++) {
+        qsort(cases[c].ns, rounds, sizeof(double), by_value);
+        if (c % PAYLOAD_COUNT == 0)
+            printf("%-12s %-28s", cases[c].w->k->name, cases[c].f->name);
+        printf(" %9.1f%s", cases[c].ns[rounds / 2], c % PAYLOAD_COUNT == PAYLOAD_COUNT - 1 ? "\n" : "");
+    }
+    return 0;
+}
