@@ -18,8 +18,10 @@ typedef struct {
 static const table TABLES[] = {
 #ifdef SRTP_X86
     {SRTP_CPU_VAES512 | SRTP_CPU_AVX512 | SRTP_CPU_SHANI,
-     {.name = "vaes512", AES(aesni), CTR(vaes512), SHA1(shani), HMAC_BATCH(shani)}},
+     {.name = "vaes512", AES(aesni), CTR(vaes512), SHA1(shani), HMAC_BATCH(avx512_shani)}},
     {SRTP_CPU_AESNI | SRTP_CPU_SHANI, {.name = "aesni-shani", AES(aesni), CTR(aesni), SHA1(shani), HMAC_BATCH(shani)}},
+    {SRTP_CPU_AESNI | SRTP_CPU_AVX512,
+     {.name = "aesni-avx512", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(avx512)}},
     {SRTP_CPU_AESNI, {.name = "aesni", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(portable)}},
 #endif
 #ifdef SRTP_ARM64
