@@ -22,9 +22,7 @@ class Session:
     outbound_policy: Policy | None
     inbound_policy: Policy | None
 
-    def __init__(
-        self, outbound: Policy | None, inbound: Policy | None, *, kernels: str | None = None
-    ) -> None: ...
+    def __init__(self, outbound: Policy | None, inbound: Policy | None, *, kernels: str | None = None) -> None: ...
     @property
     def kernels(self) -> str:
         """The name of the kernel table in use."""

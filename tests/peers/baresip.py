@@ -61,9 +61,7 @@ class Baresip(PeerProcess):
     `sip_listen` port. baresip 1.0.0 never verifies a TLS server's certificate.
     """
 
-    def __init__(
-        self, directory: Path, authority: TestAuthority, *, name: str, account: str, tone: float
-    ) -> None:
+    def __init__(self, directory: Path, authority: TestAuthority, *, name: str, account: str, tone: float) -> None:
         command = ["baresip", "-f", str(directory), "-s"]
         super().__init__(command, directory, name=name, keep_stdin_open=True)
         self.sip_port = free_ports(2)
@@ -138,9 +136,7 @@ class Baresip(PeerProcess):
                 if event.get("type") == kind:
                     return event
             if time.monotonic() > deadline:
-                raise PeerError(
-                    f"{self.name}: no {kind} in {seconds} s, but {self.events}\n{self.log[-4000:]}"
-                )
+                raise PeerError(f"{self.name}: no {kind} in {seconds} s, but {self.events}\n{self.log[-4000:]}")
 
     def decoded_audio(self) -> Path:
         """Returns the WAV file of what baresip decoded in its last call."""

@@ -10,9 +10,7 @@ from .process import LOOPBACK, PeerProcess
 class FfmpegSender(PeerProcess):
     """Sends PCMU of a sine tone in 20 ms packets, protected with `key` (base64 of master key and salt)."""
 
-    def __init__(
-        self, directory: Path, *, port: int, crypto_suite: str, key: str, tone: float, seconds: float
-    ) -> None:
+    def __init__(self, directory: Path, *, port: int, crypto_suite: str, key: str, tone: float, seconds: float) -> None:
         command = ["ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "warning", "-re", "-f", "lavfi"]
         command += ["-i", f"sine=frequency={tone:g}:sample_rate=8000", "-t", f"{seconds:g}"]
         command += ["-c:a", "pcm_mulaw", "-ar", "8000", "-ac", "1", "-payload_type", "0", "-f", "rtp"]

@@ -50,9 +50,7 @@ def _is_free(port: int) -> bool:
 class PeerProcess:
     """One program with its output in a log file; a context manager that stops it even after a failure."""
 
-    def __init__(
-        self, command: list[str], directory: Path, *, name: str, keep_stdin_open: bool = False
-    ) -> None:
+    def __init__(self, command: list[str], directory: Path, *, name: str, keep_stdin_open: bool = False) -> None:
         self.command = command
         self.directory = directory
         self.name = name

@@ -1,0 +1,58 @@
+"""WAV files in and out, by the standard library."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UnsupportedAudioError
+
+Samples = NDArray[np.int16]
+
+
+def read_wav(path: str | Path, *, sample_rate: int = 8000) -> Samples:
+    """Returns a WAV file's samples as mono 16-bit at `sample_rate` Hz.
+
+    Takes PCM of 8, 16, 24 or 32 bits and any number of channels, which are averaged; another rate is resampled by
+    linear interpolation. Raises UnsupportedAudioError for other files, and OSError as open() does.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            data = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise UnsupportedAudioError(f"{path} is no WAV file of PCM samples: {error}") from None
+    if rate <= 0 or channels <= 0:
+        raise UnsupportedAudioError(f"{path} has {channels} channels at {rate} Hz")
+    samples = _linear(data[: len(data) // (width * channels) * width * channels], width, path)
+    if channels > 1:
+        samples = samples.reshape(-1, channels).mean(axis=1)
+    if rate != sample_rate and samples.size:
+        wanted = np.arange(int(samples.size * sample_rate / rate)) * (rate / sample_rate)
+        samples = np.interp(wanted, np.arange(samples.size), samples)
+    return np.clip(np.round(samples), -32768, 32767).astype(np.int16)
+
+
+def _linear(data: bytes, width: int, path: str | Path) -> NDArray[np.float64]:
+    if width == 1:
+        return (np.frombuffer(data, np.uint8).astype(np.float64) - 128) * 256
+    if width == 2:
+        return np.frombuffer(data, "<i2").astype(np.float64)
+    if width == 3:
+        parts = np.frombuffer(data, np.uint8).reshape(-1, 3).astype(np.int32)
+        return ((parts[:, 0] << 8 | parts[:, 1] << 16 | parts[:, 2] << 24) / 65536).astype(np.float64)
+    if width == 4:
+        return np.frombuffer(data, "<i4") / 65536
+    raise UnsupportedAudioError(f"{path} has samples of {8 * width} bits")
+
+
+def write_wav(path: str | Path, samples: Samples, *, sample_rate: int = 8000) -> None:
+    """Writes mono 16-bit samples; raises OSError as open() does."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(np.asarray(samples, np.int16).astype("<i2").tobytes())
