@@ -14,20 +14,29 @@ typedef struct {
 #define CTR(kernel) .aes_ctr = srtp_aes_ctr_##kernel, .aes_ctr_batch = srtp_aes_ctr_batch_##kernel
 #define SHA1(kernel) .sha1_blocks = srtp_sha1_blocks_##kernel, .hmac_sha1 = srtp_hmac_sha1_##kernel
 #define HMAC_BATCH(kernel) .hmac_sha1_batch = srtp_hmac_sha1_batch_##kernel
+#define GCM_KEY(kernel) .gcm_expand = srtp_gcm_expand_##kernel
+#define GCM(kernel)                                                                       \
+    .gcm_seal = srtp_gcm_seal_##kernel, .gcm_open = srtp_gcm_open_##kernel,               \
+    .gcm_seal_batch = srtp_gcm_seal_batch_##kernel, .gcm_open_batch = srtp_gcm_open_batch_##kernel
 
 static const table TABLES[] = {
 #ifdef SRTP_X86
-    {SRTP_CPU_VAES512 | SRTP_CPU_AVX512 | SRTP_CPU_SHANI,
-     {.name = "vaes512", AES(aesni), CTR(vaes512), SHA1(shani), HMAC_BATCH(avx512_shani)}},
-    {SRTP_CPU_AESNI | SRTP_CPU_SHANI, {.name = "aesni-shani", AES(aesni), CTR(aesni), SHA1(shani), HMAC_BATCH(shani)}},
+    {SRTP_CPU_VAES512 | SRTP_CPU_SHANI,
+     {.name = "vaes512", AES(aesni), CTR(vaes512), SHA1(shani), HMAC_BATCH(avx512_shani), GCM_KEY(aesni), GCM(vaes512)}},
+    {SRTP_CPU_AESNI | SRTP_CPU_SHANI,
+     {.name = "aesni-shani", AES(aesni), CTR(aesni), SHA1(shani), HMAC_BATCH(shani), GCM_KEY(aesni), GCM(aesni)}},
     {SRTP_CPU_AESNI | SRTP_CPU_AVX512,
-     {.name = "aesni-avx512", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(avx512)}},
-    {SRTP_CPU_AESNI, {.name = "aesni", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(portable)}},
+     {.name = "aesni-avx512", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(avx512), GCM_KEY(aesni), GCM(aesni)}},
+    {SRTP_CPU_AESNI,
+     {.name = "aesni", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(portable), GCM_KEY(aesni), GCM(aesni)}},
 #endif
 #ifdef SRTP_ARM64
-    {SRTP_CPU_ARMV8, {.name = "armv8", AES(armv8), CTR(armv8), SHA1(armv8), HMAC_BATCH(armv8)}},
+    {SRTP_CPU_ARMV8,
+     {.name = "armv8", AES(armv8), CTR(armv8), SHA1(armv8), HMAC_BATCH(armv8), GCM_KEY(armv8), GCM(armv8)}},
 #endif
-    {0, {.name = "portable", AES(portable), CTR(portable), SHA1(portable), HMAC_BATCH(portable)}},
+    {0,
+     {.name = "portable", AES(portable), CTR(portable), SHA1(portable), HMAC_BATCH(portable), GCM_KEY(portable),
+      GCM(portable)}},
 };
 #define TABLE_COUNT (sizeof TABLES / sizeof TABLES[0])
 

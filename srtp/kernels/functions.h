@@ -29,11 +29,24 @@ typedef void srtp_sha1_blocks_function(uint32_t state[5], const uint8_t *data, s
     void srtp_hmac_sha1_##kernel(const srtp_hmac_sha1_key *key, const uint8_t *data, size_t length,           \
                                  const uint8_t *tail, size_t tail_length, uint8_t tag[SRTP_SHA1_DIGEST])
 #define SRTP_DECLARE_HMAC_BATCH(kernel) void srtp_hmac_sha1_batch_##kernel(srtp_hmac_sha1_job *jobs, size_t count)
+#define SRTP_DECLARE_GCM(kernel)                                                                              \
+    void srtp_gcm_seal_##kernel(const srtp_gcm_key *key, const uint8_t nonce[SRTP_GCM_NONCE], const uint8_t *aad, \
+                                size_t aad_length, const uint8_t *in, uint8_t *out, size_t length,            \
+                                uint8_t tag[SRTP_GCM_TAG]);                                                   \
+    int srtp_gcm_open_##kernel(const srtp_gcm_key *key, const uint8_t nonce[SRTP_GCM_NONCE], const uint8_t *aad, \
+                               size_t aad_length, const uint8_t *in, uint8_t *out, size_t length,             \
+                               const uint8_t tag[SRTP_GCM_TAG]);                                              \
+    void srtp_gcm_seal_batch_##kernel(srtp_gcm_job *jobs, size_t count);                                      \
+    void srtp_gcm_open_batch_##kernel(srtp_gcm_job *jobs, size_t count)
+#define SRTP_DECLARE_GCM_KEY(kernel)                                                                          \
+    void srtp_gcm_expand_##kernel(srtp_gcm_key *key, const uint8_t *key_bytes, size_t key_length)
 
 SRTP_DECLARE_AES(portable);
 SRTP_DECLARE_CTR(portable);
 SRTP_DECLARE_SHA1(portable);
 SRTP_DECLARE_HMAC_BATCH(portable);
+SRTP_DECLARE_GCM(portable);
+SRTP_DECLARE_GCM_KEY(portable);
 
 #ifdef SRTP_X86
 SRTP_DECLARE_AES(aesni);
@@ -43,6 +56,9 @@ SRTP_DECLARE_SHA1(shani);
 SRTP_DECLARE_HMAC_BATCH(shani);
 SRTP_DECLARE_HMAC_BATCH(avx512_shani);
 SRTP_DECLARE_HMAC_BATCH(avx512);
+SRTP_DECLARE_GCM(aesni);
+SRTP_DECLARE_GCM(vaes512);
+SRTP_DECLARE_GCM_KEY(aesni);
 #endif
 
 #ifdef SRTP_ARM64
@@ -50,6 +66,8 @@ SRTP_DECLARE_AES(armv8);
 SRTP_DECLARE_CTR(armv8);
 SRTP_DECLARE_SHA1(armv8);
 SRTP_DECLARE_HMAC_BATCH(armv8);
+SRTP_DECLARE_GCM(armv8);
+SRTP_DECLARE_GCM_KEY(armv8);
 #endif
 
 /* Copies fewer than 64 bytes by moves of fixed sizes that overlap. */

@@ -98,7 +98,7 @@ AVX512 static void hash(srtp_lane_words state, const uint8_t *const data[SRTP_LA
         _mm512_store_si512(state[i], s[i]);
 }
 
-AVX512 static void outer(srtp_lane_words state, const srtp_lane_words digest)
+AVX512 static void outer(srtp_lane_words state, srtp_lane_words digest)
 {
     __m512i s[5], w[16];
 

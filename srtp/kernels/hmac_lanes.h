@@ -14,7 +14,7 @@
 typedef uint32_t srtp_lane_words[5][SRTP_LANES];
 
 typedef void srtp_lanes_hash(srtp_lane_words state, const uint8_t *const data[SRTP_LANES], size_t blocks);
-typedef void srtp_lanes_outer(srtp_lane_words state, const srtp_lane_words digest);
+typedef void srtp_lanes_outer(srtp_lane_words state, srtp_lane_words digest);
 
 /* Packets of one call that are put in order together. */
 #define SRTP_LANES_CHUNK 256

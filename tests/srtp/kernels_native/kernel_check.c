@@ -5,7 +5,7 @@
  *   kernel_check random SEED        compares every table with the portable one
  *
  * A case is a line of words: "block KEY IN OUT", "ctr KEY IV IN OUT", "keystream KEY IV START OUT" (START in four
- * bytes), "hmac KEY DATA TAG", bytes in hexadecimal and "-" for none. Exits 1 with a line on standard error for each difference. */
+ * bytes), "hmac KEY DATA TAG", "gcm KEY NONCE AAD IN OUT TAG", bytes in hexadecimal and "-" for none. Exits 1 with a line on standard error for each difference. */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <stdio.h>
@@ -107,11 +107,27 @@ static void check_hmac(const srtp_kernels *k, const bytes arguments[])
     }
 }
 
+static void check_gcm(const srtp_kernels *k, const bytes arguments[])
+{
+    const bytes nonce = arguments[1], aad = arguments[2], in = arguments[3], out = arguments[4], tag = arguments[5];
+    srtp_gcm_key key;
+    uint8_t result_tag[SRTP_GCM_TAG], *result = malloc(in.length + 1);
+
+    k->gcm_expand(&key, arguments[0].bytes, arguments[0].length);
+    k->gcm_seal(&key, nonce.bytes, aad.bytes, aad.length, in.bytes, result, in.length, result_tag);
+    if (memcmp(result, out.bytes, in.length) != 0 || memcmp(result_tag, tag.bytes, SRTP_GCM_TAG) != 0)
+        report_difference(k->name, "gcm vector", in.length, aad.length);
+    if (!k->gcm_open(&key, nonce.bytes, aad.bytes, aad.length, out.bytes, result, in.length, tag.bytes)
+        || memcmp(result, in.bytes, in.length) != 0)
+        report_difference(k->name, "gcm vector, opened", in.length, aad.length);
+    free(result);
+}
+
 static const struct {
     const char *word;
     unsigned arguments;
     void (*check)(const srtp_kernels *k, const bytes arguments[]);
-} CASES[] = {{"block", 3, check_block}, {"ctr", 4, check_ctr}, {"keystream", 4, check_keystream}, {"hmac", 3, check_hmac}};
+} CASES[] = {{"block", 3, check_block}, {"ctr", 4, check_ctr}, {"keystream", 4, check_keystream}, {"hmac", 3, check_hmac}, {"gcm", 6, check_gcm}};
 
 static int run_vectors(void)
 {

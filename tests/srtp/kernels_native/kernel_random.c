@@ -192,6 +192,95 @@ static void compare_hmac_batch(const srtp_kernels *k, const srtp_kernels *other,
     }
 }
 
+/* Seals by one table and opens by the other, and the other way round; then opens what was tampered with. */
+static void compare_gcm(const srtp_kernels *k, const srtp_kernels *other, size_t length)
+{
+    uint8_t key_bytes[32], nonce[SRTP_GCM_NONCE], tag[SRTP_GCM_TAG], expected_tag[SRTP_GCM_TAG];
+    const size_t key_length = random_key(key_bytes);
+    srtp_gcm_key key, other_key;
+    buffer aad = random_buffer(random_below(2) ? 12 : random_below(random_below(8) ? 60 : 1000));
+    buffer in = random_buffer(length), expected = random_buffer(length), out = random_buffer(length);
+
+    fill(nonce, sizeof nonce);
+    k->gcm_expand(&key, key_bytes, key_length);
+    other->gcm_expand(&other_key, key_bytes, key_length);
+    other->gcm_seal(&other_key, nonce, aad.bytes, aad.length, in.bytes, expected.bytes, length, expected_tag);
+    k->gcm_seal(&key, nonce, aad.bytes, aad.length, in.bytes, out.bytes, length, tag);
+    if (!same(out.bytes, expected.bytes, length) || memcmp(tag, expected_tag, sizeof tag) != 0)
+        report_difference(k->name, "gcm seal", length, aad.length);
+    if (!k->gcm_open(&key, nonce, aad.bytes, aad.length, out.bytes, out.bytes, length, tag)
+        || !same(out.bytes, in.bytes, length))
+        report_difference(k->name, "gcm open in place", length, aad.length);
+    if (!k->gcm_open(&key, nonce, aad.bytes, aad.length, expected.bytes, out.bytes, length, tag)
+        || !same(out.bytes, in.bytes, length))
+        report_difference(k->name, "gcm open", length, aad.length);
+    k->gcm_seal(&key, nonce, aad.bytes, aad.length, in.bytes, in.bytes, length, tag);
+    if (!same(in.bytes, expected.bytes, length) || memcmp(tag, expected_tag, sizeof tag) != 0)
+        report_difference(k->name, "gcm seal in place", length, aad.length);
+
+    /* One bit wrong somewhere: in the tag, the header or the text. */
+    const size_t bit = random_below(8 * (SRTP_GCM_TAG + aad.length + length));
+    const size_t byte = bit / 8;
+    uint8_t *wrong = byte < SRTP_GCM_TAG ? tag + byte
+        : byte < SRTP_GCM_TAG + aad.length ? aad.bytes + (byte - SRTP_GCM_TAG)
+        : in.bytes + (byte - SRTP_GCM_TAG - aad.length);
+    *wrong ^= (uint8_t)(1u << bit % 8);
+    buffer before = copy_of(out);
+    if (k->gcm_open(&key, nonce, aad.bytes, aad.length, in.bytes, out.bytes, length, tag))
+        report_difference(k->name, "gcm open of a forgery", length, bit);
+    if (!same(out.bytes, before.bytes, length))
+        report_difference(k->name, "gcm output of a forgery", length, bit);
+    free(aad.base);
+    free(in.base);
+    free(expected.base);
+    free(out.base);
+    free(before.base);
+}
+
+static void compare_gcm_batch(const srtp_kernels *k, const srtp_kernels *other, size_t count, size_t longest)
+{
+    srtp_gcm_key keys[MAX_KEYS], other_keys[MAX_KEYS];
+    srtp_gcm_job jobs[MAX_JOBS];
+    size_t key_of[MAX_JOBS];
+    buffer aad[MAX_JOBS], text[MAX_JOBS], expected[MAX_JOBS];
+    uint8_t tag[SRTP_GCM_TAG];
+
+    for (size_t i = 0; i < MAX_KEYS; i++) {
+        uint8_t key_bytes[32];
+        const size_t key_length = random_key(key_bytes);
+        k->gcm_expand(&keys[i], key_bytes, key_length);
+        other->gcm_expand(&other_keys[i], key_bytes, key_length);
+    }
+    for (size_t i = 0; i < count; i++) {
+        key_of[i] = random_below(MAX_KEYS);
+        aad[i] = random_buffer(random_below(4) ? 12 : random_below(50));
+        text[i] = random_buffer(random_below(longest + 1));
+        expected[i] = copy_of(text[i]);
+        jobs[i] = (srtp_gcm_job){&keys[key_of[i]], aad[i].bytes, aad[i].length, text[i].bytes, text[i].bytes,
+                                 text[i].length, {0}, 0, {0}};
+        fill(jobs[i].nonce, SRTP_GCM_NONCE);
+    }
+    k->gcm_seal_batch(jobs, count);
+    for (size_t i = 0; i < count; i++) {
+        other->gcm_seal(&other_keys[key_of[i]], jobs[i].nonce, aad[i].bytes, aad[i].length, expected[i].bytes,
+                        expected[i].bytes, expected[i].length, tag);
+        if (!same(text[i].bytes, expected[i].bytes, text[i].length) || memcmp(tag, jobs[i].tag, sizeof tag) != 0)
+            report_difference(k->name, "gcm seal batch", text[i].length, count);
+        if (i % 3 == 2)
+            jobs[i].tag[i % SRTP_GCM_TAG] ^= 1;
+    }
+    k->gcm_open_batch(jobs, count);
+    for (size_t i = 0; i < count; i++) {
+        if (jobs[i].authentic != (i % 3 != 2))
+            report_difference(k->name, "gcm open batch", text[i].length, count);
+        if (i % 3 == 2 && !same(text[i].bytes, expected[i].bytes, text[i].length))
+            report_difference(k->name, "gcm output of a forgery in a batch", text[i].length, count);
+        free(aad[i].base);
+        free(text[i].base);
+        free(expected[i].base);
+    }
+}
+
 static void compare_equal(const srtp_kernels *k)
 {
     for (size_t length = 0; length <= 40; length++) {
@@ -215,10 +304,12 @@ void compare_random(const srtp_kernels *k, const srtp_kernels *other, uint64_t s
     for (size_t i = 0; i < LENGTHS; i++) {
         compare_aes(k, other, length_of(i));
         compare_hmac(k, other, length_of(i));
+        compare_gcm(k, other, length_of(i));
     }
     for (size_t count = 0; count <= MAX_JOBS; count++) {
         compare_ctr_batch(k, other, count, count % 3 ? 300 : 2000);
         compare_hmac_batch(k, other, count, count % 3 ? random_below(300) : 1500);
+        compare_gcm_batch(k, other, count, count % 3 ? 300 : 1500);
     }
     compare_ctr_batch(k, other, 20, 65535);
     compare_hmac_batch(k, other, 20, 65535);

@@ -1,0 +1,92 @@
+/* AES-GCM (SP 800-38D) in two passes over the message, from a counter mode and a GHASH: what the kernels share that
+ * do not run the two together. */
+#ifndef SRTP_GCM_PASSES_H
+#define SRTP_GCM_PASSES_H
+
+#include "functions.h"
+
+typedef struct {
+    void (*encrypt_block)(const srtp_aes_key *key, const uint8_t in[16], uint8_t out[16]);
+    void (*ctr)(const srtp_aes_key *key, const uint8_t iv[16], const uint8_t *in, uint8_t *out, size_t length);
+    /* Takes `length` bytes, filled up with zeros to a whole block, into y. */
+    void (*ghash)(const srtp_gcm_key *key, uint8_t y[16], const uint8_t *data, size_t length);
+} srtp_gcm_functions;
+
+SRTP_INLINE void srtp_gcm_tag(const srtp_gcm_functions *f, const srtp_gcm_key *key, const uint8_t counter[16],
+                              const uint8_t *aad, size_t aad_length, const uint8_t *ciphertext, size_t length,
+                              uint8_t tag[SRTP_GCM_TAG])
+{
+    uint8_t y[16] = {0}, lengths[16], mask[16];
+
+    f->ghash(key, y, aad, aad_length);
+    f->ghash(key, y, ciphertext, length);
+    srtp_store_be64(lengths, 8 * (uint64_t)aad_length);
+    srtp_store_be64(lengths + 8, 8 * (uint64_t)length);
+    f->ghash(key, y, lengths, sizeof lengths);
+    f->encrypt_block(&key->aes, counter, mask);
+    for (unsigned i = 0; i < SRTP_GCM_TAG; i++)
+        tag[i] = y[i] ^ mask[i];
+    srtp_wipe(mask, sizeof mask);
+    srtp_wipe(y, sizeof y);
+}
+
+/* J_0, the counter block of the tag; the text begins with the one after it. */
+SRTP_INLINE void srtp_gcm_counter(uint8_t counter[16], const uint8_t nonce[SRTP_GCM_NONCE], uint32_t value)
+{
+    memcpy(counter, nonce, SRTP_GCM_NONCE);
+    srtp_store_be32(counter + 12, value);
+}
+
+SRTP_INLINE void srtp_gcm_seal_by(const srtp_gcm_functions *f, const srtp_gcm_key *key,
+                                  const uint8_t nonce[SRTP_GCM_NONCE], const uint8_t *aad, size_t aad_length,
+                                  const uint8_t *in, uint8_t *out, size_t length, uint8_t tag[SRTP_GCM_TAG])
+{
+    uint8_t counter[16];
+    srtp_gcm_counter(counter, nonce, 2);
+    f->ctr(&key->aes, counter, in, out, length);
+    srtp_gcm_counter(counter, nonce, 1);
+    srtp_gcm_tag(f, key, counter, aad, aad_length, out, length, tag);
+}
+
+SRTP_INLINE int srtp_gcm_open_by(const srtp_gcm_functions *f, const srtp_gcm_key *key,
+                                 const uint8_t nonce[SRTP_GCM_NONCE], const uint8_t *aad, size_t aad_length,
+                                 const uint8_t *in, uint8_t *out, size_t length, const uint8_t tag[SRTP_GCM_TAG])
+{
+    uint8_t counter[16], expected[SRTP_GCM_TAG];
+    srtp_gcm_counter(counter, nonce, 1);
+    srtp_gcm_tag(f, key, counter, aad, aad_length, in, length, expected);
+    const int authentic = srtp_equal(expected, tag, SRTP_GCM_TAG);
+    srtp_wipe(expected, sizeof expected);
+    if (!authentic)
+        return 0;
+    srtp_gcm_counter(counter, nonce, 2);
+    f->ctr(&key->aes, counter, in, out, length);
+    return 1;
+}
+
+/* Defines the four functions of a kernel's table from its gcm_seal and gcm_open written inline. */
+#define SRTP_GCM_DEFINE(kernel, attributes, seal, open)                                                           \
+    attributes void srtp_gcm_seal_##kernel(const srtp_gcm_key *key, const uint8_t nonce[SRTP_GCM_NONCE],          \
+                                           const uint8_t *aad, size_t aad_length, const uint8_t *in,              \
+                                           uint8_t *out, size_t length, uint8_t tag[SRTP_GCM_TAG])                \
+    {                                                                                                             \
+        seal(key, nonce, aad, aad_length, in, out, length, tag);                                                  \
+    }                                                                                                             \
+    attributes int srtp_gcm_open_##kernel(const srtp_gcm_key *key, const uint8_t nonce[SRTP_GCM_NONCE],           \
+                                          const uint8_t *aad, size_t aad_length, const uint8_t *in, uint8_t *out, \
+                                          size_t length, const uint8_t tag[SRTP_GCM_TAG])                         \
+    {                                                                                                             \
+        return open(key, nonce, aad, aad_length, in, out, length, tag);                                           \
+    }                                                                                                             \
+    attributes void srtp_gcm_seal_batch_##kernel(srtp_gcm_job *jobs, size_t count)                                \
+    {                                                                                                             \
+        for (srtp_gcm_job *j = jobs; j < jobs + count; j++)                                                       \
+            seal(j->key, j->nonce, j->aad, j->aad_length, j->in, j->out, j->length, j->tag);                      \
+    }                                                                                                             \
+    attributes void srtp_gcm_open_batch_##kernel(srtp_gcm_job *jobs, size_t count)                                \
+    {                                                                                                             \
+        for (srtp_gcm_job *j = jobs; j < jobs + count; j++)                                                       \
+            j->authentic = open(j->key, j->nonce, j->aad, j->aad_length, j->in, j->out, j->length, j->tag);       \
+    }
+
+#endif
