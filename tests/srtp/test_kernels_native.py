@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "kernels_native"
@@ -54,9 +55,7 @@ def check_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sanitized_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(
-        tmp_path_factory.mktemp("sanitized"), "kernel_check", require("cc"), SANITIZERS, CHECK_SOURCES
-    )
+    return build(tmp_path_factory.mktemp("sanitized"), "kernel_check", require("cc"), SANITIZERS, CHECK_SOURCES)
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +66,11 @@ def cross_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def secrets_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(
-        tmp_path_factory.mktemp("secrets"), "kernel_secrets", require("cc"), ["-O3"], ["kernel_secrets.c"]
-    )
+    return build(tmp_path_factory.mktemp("secrets"), "kernel_secrets", require("cc"), ["-O3"], ["kernel_secrets.c"])
 
 
 def run(*command: str | Path, cases: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(part) for part in command], input=cases, capture_output=True, text=True, timeout=240
-    )
+    return subprocess.run([str(part) for part in command], input=cases, capture_output=True, text=True, timeout=240)
 
 
 def passes(result: subprocess.CompletedProcess[str]) -> str:
@@ -94,7 +89,7 @@ def word(data: bytes | str) -> str:
 
 
 def official_cases() -> Iterator[str]:
-    """FIPS 197, SP 800-38A, RFC 3711 B.2, RFC 2202."""
+    """FIPS 197, SP 800-38A, RFC 3711 B.2, RFC 2202, the GCM specification, RFC 7714."""
     aes = vector_file("aes.json")
     for case in aes["block"]:
         yield f"block {case['key']} {case['input']} {case['output']}"
@@ -105,6 +100,9 @@ def official_cases() -> Iterator[str]:
         yield f"keystream {b2['session_key']} {b2['iv']} {16 * case['block']:08x} {case['output']}"
     for case in vector_file("rfc2202_hmac_sha1.json")["cases"]:
         yield f"hmac {case['key']} {word(case['data'])} {case['digest']}"
+    for case in vector_file("gcm.json")["cases"]:
+        texts = " ".join(word(case[name]) for name in ("aad", "plaintext", "ciphertext"))
+        yield f"gcm {case['key']} {case['nonce']} {texts} {case['tag']}"
 
 
 def foreign_cases() -> Iterator[str]:
@@ -120,6 +118,10 @@ def foreign_cases() -> Iterator[str]:
         yield f"block {word(key)} {word(iv)} {word(block.update(iv))}"
         mac_key = source.randbytes(source.choice((0, 1, 20, 63, 64, 65, 94, 200)))
         yield f"hmac {word(mac_key)} {word(data)} {word(hmac.digest(mac_key, data, 'sha1'))}"
+        nonce, aad = iv[:12], source.randbytes(source.choice((0, 12, 16, 20, 52, 200)))
+        sealed = AESGCM(key).encrypt(nonce, data, aad)
+        texts = f"{word(aad)} {word(data)} {word(sealed[:-16])}"
+        yield f"gcm {word(key)} {word(nonce)} {texts} {word(sealed[-16:])}"
 
 
 def all_cases() -> str:
@@ -131,7 +133,7 @@ def test_vectors_on_every_table(check_program: Path) -> None:
     assert passes(run(check_program, "vectors", cases=cases)) == f"{cases.count(chr(10))} cases\n"
 
 
-@pytest.mark.parametrize("kind", ["block", "ctr", "keystream", "hmac"])
+@pytest.mark.parametrize("kind", ["block", "ctr", "keystream", "hmac", "gcm"])
 def test_a_wrong_answer_is_reported_by_every_table(check_program: Path, kind: str) -> None:
     tables = passes(run(check_program, "tables")).split()
     case = next(case for case in official_cases() if case.startswith(kind))
