@@ -173,7 +173,7 @@ def _split(text: str | bytes) -> list[Line]:
         try:
             text = text.decode()
         except UnicodeDecodeError as error:
-            raise SdpParseError("not UTF-8", line=text[: error.start].count(b"\n") + 1) from None
+            raise SdpParseError("not UTF-8", line=bytes(error.object[: error.start]).count(b"\n") + 1) from None
     raw = text.split("\n")
     if raw and raw[-1] == "":
         raw.pop()

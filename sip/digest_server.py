@@ -1,0 +1,209 @@
+"""Challenging requests and checking the answers (RFC 7616 3.3 to 3.6, RFC 8760)."""
+
+from __future__ import annotations
+
+import enum
+import hmac
+import secrets
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .digest import canonical_algorithm, ha1, response, userhash
+from .errors import SipParseError
+from .grammar import quote
+from .header_values import AuthParameters
+from .message import Request, Response
+
+NONCE_LIFETIME = 300.0
+MAX_NONCES = 10000
+_COUNT_WINDOW = 256
+
+# (username, realm, algorithm) to HA1, or None for an unknown user.
+SecretLookup = Callable[[str, str, str], str | None]
+
+
+class Verdict(enum.Enum):
+    """What came of checking a request's credentials."""
+
+    ACCEPTED = "accepted"
+    MISSING = "missing"  # none for our realm: challenge
+    STALE = "stale"  # right, but for an old nonce: challenge with stale=true
+    REFUSED = "refused"  # wrong password, unknown user, replayed nonce count: challenge anew
+    MALFORMED = "malformed"  # 400
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """The verdict, and on acceptance who it was by which algorithm."""
+
+    verdict: Verdict
+    username: str | None = None
+    algorithm: str | None = None
+
+
+@dataclass(slots=True)
+class _CountWindow:
+    """Which nonce counts were seen: the highest, and a bit for each of the 256 below it."""
+
+    highest: int = 0
+    seen: int = 0
+
+    def accept(self, count: int) -> bool:
+        if count > self.highest:
+            self.seen = (self.seen << (count - self.highest) | 1) & ((1 << _COUNT_WINDOW) - 1)
+            self.highest = count
+            return True
+        behind = self.highest - count
+        if behind >= _COUNT_WINDOW or self.seen >> behind & 1:
+            return False
+        self.seen |= 1 << behind
+        return True
+
+
+class DigestServer:
+    """Challenges for one realm and checks answers against HA1 values.
+
+    `algorithms` are offered in this order, one challenge each. Nonces carry the time, sealed by HMAC, so that
+    only those answered take memory; each keeps the nonce counts it has seen, and no count is taken twice.
+    `secret_of` gives HA1 for (username, realm, algorithm). With `clock` in seconds it is sans-IO.
+    """
+
+    def __init__(
+        self,
+        realm: str,
+        secret_of: SecretLookup,
+        *,
+        clock: Callable[[], float],
+        algorithms: tuple[str, ...] = ("SHA-256", "MD5"),
+        qop: tuple[str, ...] = ("auth", "auth-int"),
+        proxy: bool = False,
+        usernames: tuple[str, ...] = (),
+    ) -> None:
+        self.realm = realm
+        self.algorithms = algorithms
+        self._secret_of = secret_of
+        self._clock = clock
+        self._qop = qop
+        self._proxy = proxy
+        self._usernames = usernames
+        self._key = secrets.token_bytes(32)
+        self._opaque = secrets.token_hex(8)
+        self._counts: OrderedDict[str, _CountWindow] = OrderedDict()
+
+    @classmethod
+    def with_passwords(
+        cls,
+        realm: str,
+        passwords: dict[str, str],
+        *,
+        clock: Callable[[], float],
+        algorithms: tuple[str, ...] = ("SHA-256", "MD5"),
+        proxy: bool = False,
+    ) -> DigestServer:
+        """A server that knows its users by password; only HA1 values are kept."""
+        known = {
+            (name, algorithm): ha1(algorithm, name, realm, password)
+            for name, password in passwords.items()
+            for algorithm in algorithms
+        }
+        return cls(
+            realm,
+            lambda name, _realm, algorithm: known.get((name, algorithm)),
+            clock=clock,
+            algorithms=algorithms,
+            proxy=proxy,
+            usernames=tuple(passwords),
+        )
+
+    def challenge(self, request: Request, *, stale: bool = False) -> Response:
+        """Returns the 401 (407 for a proxy) with a challenge for each algorithm, in order of preference."""
+        answer = request.create_response(407 if self._proxy else 401)
+        name = "Proxy-Authenticate" if self._proxy else "WWW-Authenticate"
+        for algorithm in self.algorithms:
+            parts = [f"realm={quote(self.realm)}", f'nonce="{self._new_nonce()}"', f"algorithm={algorithm}"]
+            parts += [f'qop="{",".join(self._qop)}"', f'opaque="{self._opaque}"']
+            if stale:
+                parts.append("stale=true")
+            answer.headers.add(name, "Digest " + ", ".join(parts))
+        return answer
+
+    def check(self, request: Request) -> Authentication:
+        """Returns whether a request carries good credentials for the realm; never raises."""
+        for row in request.headers.get_all("Proxy-Authorization" if self._proxy else "Authorization"):
+            try:
+                given = AuthParameters.parse(row)
+            except SipParseError:
+                return Authentication(Verdict.MALFORMED)
+            if given.scheme.lower() == "digest" and given.get("realm") == self.realm:
+                return self._check(request, given)
+        return Authentication(Verdict.MISSING)
+
+    def _check(self, request: Request, given: AuthParameters) -> Authentication:
+        algorithm = canonical_algorithm(given.get("algorithm"))
+        names = ("username", "nonce", "uri", "response")
+        if any(given.get(name) is None for name in names):
+            return Authentication(Verdict.MALFORMED)
+        username, nonce, uri, digest = (given.get(name) or "" for name in names)
+        qop, count = given.get("qop"), given.get("nc") or ""
+        if algorithm not in self.algorithms or qop not in self._qop or uri != str(request.uri):
+            return Authentication(Verdict.REFUSED)
+        if len(count) != 8 or any(digit not in "0123456789abcdefABCDEF" for digit in count):
+            return Authentication(Verdict.MALFORMED)
+        assert algorithm is not None
+        username = self._plain_username(username, algorithm, hashed=given.get("userhash") == "true")
+        # An unknown user costs the same computation as a known one.
+        secret = self._secret_of(username, self.realm, algorithm)
+        wanted = response(
+            algorithm,
+            secret or secrets.token_hex(32),
+            nonce=nonce,
+            method=request.method,
+            uri=uri,
+            qop=qop,
+            nonce_count=count,
+            cnonce=given.get("cnonce") or "",
+            body=request.body,
+        )
+        matches = hmac.compare_digest(wanted.encode(), digest.lower().encode())
+        if secret is None or not matches:
+            return Authentication(Verdict.REFUSED)
+        return Authentication(self._check_nonce(nonce, int(count, 16)), username, algorithm)
+
+    def _plain_username(self, username: str, algorithm: str, *, hashed: bool) -> str:
+        if not hashed:
+            return username
+        for name in self._usernames:
+            if hmac.compare_digest(userhash(algorithm, name, self.realm).encode(), username.encode()):
+                return name
+        return ""
+
+    def _check_nonce(self, nonce: str, count: int) -> Verdict:
+        issued = self._issued_at(nonce)
+        if issued is None or not 0 <= self._clock() - issued <= NONCE_LIFETIME:
+            return Verdict.STALE
+        window = self._counts.get(nonce)
+        if window is None:
+            window = self._counts[nonce] = _CountWindow()
+            while len(self._counts) > MAX_NONCES:
+                self._counts.popitem(last=False)
+        return Verdict.ACCEPTED if count > 0 and window.accept(count) else Verdict.REFUSED
+
+    def _new_nonce(self) -> str:
+        body = struct.pack("!d", self._clock()) + secrets.token_bytes(8)
+        return (body + self._seal(body)).hex()
+
+    def _issued_at(self, nonce: str) -> float | None:
+        """When we issued a nonce, or None when we did not."""
+        try:
+            data = bytes.fromhex(nonce)
+        except ValueError:
+            return None
+        if len(data) != 32 or not hmac.compare_digest(self._seal(data[:16]), data[16:]):
+            return None
+        issued: float = struct.unpack("!d", data[:8])[0]
+        return issued
+
+    def _seal(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, "sha256")[:16]

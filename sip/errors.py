@@ -1,0 +1,77 @@
+"""What can go wrong in SIP, each error with the facts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .message import Request, Response
+
+
+class SipError(Exception):
+    """Base of every error of this package."""
+
+
+class SipParseError(SipError, ValueError):
+    """Bytes or values break the grammar of RFC 3261 25.
+
+    `status` is the response that a request with this fault deserves (400, 413, 416, 505); `header` names the
+    header field at fault; `request` is what could be read of a request, so that it can be answered, or None
+    where nothing may be answered.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 400, header: str | None = None, request: Request | None = None
+    ) -> None:
+        super().__init__(message if header is None else f"{header}: {message}")
+        self.reason = message
+        self.status = status
+        self.header = header
+        self.request = request
+
+
+class TransportError(SipError):
+    """A message could not be carried: no connection, connection lost, name not resolved; `target` says to whom."""
+
+    def __init__(self, message: str, *, target: str | None = None) -> None:
+        super().__init__(message if target is None else f"{target}: {message}")
+        self.target = target
+
+
+class TlsVerificationError(TransportError):
+    """The peer's certificate does not prove the name that was asked for (RFC 5922); `presented` lists its names."""
+
+    def __init__(self, message: str, *, expected: str, presented: tuple[str, ...] = ()) -> None:
+        super().__init__(message, target=expected)
+        self.expected = expected
+        self.presented = presented
+
+
+class TransactionTimeoutError(SipError):
+    """No final response came in time (timer B or F)."""
+
+
+class RequestFailedError(SipError):
+    """A request was answered with a final response that is no success; `response` is that response."""
+
+    def __init__(self, response: Response) -> None:
+        warning = response.headers.get("Warning")
+        super().__init__(f"{response.status} {response.reason}" + (f" ({warning})" if warning else ""))
+        self.response = response
+        self.status = response.status
+
+
+class DigestError(SipError):
+    """A challenge cannot be answered: no credentials for its realm, or only algorithms that are not allowed."""
+
+    def __init__(self, message: str, *, realm: str | None = None) -> None:
+        super().__init__(message)
+        self.realm = realm
+
+
+class DialogError(SipError):
+    """A request does not fit its dialog; `status` is the response it deserves."""
+
+    def __init__(self, message: str, *, status: int = 481) -> None:
+        super().__init__(message)
+        self.status = status

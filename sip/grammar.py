@@ -1,0 +1,144 @@
+"""The small words of RFC 3261's grammar (25.1): tokens, quoted strings, parameters, lists."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import SipParseError
+
+_TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za-z0-9.])?")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+Parameters = tuple[tuple[str, str | None], ...]
+
+
+def is_token(text: str) -> bool:
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_host(text: str) -> bool:
+    return len(text) <= 255 and _HOST.fullmatch(text) is not None
+
+
+def has_control(text: str) -> bool:
+    """Whether a header value holds what would break its line or hide in it: CR, LF, NUL and their like."""
+    return _CONTROL.search(text) is not None
+
+
+def parse_number(text: str, maximum: int, what: str) -> int:
+    """Returns an unsigned decimal of at most `maximum`; raises SipParseError otherwise."""
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or int(text) > maximum:
+        raise SipParseError(f"{what} {text[:24]!r} is no number from 0 to {maximum}")
+    return int(text)
+
+
+def split_outside_quotes(text: str, separator: str) -> list[str]:
+    """Splits at `separator` (one character) where it stands outside quoted strings and angle brackets.
+
+    Raises SipParseError when a quote or a bracket is not closed. Linear in the length of `text`.
+    """
+    if '"' not in text and "<" not in text:
+        return text.split(separator)
+    parts = []
+    start = position = 0
+    length = len(text)
+    in_brackets = False
+    while position < length:
+        character = text[position]
+        if character == '"' and not in_brackets:
+            position = end_of_quoted(text, position)
+            continue
+        if character == "<":
+            in_brackets = True
+        elif character == ">":
+            in_brackets = False
+        elif character == separator and not in_brackets:
+            parts.append(text[start:position])
+            start = position + 1
+        position += 1
+    if in_brackets:
+        raise SipParseError("an angle bracket is not closed")
+    parts.append(text[start:])
+    return parts
+
+
+def end_of_quoted(text: str, start: int) -> int:
+    """Returns the position behind the quoted string that opens at `start`; raises SipParseError if it has no end."""
+    position = start + 1
+    while position < len(text):
+        if text[position] == "\\":
+            position += 2
+        elif text[position] == '"':
+            return position + 1
+        else:
+            position += 1
+    raise SipParseError("a quoted string is not closed")
+
+
+def unquote(text: str) -> str:
+    """Returns what a quoted string says; a text without quotes is returned as it is."""
+    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+        return text
+    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+
+
+def quote(text: str) -> str:
+    """Returns `text` as a quoted string; raises SipParseError when it holds control characters."""
+    if has_control(text):
+        raise SipParseError("a quoted string cannot hold control characters")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def parse_parameters(text: str) -> Parameters:
+    """Parses `;name=value;flag` (with or without white space) into pairs; a flag's value is None.
+
+    Names are lower-cased, values stay as they are (quotes included). Raises SipParseError for an empty or
+    malformed parameter.
+    """
+    if not text.strip():
+        return ()
+    parts = split_outside_quotes(text, ";")
+    if parts[0].strip():
+        raise SipParseError("a parameter starts without ';'")
+    found = []
+    for part in parts[1:]:
+        name, equals, value = part.partition("=")
+        name, value = name.strip(), value.strip()
+        if not is_token(name):
+            raise SipParseError(f"{name[:24]!r} is no parameter name")
+        if equals and not value:
+            raise SipParseError(f"the parameter {name} has no value")
+        found.append((name.lower(), value if equals else None))
+    return tuple(found)
+
+
+def parameter(parameters: Parameters, name: str) -> str | None:
+    """Returns the unquoted value of a parameter, "" for a flag, None when it is not there."""
+    for key, value in parameters:
+        if key == name:
+            return "" if value is None else unquote(value)
+    return None
+
+
+def serialize_parameters(parameters: Parameters) -> str:
+    return "".join(f";{name}" if value is None else f";{name}={value}" for name, value in parameters)
+
+
+def split_host_port(text: str, what: str) -> tuple[str, int | None]:
+    """Splits `host[:port]`; raises SipParseError when either is none. IPv6 references keep their brackets."""
+    if text.startswith("["):
+        host, bracket, rest = text.partition("]")
+        host += bracket
+    else:
+        host, colon, rest = text.partition(":")
+        rest = colon + rest
+    host, rest = host.strip(), rest.strip()
+    if not is_host(host):
+        raise SipParseError(f"{what} has no valid host")
+    if not rest:
+        return host, None
+    if not rest.startswith(":"):
+        raise SipParseError(f"{what} has something behind its host")
+    port = parse_number(rest[1:].strip(), 65535, f"{what}'s port")
+    return host, port

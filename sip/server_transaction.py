@@ -1,0 +1,124 @@
+"""Server transactions (RFC 3261 17.2 with RFC 6026), sans-IO: requests and the time in, messages and events out."""
+
+from __future__ import annotations
+
+import enum
+
+from .client_transaction import Send, TimedOut
+from .message import Request, Response
+from .timers import DEFAULT_TIMERS, Timers
+
+Output = Send | TimedOut
+
+
+class ServerState(enum.Enum):
+    """The states of both machines; ACCEPTED and CONFIRMED are the INVITE one's, TRYING the other's."""
+
+    TRYING = "trying"
+    PROCEEDING = "proceeding"
+    ACCEPTED = "accepted"
+    COMPLETED = "completed"
+    CONFIRMED = "confirmed"
+    TERMINATED = "terminated"
+
+
+def server_key(request: Request) -> tuple[str, ...]:
+    """Returns what requests match by (17.2.3): branch, sent-by and method, ACK counting as INVITE.
+
+    A branch without the cookie is RFC 2543's: then Call-ID, From tag, CSeq number and top Via do.
+    """
+    via = request.top_via
+    method = "INVITE" if request.method == "ACK" else request.method
+    host, port = via.sent_by
+    sent_by = (host, str(port))
+    branch = via.branch or ""
+    if branch.startswith("z9hG4bK") and len(branch) > 7:
+        return (branch, *sent_by, method)
+    via_text = f"{via.transport} {via.host} {via.port} {branch}"
+    return (request.call_id, request.from_.tag or "", str(request.cseq.number), via_text, method)
+
+
+class ServerTransaction:
+    """One request received and the responses to it.
+
+    respond() sends; receive() takes retransmissions of the request, and the ACK of an INVITE. After a 2xx to an
+    INVITE the transaction only absorbs retransmissions (RFC 6026): repeating the 2xx is the dialog's work.
+    """
+
+    def __init__(self, request: Request, *, reliable: bool, timers: Timers = DEFAULT_TIMERS) -> None:
+        self.request = request
+        self.reliable = reliable
+        self.key = server_key(request)
+        self._timers = timers
+        self._invite = request.method == "INVITE"
+        self.state = ServerState.PROCEEDING if self._invite else ServerState.TRYING
+        self._last: Response | None = None
+        self._interval = timers.t1
+        self._retransmit: float | None = None  # timer G
+        self._end: float | None = None  # timer H, I, J or L
+
+    @property
+    def terminated(self) -> bool:
+        return self.state is ServerState.TERMINATED
+
+    @property
+    def answered(self) -> bool:
+        """Whether a final response was sent."""
+        return self.state not in (ServerState.TRYING, ServerState.PROCEEDING)
+
+    def receive(self, request: Request, now: float) -> list[Output]:
+        """Takes a request that matches by key: a retransmission, or the ACK."""
+        if request.method == "ACK":
+            if self.state is ServerState.COMPLETED:
+                self._retransmit = None
+                self.state, self._end = ServerState.CONFIRMED, now + (0.0 if self.reliable else self._timers.t4)
+                if self.reliable:
+                    self._terminate()
+            return []
+        if self.state in (ServerState.PROCEEDING, ServerState.COMPLETED) and self._last is not None:
+            return [Send(self._last)]
+        return []
+
+    def respond(self, response: Response, now: float) -> list[Output]:
+        """Sends a response; one after the final one is dropped, as it comes too late."""
+        if self.answered:
+            return []
+        self._last = response
+        if response.provisional:
+            self.state = ServerState.PROCEEDING
+        elif self._invite and response.success:
+            self.state, self._end = ServerState.ACCEPTED, now + self._timers.timeout
+        elif self._invite:
+            self.state, self._end = ServerState.COMPLETED, now + self._timers.timeout
+            if not self.reliable:
+                self._retransmit = now + self._interval
+        else:
+            self.state, self._end = ServerState.COMPLETED, now + (0.0 if self.reliable else self._timers.timeout)
+            if self.reliable:
+                self._terminate()
+        return [Send(response)]
+
+    def next_timer(self) -> float | None:
+        """Returns when handle_timer() wants to be called, or None."""
+        due = [time for time in (self._retransmit, self._end) if time is not None]
+        return min(due, default=None)
+
+    def handle_timer(self, now: float) -> list[Output]:
+        """Does what is due by `now`; TimedOut says that the ACK of a refusal never came (timer H)."""
+        if self._end is not None and now >= self._end:
+            unconfirmed = self._invite and self.state is ServerState.COMPLETED
+            self._terminate()
+            return [TimedOut()] if unconfirmed else []
+        if self._retransmit is not None and now >= self._retransmit and self._last is not None:
+            self._interval = min(2 * self._interval, self._timers.t2)
+            self._retransmit = now + self._interval
+            return [Send(self._last)]
+        return []
+
+    def transport_failed(self) -> None:
+        """Ends the transaction: its response could not be carried."""
+        self._terminate()
+
+    def _terminate(self) -> None:
+        self.state = ServerState.TERMINATED
+        self._retransmit = self._end = None

@@ -1,0 +1,145 @@
+"""TLS for SIP: contexts, and proof of the SIP domain by the peer's certificate (RFC 5922)."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from .errors import SipParseError, TlsVerificationError
+from .uri import SipUri
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPeer:
+    """What TLS proved of a peer: protocol version, cipher, and the identity that matched the name asked for.
+
+    `identity` is None for a client that showed no certificate. `kind` says where the name stood: a SIP URI,
+    DNS name or IP address of the subjectAltName, or the subject's common name.
+    """
+
+    protocol: str
+    cipher: str
+    identity: str | None = None
+    kind: str | None = None
+
+
+def client_context(
+    *, ca_file: str | Path | None = None, certificate: str | Path | None = None, key: str | Path | None = None
+) -> ssl.SSLContext:
+    """Returns a context that verifies the server's chain by `ca_file` or the system's authorities; TLS 1.2 or newer.
+
+    The name is not verified by the context but by verify_identity(), as RFC 5922 says, before anything is sent.
+    `certificate` and `key` are PEM files to show the server. Raises OSError or ssl.SSLError for unusable files.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(ca_file)
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def server_context(
+    certificate: str | Path, key: str | Path | None = None, *, client_ca_file: str | Path | None = None
+) -> ssl.SSLContext:
+    """Returns a context that shows a PEM certificate (with its key, or `key` apart); TLS 1.2 or newer.
+
+    With `client_ca_file` clients must show a certificate of those authorities.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    if client_ca_file is not None:
+        context.load_verify_locations(client_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool = False) -> tuple[str, str]:
+    """Returns the identity of a DER certificate that matches `expected`, a SIP domain or IP address, and its kind.
+
+    RFC 5922 7.1: SIP URIs without a user part and DNS names of the subjectAltName count; the common name only
+    when there is no subjectAltName at all. An IP address matches an iPAddress only. Wildcards are refused
+    (7.2) unless allowed, and then stand for one label. Raises TlsVerificationError when none matches.
+    """
+    parsed = x509.load_der_x509_certificate(certificate)
+    try:
+        names: x509.GeneralNames | None = x509.GeneralNames(
+            parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        )
+    except x509.ExtensionNotFound:
+        names = None
+    address = _ip_address(expected)
+    if address is not None:
+        found = [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] if names is not None else []
+        if any(_ip_address(ip) == address for ip in found):
+            return str(address), "IP address"
+        raise TlsVerificationError(
+            "the certificate has no such IP address", expected=expected, presented=tuple(_all_names(parsed, names))
+        )
+    wanted = _normal(expected)
+    for identity, kind in _identities(parsed, names):
+        if _matches(identity, wanted, allow_wildcards=allow_wildcards):
+            return identity, kind
+    presented = tuple(_all_names(parsed, names))
+    hint = "; wildcards are refused" if any("*" in name for name in presented) and not allow_wildcards else ""
+    raise TlsVerificationError(
+        f"the certificate is for {', '.join(presented) or 'no name'}{hint}", expected=expected, presented=presented
+    )
+
+
+def _identities(certificate: x509.Certificate, names: x509.GeneralNames | None) -> list[tuple[str, str]]:
+    if names is None:
+        return [(name, "common name") for name in _common_names(certificate)]
+    found = []
+    for text in names.get_values_for_type(x509.UniformResourceIdentifier):
+        try:
+            uri = SipUri.parse(text)
+        except SipParseError:
+            continue
+        if uri.scheme == "sip" and uri.user is None:
+            found.append((uri.host, "SIP URI"))
+    return found + [(name, "DNS name") for name in names.get_values_for_type(x509.DNSName)]
+
+
+def _all_names(certificate: x509.Certificate, names: x509.GeneralNames | None) -> list[str]:
+    if names is None:
+        return _common_names(certificate)
+    found = list(names.get_values_for_type(x509.UniformResourceIdentifier))
+    found += names.get_values_for_type(x509.DNSName)
+    return found + [str(ip) for ip in names.get_values_for_type(x509.IPAddress)]
+
+
+def _common_names(certificate: x509.Certificate) -> list[str]:
+    return [str(one.value) for one in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+
+
+def _matches(identity: str, wanted: str, *, allow_wildcards: bool) -> bool:
+    name = _normal(identity)
+    if name == wanted:
+        return True
+    if not allow_wildcards or not name.startswith("*."):
+        return False
+    label, _, rest = wanted.partition(".")
+    return bool(label) and rest == name[2:] and "." in rest and "*" not in rest
+
+
+def _normal(name: str) -> str:
+    return name.rstrip(".").lower()
+
+
+def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return None
