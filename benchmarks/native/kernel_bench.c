@@ -32,7 +32,8 @@ typedef struct {
     srtp_aes_ctr_job ctr_jobs[MAX_PACKETS];
     srtp_hmac_sha1_job hmac_jobs[MAX_PACKETS];
     srtp_gcm_job gcm_jobs[MAX_PACKETS];
-    uint8_t packets[MAX_PACKETS * STRIDE];
+    uint8_t packets[MAX_PACKETS * STRIDE] __attribute__((aligned(4096)));
+    size_t sealed_payload; /* of the packets as they are, for opening */
 } workload;
 
 static const uint8_t roc[4] = {0, 0, 0, 1};
@@ -110,6 +111,64 @@ static void protect_batch(workload *w, size_t payload, size_t count)
     hmac_batch(w, payload, count);
 }
 
+static void next_nonce(uint8_t nonce[SRTP_GCM_NONCE])
+{
+    const uint64_t high = 0x0123456789ABCDEFu;
+    memcpy(nonce, &high, 8);
+    packet_index++;
+    memcpy(nonce + 8, &packet_index, 4);
+}
+
+static void gcm_one(workload *w, size_t payload, size_t count)
+{
+    uint8_t nonce[SRTP_GCM_NONCE];
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *packet = w->packets + STRIDE * i, *text = packet + HEADER;
+        next_nonce(nonce);
+        w->k->gcm_seal(&w->gcm, nonce, packet, HEADER, text, text, payload, text + payload);
+    }
+}
+
+static void make_gcm_jobs(workload *w, size_t payload, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        srtp_gcm_job *job = &w->gcm_jobs[i];
+        job->key = &w->gcm;
+        job->aad = w->packets + STRIDE * i;
+        job->aad_length = HEADER;
+        job->in = job->out = w->packets + STRIDE * i + HEADER;
+        job->length = payload;
+    }
+}
+
+static void gcm_seal_batch(workload *w, size_t payload, size_t count)
+{
+    make_gcm_jobs(w, payload, count);
+    for (size_t i = 0; i < count; i++)
+        next_nonce(w->gcm_jobs[i].nonce);
+    w->k->gcm_seal_batch(w->gcm_jobs, count);
+    for (size_t i = 0; i < count; i++)
+        memcpy(w->packets + STRIDE * i + HEADER + payload, w->gcm_jobs[i].tag, SRTP_GCM_TAG);
+}
+
+/* Opens what it first seals once: not in place, so that the same packets open again and again. */
+static void gcm_open_batch(workload *w, size_t payload, size_t count)
+{
+    static uint8_t opened[MAX_PACKETS * STRIDE] __attribute__((aligned(4096)));
+    if (w->sealed_payload != payload) {
+        gcm_seal_batch(w, payload, count);
+        w->sealed_payload = payload;
+    }
+    for (size_t i = 0; i < count; i++)
+        w->gcm_jobs[i].out = opened + STRIDE * i + HEADER;
+    w->k->gcm_open_batch(w->gcm_jobs, count);
+    for (size_t i = 0; i < count; i++)
+        if (!w->gcm_jobs[i].authentic) {
+            fprintf(stderr, "%s: a packet does not open\n", w->k->name);
+            exit(1);
+        }
+}
+
 typedef struct {
     const char *name;
     void (*run)(workload *w, size_t payload, size_t count);
@@ -129,6 +188,9 @@ static const function FUNCTIONS[] = {
     {"hmac, batch 64", hmac_batch, 64},
     {"ctr + hmac, batch 4", protect_batch, 4},
     {"ctr + hmac, batch 64", protect_batch, 64},
+    {"gcm seal, one at a time", gcm_one, 64},
+    {"gcm seal, batch 64", gcm_seal_batch, 64},
+    {"gcm open, batch 8", gcm_open_batch, 8},
 };
 #define FUNCTION_COUNT (sizeof FUNCTIONS / sizeof FUNCTIONS[0])
 
@@ -164,11 +226,14 @@ static int by_value(const void *a, const void *b)
 static workload *make_workload(const srtp_kernels *k)
 {
     static const uint8_t key[32] = {1, 2, 3};
-    workload *w = calloc(1, sizeof *w);
+    workload *w = aligned_alloc(4096, sizeof *w);
     if (w == NULL)
         exit(2);
+    memset(w, 0, sizeof *w);
     w->k = k;
     k->aes_expand(&w->aes, key, 16);
+    k->gcm_expand(&w->gcm, key, 16);
+    w->sealed_payload = (size_t)-1;
     srtp_hmac_sha1_init(k, &w->hmac, key, 20);
     return w;
 }

@@ -19,6 +19,12 @@ typedef struct {
     __m512i low, middle, high;
 } wide_product;
 
+VAES512_INLINE wide_product no_product(void)
+{
+    const wide_product none = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    return none;
+}
+
 VAES512_INLINE __m512i xor3(__m512i a, __m512i b, __m512i c)
 {
     return _mm512_ternarylogic_epi64(a, b, c, 0x96);
@@ -35,13 +41,6 @@ VAES512_INLINE __m128i sum_of_lanes(__m512i x)
 {
     const __m256i half = _mm256_xor_si256(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
     return _mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-}
-
-VAES512_INLINE __m128i reduce(wide_product product)
-{
-    const __m512i low = _mm512_xor_si512(product.low, _mm512_bslli_epi128(product.middle, 8));
-    const __m512i high = _mm512_xor_si512(product.high, _mm512_bsrli_epi128(product.middle, 8));
-    return srtp_gcm_fold(sum_of_lanes(low), sum_of_lanes(high));
 }
 
 VAES512_INLINE __m512i reverse(__m512i blocks)
@@ -102,19 +101,24 @@ VAES512_INLINE void keystream(message *m, __m512i *stream, const unsigned count,
         stream[i] = _mm512_aesenclast_epi128(stream[i], k);
 }
 
-/* y times its power, the first summand for `blocks` blocks to come. */
-VAES512_INLINE wide_product begin_sum(const message *m, size_t blocks)
+/* The product of y with its power, for `blocks` blocks to come. Apart from those of the blocks, so that from one y to
+ * the next it is not far: the sums over lanes stand aside. */
+VAES512_INLINE srtp_gcm_product carry_over(const message *m, size_t blocks)
 {
-    const __m512i zero = _mm512_setzero_si512();
-    wide_product sum = {zero, zero, zero};
+    srtp_gcm_product product = srtp_gcm_no_product();
     const __m128i power = _mm_loadu_si128((const __m128i *)srtp_gcm_power(m->key, blocks + m->lag));
-    multiply(&sum, _mm512_zextsi128_si512(m->y), _mm512_zextsi128_si512(power));
-    return sum;
+    srtp_gcm_multiply(&product, m->y, power);
+    return product;
 }
 
-VAES512_INLINE void end_sum(message *m, wide_product sum)
+/* The products of the blocks and that of y to the next y. */
+VAES512_INLINE void settle(message *m, wide_product blocks, srtp_gcm_product carried)
 {
-    m->y = reduce(sum);
+    const __m512i low = _mm512_xor_si512(blocks.low, _mm512_bslli_epi128(blocks.middle, 8));
+    const __m512i high = _mm512_xor_si512(blocks.high, _mm512_bsrli_epi128(blocks.middle, 8));
+    carried.low = _mm_xor_si128(carried.low, sum_of_lanes(low));
+    carried.high = _mm_xor_si128(carried.high, sum_of_lanes(high));
+    m->y = srtp_gcm_reduce(carried);
     m->lag = 0;
 }
 
@@ -122,8 +126,8 @@ VAES512_INLINE void end_sum(message *m, wide_product sum)
 VAES512_INLINE void whole_registers(message *m, const uint8_t *in, uint8_t *out, const unsigned count,
                                     const int sealing)
 {
-    const __m512i zero = _mm512_setzero_si512();
-    wide_product sum = {zero, zero, zero};
+    const srtp_gcm_product carried = carry_over(m, 4 * count);
+    wide_product sum = no_product();
     __m512i stream[4];
 
     if (sealing)
@@ -134,12 +138,9 @@ VAES512_INLINE void whole_registers(message *m, const uint8_t *in, uint8_t *out,
             text = _mm512_xor_si512(text, stream[i]);
             _mm512_storeu_si512(out + WIDTH * i, text);
         }
-        text = reverse(text);
-        if (i == 0)
-            text = _mm512_xor_si512(text, _mm512_zextsi128_si512(m->y));
-        multiply(&sum, text, powers(m->key, 4 * (count - i)));
+        multiply(&sum, reverse(text), powers(m->key, 4 * (count - i)));
     }
-    end_sum(m, sum);
+    settle(m, sum, carried);
 }
 
 /* Additional data longer than a block, 48 bytes at a time. */
@@ -149,9 +150,9 @@ VAES512_INLINE void long_aad(message *m, const uint8_t *aad, size_t length)
         const size_t count = length < 48 ? length : 48, blocks = (count + SRTP_AES_BLOCK - 1) / SRTP_AES_BLOCK;
         const __mmask8 words = (__mmask8)((1u << 2 * blocks) - 1);
         const __m512i data = _mm512_maskz_loadu_epi8(((__mmask64)1 << count) - 1, aad);
-        wide_product sum = begin_sum(m, blocks);
+        wide_product sum = no_product();
         multiply(&sum, reverse(data), _mm512_maskz_loadu_epi64(words, srtp_gcm_power(m->key, blocks)));
-        end_sum(m, sum);
+        settle(m, sum, carry_over(m, blocks));
         aad += count;
         length -= count;
     }
@@ -198,7 +199,8 @@ VAES512_INLINE int finish(message *m, const uint8_t *in, uint8_t *out, size_t le
 {
     const size_t blocks = (length + SRTP_AES_BLOCK - 1) / SRTP_AES_BLOCK, lane = blocks % 4;
     const __mmask8 words = (__mmask8)((1u << (2 * lane + 2)) - 1);
-    wide_product sum = begin_sum(m, blocks + 1);
+    const srtp_gcm_product carried = carry_over(m, blocks + 1);
+    wide_product sum = no_product();
     __m512i stream[4], texts[4];
 
     keystream(m, stream, count, 1);
@@ -219,7 +221,8 @@ VAES512_INLINE int finish(message *m, const uint8_t *in, uint8_t *out, size_t le
         }
     }
     const __m128i mask = _mm512_extracti32x4_epi32(stream[count - 1], 3);
-    const __m128i tag = _mm_xor_si128(srtp_gcm_reverse(reduce(sum)), mask);
+    settle(m, sum, carried);
+    const __m128i tag = _mm_xor_si128(srtp_gcm_reverse(m->y), mask);
     if (sealed_tag != NULL) {
         _mm_storeu_si128((__m128i *)sealed_tag, tag);
         return 1;
@@ -250,7 +253,7 @@ VAES512_INLINE size_t bulk(message *m, const uint8_t *in, uint8_t *out, size_t l
     if (length <= SHORT)
         return 0;
     if (m->lag > 0)
-        end_sum(m, begin_sum(m, 0));
+        settle(m, no_product(), carry_over(m, 0));
     for (; length - done >= 4 * WIDTH; done += 4 * WIDTH)
         whole_registers(m, in + done, out + done, 4, sealing);
     if (length - done > SHORT) {
