@@ -8,7 +8,8 @@ from .errors import SipParseError
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za-z0-9.])?")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# Behind a backslash a quoted string may hold any but CR and LF (quoted-pair).
+_CONTROL = re.compile(r"[\r\n]|(?<!\\)[\x00-\x08\x0b-\x1f\x7f]")
 
 Parameters = tuple[tuple[str, str | None], ...]
 

@@ -71,7 +71,7 @@ class StreamParser:
             del self._buffer[:4]
             found.append(KeepAlive())
             return True
-        if self._buffer[:2] == b"\r\n" and (len(self._buffer) > 3 or self._buffer[2:3] not in (b"", b"\r")):
+        if self._buffer[:2] == b"\r\n" and (len(self._buffer) > 3 or self._buffer[2:3].strip(b"\r")):
             # The single CRLF of a pong, or one more behind a body.
             del self._buffer[:2]
             return True

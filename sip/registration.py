@@ -1,0 +1,116 @@
+"""Keeping a binding at a registrar (RFC 3261 10)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .errors import RequestFailedError, SipError, SipParseError
+from .grammar import parse_number
+from .header_values import CSeq, NameAddr
+from .message import Request, Response, new_call_id, new_tag
+from .uri import SipUri
+
+if TYPE_CHECKING:
+    from .user_agent import UserAgent
+
+DEFAULT_EXPIRES = 600
+MIN_REFRESH = 5.0
+RETRY_DELAY = 30.0
+
+
+class Registration:
+    """The binding of one address-of-record to our Contact, refreshed until unregister()."""
+
+    def __init__(
+        self, user_agent: UserAgent, aor: SipUri, contact: NameAddr, *, expires: int = DEFAULT_EXPIRES
+    ) -> None:
+        self._user_agent = user_agent
+        self.aor = aor
+        self.contact = contact
+        self.expires = expires
+        self.digest_algorithm: str | None = None
+        self.failure: SipError | None = None
+        self._call_id = new_call_id()
+        self._cseq = 0
+        self._refreshing: asyncio.Task[None] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the binding stands, as far as we know."""
+        return self._refreshing is not None and not self._refreshing.done() and self.failure is None
+
+    async def register(self) -> int:
+        """Registers, and keeps the binding fresh from then on; returns the seconds that the registrar granted.
+
+        Raises RequestFailedError when the registrar refuses, and what UserAgent.request() raises.
+        """
+        granted = await self._send(self.expires)
+        if self._refreshing is None:
+            self._refreshing = asyncio.ensure_future(self._refresh(granted))
+        return granted
+
+    async def unregister(self) -> None:
+        """Removes the binding; what goes wrong is left to its expiry."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+            self._refreshing = None
+            try:
+                async with asyncio.timeout(4 * self._user_agent.timers.t2):
+                    await self._send(0)
+            except (SipError, TimeoutError):
+                return
+
+    async def _refresh(self, granted: int) -> None:
+        delay = max(MIN_REFRESH, granted * 0.8)
+        while True:
+            await asyncio.sleep(delay)
+            try:
+                granted = await self._send(self.expires)
+            except SipError as error:
+                self.failure, delay = error, RETRY_DELAY
+            else:
+                self.failure, delay = None, max(MIN_REFRESH, granted * 0.8)
+
+    async def _send(self, expires: int) -> int:
+        request = self._request(expires)
+        response = await self._user_agent.request(request)
+        self._cseq = max(self._cseq, request.cseq.number)
+        if response.status == 423 and expires:
+            # 10.2.8: the registrar says how long it wants to be asked for.
+            self.expires = parse_number(response.headers.get("Min-Expires") or "", (1 << 31) - 1, "Min-Expires")
+            request = self._request(self.expires)
+            response = await self._user_agent.request(request)
+            self._cseq = max(self._cseq, request.cseq.number)
+        if not response.success:
+            raise RequestFailedError(response)
+        if self._user_agent.digest is not None and "Authorization" in request.headers:
+            self.digest_algorithm = self._user_agent.digest.last_algorithm
+        return self._granted(response, expires)
+
+    def _request(self, expires: int) -> Request:
+        self._cseq += 1
+        request = Request(
+            "REGISTER", SipUri(self.aor.scheme, self.aor.host, port=self.aor.port, parameters=self.aor.parameters)
+        )
+        aor = NameAddr(SipUri(self.aor.scheme, self.aor.host, self.aor.user))
+        request.headers.add("Max-Forwards", "70")
+        request.headers.add("From", str(aor.with_tag(new_tag())))
+        request.headers.add("To", str(aor))
+        request.headers.add("Call-ID", self._call_id)
+        request.headers.add("CSeq", str(CSeq(self._cseq, "REGISTER")))
+        request.headers.add("Contact", str(self.contact))
+        request.headers.add("Expires", str(expires))
+        return request
+
+    def _granted(self, response: Response, asked: int) -> int:
+        try:
+            for contact in response.contacts:
+                if isinstance(contact.uri, SipUri) and contact.uri.equivalent(self.contact.sip_uri):
+                    value = contact.parameter("expires")
+                    if value is not None:
+                        return parse_number(value, (1 << 31) - 1, "expires")
+            return response.expires if response.expires is not None else asked
+        except SipParseError:
+            return asked

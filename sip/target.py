@@ -1,0 +1,87 @@
+"""Where a message goes: transport, address and the name to prove, from a URI or a Via (RFC 3261 18, RFC 3263 4.1)."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from .errors import SipParseError, TransportError
+from .header_values import Via
+from .message import Request
+from .uri import SipUri
+
+TRANSPORTS = ("udp", "tcp", "tls")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A transport (udp, tcp or tls), a host (name or address) and a port; `name` is what TLS must prove."""
+
+    transport: str
+    host: str
+    port: int
+    name: str
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}:{host}:{self.port}"
+
+
+def default_port(transport: str) -> int:
+    return 5061 if transport == "tls" else 5060
+
+
+def target_of(uri: SipUri) -> Target:
+    """Returns where a request with this next-hop URI goes: its transport and port, or the scheme's.
+
+    A sips URI goes by TLS whatever its transport parameter says, and never by anything else (RFC 5630).
+    Raises TransportError for a transport that is not supported.
+    """
+    transport = uri.transport or "udp"
+    if uri.secure:
+        if transport == "udp" and uri.transport is not None:
+            raise TransportError("a sips URI cannot go over UDP", target=str(uri))
+        transport = "tls"
+    if transport not in TRANSPORTS:
+        raise TransportError(f"the transport {transport} is not supported", target=str(uri))
+    host = (uri.parameter("maddr") or uri.host).strip("[]")
+    return Target(transport, host, uri.port or default_port(transport), uri.host.strip("[]"))
+
+
+def next_hop(request: Request) -> SipUri:
+    """Returns the URI that decides where a request goes: its first Route, or its Request-URI (8.1.2).
+
+    Raises SipParseError (416) when that is no SIP URI.
+    """
+    routes = request.routes
+    if routes:
+        return routes[0].sip_uri
+    if not isinstance(request.uri, SipUri):
+        raise SipParseError(f"the scheme {request.uri.scheme[:20]} is not supported", status=416)
+    return request.uri
+
+
+def add_received(via: Via, source_host: str, source_port: int) -> Via:
+    """Returns the top Via of a request received, with received and rport as 18.2.1 and RFC 3581 4 say."""
+    if via.parameter("rport") is not None:
+        via = via.with_parameter("rport", str(source_port))
+        return via.with_parameter("received", source_host)
+    if not _same_host(via.host, source_host):
+        via = via.with_parameter("received", source_host)
+    return via
+
+
+def response_address(via: Via) -> tuple[str, int]:
+    """Returns where a response goes over UDP, or over a new connection (18.2.2, RFC 3581 4)."""
+    host = via.parameter("maddr") or via.parameter("received") or via.host
+    rport = via.parameter("rport") or ""
+    if rport.isascii() and rport.isdigit() and len(rport) <= 5 and 0 < int(rport) <= 65535:
+        return host.strip("[]"), int(rport)
+    return host.strip("[]"), via.port or default_port(via.transport.lower())
+
+
+def _same_host(host: str, address: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")) == ipaddress.ip_address(address)
+    except ValueError:
+        return False

@@ -1,0 +1,408 @@
+"""The edge to the network: SIP over UDP, TCP and TLS by asyncio (RFC 3261 18)."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .errors import SipParseError, TlsVerificationError, TransportError
+from .message import Message
+from .parser import DEFAULT_LIMITS, Limits, parse_message
+from .stream_parser import KeepAlive, StreamFramingError, StreamParser
+from .target import Target
+from .tls import VerifiedPeer, verify_identity
+
+CONNECT_TIMEOUT = 10.0
+IDLE_TIMEOUT = 3600.0
+MAX_CONNECTIONS = 1000
+MAX_WRITE_BUFFER = 1 << 20
+MAX_DATAGRAM = 65507
+ERROR_REPLIES_PER_SECOND = 50
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddress:
+    """An address that is listened on."""
+
+    transport: str
+    host: str
+    port: int
+
+
+class Flow(abc.ABC):
+    """A way to one peer: a connection, or a UDP socket with the peer's address."""
+
+    transport: str
+    remote: tuple[str, int]
+    peer: VerifiedPeer | None = None
+
+    @property
+    def reliable(self) -> bool:
+        return self.transport != "udp"
+
+    @property
+    def secure(self) -> bool:
+        return self.transport == "tls"
+
+    @property
+    @abc.abstractmethod
+    def closed(self) -> bool: ...
+
+    @property
+    @abc.abstractmethod
+    def local(self) -> tuple[str, int]: ...
+
+    @abc.abstractmethod
+    def send(self, data: bytes) -> None:
+        """Sends one message; raises TransportError when the flow is closed."""
+
+
+Received = Callable[[Message, Flow], None]
+Malformed = Callable[[SipParseError, Flow], None]
+Lost = Callable[[Flow], None]
+
+
+class UdpFlow(Flow):
+    """The way to one address over a UDP socket."""
+
+    transport = "udp"
+
+    def __init__(self, socket: UdpListener, remote: tuple[str, int]) -> None:
+        self._socket = socket
+        self.remote = remote
+
+    @property
+    def closed(self) -> bool:
+        return self._socket.closed
+
+    @property
+    def local(self) -> tuple[str, int]:
+        return self._socket.local
+
+    def send(self, data: bytes) -> None:
+        if len(data) > MAX_DATAGRAM:
+            raise TransportError(f"a message of {len(data)} bytes does not fit a datagram", target=str(self.remote))
+        self._socket.send(data, self.remote)
+
+
+class UdpListener(asyncio.DatagramProtocol):
+    """One UDP socket; every datagram is a message of its own."""
+
+    def __init__(self, layer: TransportLayer) -> None:
+        self._layer = layer
+        self._transport: asyncio.DatagramTransport | None = None
+        self.local = ("", 0)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = transport
+        self.local = transport.get_extra_info("sockname")[:2]
+
+    @property
+    def closed(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if not data.strip(b"\r\n\0"):
+            return  # a keep-alive
+        flow = UdpFlow(self, addr[:2])
+        try:
+            message = parse_message(data, limits=self._layer.limits)
+        except SipParseError as error:
+            self._layer.malformed(error, flow)
+            return
+        self._layer.received(message, flow)
+
+    def error_received(self, exc: Exception) -> None:
+        """ICMP errors say nothing of the other peers of this socket; transactions time out by themselves."""
+
+    def send(self, data: bytes, remote: tuple[str, int]) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise TransportError("the socket is closed", target=str(remote))
+        self._transport.sendto(data, remote)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+class StreamFlow(asyncio.Protocol, Flow):
+    """A TCP or TLS connection. `expected_name` is what the server's certificate must prove, None if we serve."""
+
+    def __init__(self, layer: TransportLayer, transport: str, expected_name: str | None) -> None:
+        self._layer = layer
+        self._expected_name = expected_name
+        self._parser = StreamParser(layer.limits)
+        self._stream: asyncio.Transport | None = None
+        self._local = ("", 0)
+        self.transport = transport
+        self.remote = ("", 0)
+        self.peer = None
+        self.failure: TransportError | None = None
+        self.last_used = time.monotonic()
+
+    @property
+    def closed(self) -> bool:
+        return self._stream is None or self._stream.is_closing()
+
+    @property
+    def local(self) -> tuple[str, int]:
+        return self._local
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._stream = transport
+        self.remote = transport.get_extra_info("peername")[:2]
+        self._local = transport.get_extra_info("sockname")[:2]
+        if self.transport == "tls":
+            try:
+                self.peer = self._verify(transport.get_extra_info("ssl_object"))
+            except TlsVerificationError as error:
+                self.failure = error
+                transport.abort()
+                return
+        if not self._layer.admit(self):
+            self.failure = TransportError("too many connections", target=str(self.remote))
+            transport.abort()
+
+    def _verify(self, connection: ssl.SSLObject) -> VerifiedPeer:
+        """Runs right after the handshake, before any SIP byte goes either way."""
+        protocol, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
+        if self._expected_name is None:
+            return VerifiedPeer(protocol, cipher)
+        certificate = connection.getpeercert(binary_form=True)
+        if not certificate:
+            raise TlsVerificationError("the server showed no certificate", expected=self._expected_name)
+        identity, kind = verify_identity(certificate, self._expected_name, allow_wildcards=self._layer.allow_wildcards)
+        return VerifiedPeer(protocol, cipher, identity, kind)
+
+    def data_received(self, data: bytes) -> None:
+        if self.failure is not None:
+            return
+        self.last_used = time.monotonic()
+        try:
+            messages = self._parser.feed(data)
+        except StreamFramingError as error:
+            self._take(error.parsed)
+            self._layer.malformed(error, self)
+            self.close()
+            return
+        self._take(messages)
+
+    def _take(self, messages: list[Message | KeepAlive]) -> None:
+        for message in messages:
+            if isinstance(message, KeepAlive):
+                with contextlib.suppress(TransportError):
+                    self.send(b"\r\n")
+            else:
+                self._layer.received(message, self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._layer.forget(self)
+
+    def send(self, data: bytes) -> None:
+        if self._stream is None or self._stream.is_closing():
+            raise TransportError("the connection is closed", target=str(self.remote))
+        if self._stream.get_write_buffer_size() > MAX_WRITE_BUFFER:
+            # A peer that does not read must not make us keep what it does not take.
+            self.abort()
+            raise TransportError("the peer does not read", target=str(self.remote))
+        self.last_used = time.monotonic()
+        self._stream.write(data)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def abort(self) -> None:
+        if self._stream is not None:
+            self._stream.abort()
+
+
+class TransportLayer:
+    """All sockets of one endpoint. `received` and `malformed` get what comes in, with the flow it came by; `lost`
+    gets each connection that ended.
+
+    A connection is used again only for the target it was opened for: same transport, host, port and proven
+    name (RFC 5923; by address alone a peer could pose as another, CVE-2020-15260). `tls_client` is used for
+    outgoing TLS; without it TLS targets are refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        received: Received,
+        malformed: Malformed,
+        lost: Lost,
+        tls_client: ssl.SSLContext | None = None,
+        allow_wildcards: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._received = received
+        self._malformed = malformed
+        self._lost = lost
+        self._tls_client = tls_client
+        self.allow_wildcards = allow_wildcards
+        self.limits = limits
+        self._udp: UdpListener | None = None
+        self._servers: list[asyncio.Server] = []
+        self._flows: set[StreamFlow] = set()
+        self._opened: dict[Target, StreamFlow] = {}
+        self._opening: dict[Target, asyncio.Future[StreamFlow]] = {}
+        self.listening: list[LocalAddress] = []
+        self._replies_since = 0.0
+        self._replies = 0
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._flows)
+
+    async def listen(
+        self, transport: str, host: str, port: int = 0, *, tls: ssl.SSLContext | None = None
+    ) -> LocalAddress:
+        """Listens on a numeric address (port 0: any free one) and returns it; raises OSError as bind() does."""
+        loop = asyncio.get_running_loop()
+        if transport == "udp":
+            _, listener = await loop.create_datagram_endpoint(lambda: UdpListener(self), (host, port))
+            self._udp = listener
+            address = LocalAddress("udp", *listener.local)
+        else:
+            if transport == "tls" and tls is None:
+                raise TransportError("listening on TLS needs a context with a certificate")
+            server = await loop.create_server(
+                lambda: StreamFlow(self, transport, None), host, port, ssl=tls if transport == "tls" else None
+            )
+            self._servers.append(server)
+            address = LocalAddress(transport, *server.sockets[0].getsockname()[:2])
+        self.listening.append(address)
+        return address
+
+    async def flow_to(self, target: Target) -> Flow:
+        """Returns a flow to a target, opening a connection where none is open.
+
+        Raises TransportError when it cannot be reached, TlsVerificationError when it does not prove its name.
+        """
+        if target.transport == "udp":
+            return await self._udp_flow(target)
+        flow = self._opened.get(target)
+        if flow is not None and not flow.closed:
+            return flow
+        pending = self._opening.get(target)
+        if pending is None:
+            pending = self._opening[target] = asyncio.ensure_future(self._connect(target))
+            pending.add_done_callback(lambda done: self._opened_or_failed(target, done))
+        return await asyncio.shield(pending)
+
+    def _opened_or_failed(self, target: Target, done: asyncio.Future[StreamFlow]) -> None:
+        self._opening.pop(target, None)
+        if not done.cancelled() and done.exception() is None:
+            self._opened[target] = done.result()
+
+    async def _connect(self, target: Target) -> StreamFlow:
+        tls = None
+        if target.transport == "tls":
+            if self._tls_client is None:
+                raise TransportError("no TLS context for outgoing connections", target=str(target))
+            tls = self._tls_client
+        loop = asyncio.get_running_loop()
+        name = target.name if target.transport == "tls" else None
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                _, flow = await loop.create_connection(
+                    lambda: StreamFlow(self, target.transport, name),
+                    target.host,
+                    target.port,
+                    ssl=tls,
+                    server_hostname=target.name if tls is not None else None,
+                )
+        except TimeoutError:
+            raise TransportError(f"no connection in {CONNECT_TIMEOUT:g} s", target=str(target)) from None
+        except ssl.SSLCertVerificationError as error:
+            raise TlsVerificationError(error.verify_message, expected=target.name) from None
+        except (OSError, ssl.SSLError) as error:
+            raise TransportError(str(error), target=str(target)) from None
+        if flow.failure is not None:
+            raise flow.failure
+        return flow
+
+    async def _udp_flow(self, target: Target) -> Flow:
+        if self._udp is None:
+            await self.listen("udp", "::" if ":" in target.host else "0.0.0.0")  # noqa: S104  # any interface
+        assert self._udp is not None
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=2)
+        except OSError as error:
+            raise TransportError(f"not resolved: {error}", target=str(target)) from None
+        address = found[0][4]
+        return UdpFlow(self._udp, (str(address[0]), int(address[1])))
+
+    def udp_flow(self, remote: tuple[str, int]) -> UdpFlow | None:
+        """Returns the flow to an address over the UDP socket, None when there is no socket."""
+        return None if self._udp is None else UdpFlow(self._udp, remote)
+
+    def received(self, message: Message, flow: Flow) -> None:
+        self._received(message, flow)
+
+    def malformed(self, error: SipParseError, flow: Flow) -> None:
+        """Passes on what may be answered, at a bounded rate: garbage must not make us a reflector."""
+        if error.request is None:
+            return
+        now = time.monotonic()
+        if now - self._replies_since >= 1.0:
+            self._replies_since, self._replies = now, 0
+        self._replies += 1
+        if self._replies <= ERROR_REPLIES_PER_SECOND:
+            self._malformed(error, flow)
+
+    def admit(self, flow: StreamFlow) -> bool:
+        """Counts a new connection; False when there are too many, after closing those long idle."""
+        if len(self._flows) >= MAX_CONNECTIONS:
+            now = time.monotonic()
+            for other in list(self._flows):
+                if now - other.last_used > IDLE_TIMEOUT:
+                    other.abort()
+                    self._flows.discard(other)
+        if len(self._flows) >= MAX_CONNECTIONS:
+            return False
+        self._flows.add(flow)
+        return True
+
+    def forget(self, flow: StreamFlow) -> None:
+        self._flows.discard(flow)
+        self._lost(flow)
+        for target in [target for target, opened in self._opened.items() if opened is flow]:
+            del self._opened[target]
+
+    async def close(self) -> None:
+        """Closes every socket and connection."""
+        for pending in list(self._opening.values()):
+            pending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, TransportError):
+                await pending
+        for server in self._servers:
+            server.close()
+        for flow in list(self._flows):
+            flow.close()
+        if self._udp is not None:
+            self._udp.close()
+        for _ in range(20):
+            if not self._flows:
+                break
+            await asyncio.sleep(0.05)
+        for flow in list(self._flows):
+            flow.abort()
+        self._servers.clear()
+        # One more turn of the loop, in which transports call connection_lost().
+        await asyncio.sleep(0)
+
+
+def via_host(address: tuple[str, int]) -> str:
+    """Returns an address as Via's sent-by has it."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

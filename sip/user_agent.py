@@ -1,0 +1,508 @@
+"""The edge of the SIP layer: one user agent on asyncio, gluing transactions and dialogs to transports."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
+from .client_transaction import Output as ClientOutput
+from .dialog import DialogId, request_dialog_id
+from .digest_client import DigestClient
+from .digest_server import DigestServer, Verdict
+from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
+from .header_values import CSeq, NameAddr
+from .invite import IncomingInvite, InviteDialog, OutgoingInvite
+from .message import Message, Request, Response, new_branch
+from .request_validation import refuse_request
+from .server_transaction import Output as ServerOutput
+from .server_transaction import ServerTransaction, server_key
+from .target import Target, add_received, next_hop, response_address, target_of
+from .timers import DEFAULT_TIMERS, Timers
+from .transport import Flow, LocalAddress, TransportLayer, via_host
+from .uri import SipUri
+
+ALLOWED = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"))
+BODY_TYPES = frozenset(("application/sdp",))
+MAX_TRANSACTIONS = 10000
+# Of a UDP request, before it must move to a transport with congestion control (18.1.1).
+MAX_UDP_REQUEST = 1300
+_NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
+
+Answer = Callable[[Request], Response]
+
+
+@dataclass(slots=True, eq=False)
+class ClientExchange:
+    """A client transaction with its flow, and who hears of it."""
+
+    transaction: ClientTransaction
+    flow: Flow
+    on_response: Callable[[Response], None]
+    on_failure: Callable[[SipError], None]
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ServerExchange:
+    """A server transaction with its flow; `invite` is what CANCEL and the missing ACK are reported to."""
+
+    transaction: ServerTransaction
+    flow: Flow
+    invite: IncomingInvite | None = None
+    timer: asyncio.TimerHandle | None = None
+    authenticated: tuple[str, str] | None = None  # who, by which algorithm
+
+
+class UserAgent:
+    """Sends and answers requests on the addresses it listens on.
+
+    `on_invite` gets every new INVITE that passed validation and, with an `authenticator`, Digest;
+    `on_request` answers the methods of `extra_methods`. `digest` answers challenges of the realms it has
+    credentials for. `outbound_proxy` is a Route that all requests outside dialogs start with; when its host is
+    an address, `;maddr` may carry it beside the name that TLS must prove.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_invite: Callable[[IncomingInvite], None] | None = None,
+        on_request: Answer | None = None,
+        extra_methods: frozenset[str] = frozenset(),
+        digest: DigestClient | None = None,
+        authenticator: DigestServer | None = None,
+        outbound_proxy: SipUri | None = None,
+        tls_client: ssl.SSLContext | None = None,
+        allow_wildcards: bool = False,
+        timers: Timers = DEFAULT_TIMERS,
+        name: str = "securertc",
+    ) -> None:
+        self.on_invite = on_invite
+        self._on_request = on_request
+        self._allowed = ALLOWED | extra_methods
+        self.digest = digest
+        self._authenticator = authenticator
+        self.outbound_proxy = outbound_proxy
+        self.timers = timers
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._transports = TransportLayer(
+            received=self._received,
+            malformed=self._answer_malformed,
+            lost=self._flow_lost,
+            tls_client=tls_client,
+            allow_wildcards=allow_wildcards,
+        )
+        self._clients: dict[tuple[str, str], ClientExchange] = {}
+        self._servers: dict[tuple[str, ...], ServerExchange] = {}
+        self.dialogs: dict[DialogId, InviteDialog] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    # What is going on, for those who count that nothing is left behind.
+
+    @property
+    def active_transactions(self) -> int:
+        """How many transactions are not terminated."""
+        return len(self._clients) + len(self._servers)
+
+    @property
+    def active_dialogs(self) -> int:
+        """How many dialogs are not ended."""
+        return len(self.dialogs)
+
+    @property
+    def connections(self) -> int:
+        """How many TCP and TLS connections are open."""
+        return self._transports.connections
+
+    async def listen(
+        self, transport: str, host: str, port: int = 0, *, tls: ssl.SSLContext | None = None
+    ) -> LocalAddress:
+        """Listens for requests; see TransportLayer.listen()."""
+        return await self._transports.listen(transport, host, port, tls=tls)
+
+    def contact(self, transport: str, user: str | None, *, secure: bool = False) -> NameAddr:
+        """Returns our Contact for a transport; raises TransportError when nothing listens on it."""
+        for address in self._transports.listening:
+            if address.transport == transport:
+                host = f"[{address.host}]" if ":" in address.host else address.host
+                parameters = () if transport == "udp" else (("transport", transport),)
+                scheme = "sips" if secure else "sip"
+                return NameAddr(SipUri(scheme, host, user, None, address.port, parameters))
+        raise TransportError(f"nothing listens on {transport}")
+
+    def target(self, request: Request) -> Target:
+        """Returns where a request goes; raises TransportError when a sips request would leave TLS."""
+        hop = next_hop(request)
+        target = target_of(hop)
+        if isinstance(request.uri, SipUri) and request.uri.secure and target.transport != "tls":
+            raise TransportError("a sips request cannot go over a hop without TLS", target=str(target))
+        return target
+
+    def spawn(self, work: asyncio.Task[None]) -> None:
+        """Keeps a task of ours until it is done."""
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Ends everything at once: timers, dialogs (without BYE), connections and sockets."""
+        self._closed = True
+        for dialog in list(self.dialogs.values()):
+            dialog.abandon()
+        for client in list(self._clients.values()):
+            self._end_client(client)
+            client.on_failure(TransportError("the user agent was closed"))
+        for server in list(self._servers.values()):
+            self._end_server(server)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._transports.close()
+
+    # Sending requests.
+
+    async def flow_for(self, request: Request) -> Flow:
+        """Returns the flow for a request; raises TransportError when there is none."""
+        target = self.target(request)
+        if target.transport == "udp" and len(request.serialize()) > MAX_UDP_REQUEST:
+            try:
+                return await self._transports.flow_to(Target("tcp", target.host, target.port, target.name))
+            except TransportError:
+                pass  # 18.1.1: UDP after all where the peer has no TCP
+        return await self._transports.flow_to(target)
+
+    def start_request(
+        self,
+        request: Request,
+        flow: Flow,
+        on_response: Callable[[Response], None],
+        on_failure: Callable[[SipError], None],
+        *,
+        branch: str | None = None,
+    ) -> ClientExchange:
+        """Sends a request over a flow in a transaction of its own; puts the Via on it."""
+        transport = flow.transport.upper()
+        via = f"SIP/2.0/{transport} {via_host(self._sent_by(flow))};branch={branch or new_branch()};rport"
+        request.headers.prepend("Via", via)
+        if "User-Agent" not in request.headers:
+            request.headers.add("User-Agent", self._name)
+        transaction = ClientTransaction(request, reliable=flow.reliable, timers=self.timers)
+        exchange = ClientExchange(transaction, flow, on_response, on_failure)
+        self._clients[transaction.key] = exchange
+        self._do_client(exchange, transaction.start(self._loop.time()))
+        return exchange
+
+    def _sent_by(self, flow: Flow) -> tuple[str, int]:
+        """Where responses shall come if the flow is gone: the address we listen on for its transport."""
+        for address in self._transports.listening:
+            if address.transport == flow.transport:
+                host = flow.local[0] if address.host in ("0.0.0.0", "::") else address.host  # noqa: S104  # compared
+                if host in ("0.0.0.0", "::"):  # noqa: S104  # compared
+                    host = "127.0.0.1" if flow.remote[0].startswith("127.") else "localhost"
+                return host, address.port
+        return flow.local
+
+    async def request(self, request: Request, *, flow: Flow | None = None) -> Response:
+        """Sends a request other than INVITE and returns its final response, after answering a challenge.
+
+        Raises TransportError, TransactionTimeoutError, or DigestError when the challenge cannot be answered.
+        """
+        self.add_outbound_route(request)
+        while True:
+            flow = flow if flow is not None and not flow.closed else await self.flow_for(request)
+            response = await self._one_exchange(request, flow)
+            if response.status not in (401, 407) or self.digest is None:
+                return response
+            self.digest.authorize(request, response)
+            self.renew(request)
+
+    def add_outbound_route(self, request: Request) -> None:
+        """Puts the outbound proxy's Route on a request outside any dialog that has none yet."""
+        if self.outbound_proxy is not None and request.to.tag is None and "Route" not in request.headers:
+            parameters = self.outbound_proxy.parameters
+            if not self.outbound_proxy.loose_router:
+                parameters = (*parameters, ("lr", None))
+            proxy = self.outbound_proxy
+            route = SipUri(proxy.scheme, proxy.host, proxy.user, None, proxy.port, parameters)
+            request.headers.add("Route", str(NameAddr(route)))
+
+    @staticmethod
+    def renew(request: Request) -> None:
+        """Makes a request fit to be sent once more: the next CSeq, and no Via of its last sending."""
+        request.headers.remove_first("Via")
+        request.headers.set("CSeq", str(CSeq(request.cseq.number + 1, request.method)))
+
+    async def _one_exchange(self, request: Request, flow: Flow) -> Response:
+        final: asyncio.Future[Response] = self._loop.create_future()
+
+        def on_response(response: Response) -> None:
+            if not response.provisional and not final.done():
+                final.set_result(response)
+
+        def on_failure(error: SipError) -> None:
+            if not final.done():
+                final.set_exception(error)
+
+        exchange = self.start_request(request, flow, on_response, on_failure)
+        try:
+            return await final
+        finally:
+            if not final.done() or final.cancelled():
+                self._end_client(exchange)
+
+    def send_ack(self, ack: Request, flow: Flow) -> None:
+        """Sends the ACK of a 2xx, which has no transaction; a flow that is gone is left to the peer's timers."""
+        if ack.headers.get("Via") is None:
+            transport = flow.transport.upper()
+            ack.headers.prepend(
+                "Via", f"SIP/2.0/{transport} {via_host(self._sent_by(flow))};branch={new_branch()};rport"
+            )
+        try:
+            flow.send(ack.serialize())
+        except TransportError:
+            return
+
+    # Receiving.
+
+    def _received(self, message: Message, flow: Flow) -> None:
+        if self._closed:
+            return
+        if isinstance(message, Response):
+            self._received_response(message)
+            return
+        vias = message.vias
+        top = add_received(vias[0], *flow.remote)
+        message.headers.remove("Via")
+        for via in (top, *vias[1:]):
+            message.headers.add("Via", str(via))
+        self._received_request(message, flow)
+
+    def _received_response(self, response: Response) -> None:
+        vias = response.vias
+        exchange = self._clients.get((vias[0].branch or "", response.cseq.method)) if vias else None
+        if exchange is None or len(vias) != 1:
+            return  # 18.1.2 and 16.7: not ours
+        self._do_client(exchange, exchange.transaction.receive(response, self._loop.time()))
+
+    def _received_request(self, request: Request, flow: Flow) -> None:
+        now = self._loop.time()
+        key = server_key(request)
+        known = self._servers.get(key)
+        if known is not None:
+            self._do_server(known, known.transaction.receive(request, now))
+            if request.method == "ACK":
+                self._acknowledge(request)
+            return
+        if request.method == "ACK":
+            self._acknowledge(request)
+            return
+        exchange = ServerExchange(ServerTransaction(request, reliable=flow.reliable, timers=self.timers), flow)
+        if len(self._servers) >= MAX_TRANSACTIONS:
+            refusal = request.create_response(503)
+            refusal.headers.add("Retry-After", "5")
+            self._send_response(refusal, flow)
+            return
+        self._servers[key] = exchange
+        try:
+            self._process(exchange, request)
+        except SipParseError as error:
+            self.respond(exchange, request.create_response(error.status, error.reason))
+
+    def _acknowledge(self, ack: Request) -> None:
+        dialog = self.dialogs.get(request_dialog_id(ack))
+        if dialog is not None:
+            dialog.acknowledged(ack)
+
+    def _process(self, exchange: ServerExchange, request: Request) -> None:
+        refusal = refuse_request(request, allowed=self._allowed, body_types=BODY_TYPES)
+        if refusal is not None:
+            self.respond(exchange, refusal)
+        elif request.method == "CANCEL":
+            self._cancel(exchange, request)
+        elif request.to.tag is not None:
+            self._process_in_dialog(exchange, request)
+        elif self._is_merged(exchange, request):
+            self.respond(exchange, request.create_response(482))
+        elif self._admit(exchange, request):
+            self._process_new(exchange, request)
+
+    def _is_merged(self, exchange: ServerExchange, request: Request) -> bool:
+        """8.2.2.2: the same request, arrived by another path."""
+        wanted = (request.call_id, request.from_.tag, request.cseq)
+        for other in self._servers.values():
+            seen = other.transaction.request
+            if other is not exchange and (seen.call_id, seen.from_.tag, seen.cseq) == wanted and seen.to.tag is None:
+                return True
+        return False
+
+    def _admit(self, exchange: ServerExchange, request: Request) -> bool:
+        """Digest, where an authenticator is set; answers the request itself when it does not pass."""
+        if self._authenticator is None or request.method in _NEVER_CHALLENGED:
+            return True
+        result = self._authenticator.check(request)
+        if result.verdict is Verdict.ACCEPTED:
+            exchange.authenticated = (result.username or "", result.algorithm or "")
+            return True
+        if result.verdict is Verdict.MALFORMED:
+            self.respond(exchange, request.create_response(400, "Malformed Authorization"))
+        else:
+            self.respond(exchange, self._authenticator.challenge(request, stale=result.verdict is Verdict.STALE))
+        return False
+
+    def _process_new(self, exchange: ServerExchange, request: Request) -> None:
+        if request.method == "INVITE":
+            if self.on_invite is None:
+                self.respond(exchange, request.create_response(480))
+                return
+            exchange.invite = IncomingInvite(self, exchange, request)
+            self.on_invite(exchange.invite)
+        elif request.method == "OPTIONS":
+            self.respond(exchange, self._options(request))
+        elif request.method == "BYE":
+            self.respond(exchange, request.create_response(481))
+        elif self._on_request is not None:
+            self.respond(exchange, self._on_request(request))
+        else:
+            self.respond(exchange, request.create_response(405))
+
+    def _process_in_dialog(self, exchange: ServerExchange, request: Request) -> None:
+        dialog = self.dialogs.get(request_dialog_id(request))
+        if dialog is None:
+            self.respond(exchange, request.create_response(481))
+            return
+        try:
+            dialog.dialog.receive_request(request)
+        except DialogError as error:
+            self.respond(exchange, request.create_response(error.status))
+            return
+        if request.method == "OPTIONS":
+            self.respond(exchange, self._options(request))
+        else:
+            dialog.receive(exchange, request)
+
+    def _options(self, request: Request) -> Response:
+        response = request.create_response(200)
+        response.headers.add("Allow", ", ".join(sorted(self._allowed)))
+        response.headers.add("Accept", ", ".join(sorted(BODY_TYPES)))
+        return response
+
+    def _cancel(self, exchange: ServerExchange, request: Request) -> None:
+        """9.2: the CANCEL has the branch of its INVITE."""
+        key = server_key(request)
+        invite = self._servers.get((*key[:-1], "INVITE"))
+        if invite is None or invite.invite is None:
+            self.respond(exchange, request.create_response(481))
+            return
+        self.respond(exchange, request.create_response(200, to_tag=invite.invite.local_tag))
+        invite.invite.cancel()
+
+    def _answer_malformed(self, error: SipParseError, flow: Flow) -> None:
+        """A request that cannot be parsed gets its 4xx without a transaction, if it can be answered at all."""
+        request = error.request
+        if request is None or self._closed:
+            return
+        vias = request.vias
+        request.headers.remove("Via")
+        for via in (add_received(vias[0], *flow.remote), *vias[1:]):
+            request.headers.add("Via", str(via))
+        reason = error.reason if error.status == 400 else None
+        try:
+            response = request.create_response(error.status, reason)
+            self._send_response(response, flow)
+        except SipParseError:
+            return
+
+    def respond(self, exchange: ServerExchange, response: Response) -> None:
+        """Sends a response in its transaction."""
+        self._do_server(exchange, exchange.transaction.respond(response, self._loop.time()))
+
+    def resend(self, exchange: ServerExchange, response: Response) -> None:
+        """Sends a 2xx to an INVITE once more, which is not the transaction's work (13.3.1.4)."""
+        self._send_response(response, exchange.flow)
+
+    def _send_response(self, response: Response, flow: Flow) -> bool:
+        if "Server" not in response.headers:
+            response.headers.add("Server", self._name)
+        way: Flow | None = flow
+        if not flow.reliable:
+            way = self._transports.udp_flow(response_address(response.top_via))
+        try:
+            if way is not None:
+                way.send(response.serialize())
+        except TransportError:
+            return False
+        return True
+
+    # Driving the machines.
+
+    def _do_client(self, exchange: ClientExchange, outputs: list[ClientOutput]) -> None:
+        failure: SipError | None = None
+        for output in outputs:
+            if isinstance(output, Send):
+                try:
+                    exchange.flow.send(output.message.serialize())
+                except TransportError as error:
+                    exchange.transaction.transport_failed()
+                    failure = error
+            elif isinstance(output, Deliver):
+                exchange.on_response(output.response)
+            elif isinstance(output, TimedOut):
+                method = exchange.transaction.request.method
+                failure = TransactionTimeoutError(f"no answer to {method} in {self.timers.timeout:g} s")
+        self._schedule_client(exchange)
+        if failure is not None:
+            exchange.on_failure(failure)
+
+    def _schedule_client(self, exchange: ClientExchange) -> None:
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+            exchange.timer = None
+        if exchange.transaction.terminated:
+            self._end_client(exchange)
+            return
+        due = exchange.transaction.next_timer()
+        if due is not None:
+            exchange.timer = self._loop.call_at(due, self._client_timer, exchange)
+
+    def _client_timer(self, exchange: ClientExchange) -> None:
+        self._do_client(exchange, exchange.transaction.handle_timer(self._loop.time()))
+
+    def _end_client(self, exchange: ClientExchange) -> None:
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+        self._clients.pop(exchange.transaction.key, None)
+
+    def _do_server(self, exchange: ServerExchange, outputs: list[ServerOutput]) -> None:
+        for output in outputs:
+            if isinstance(output, Send) and isinstance(output.message, Response):
+                if not self._send_response(output.message, exchange.flow):
+                    exchange.transaction.transport_failed()
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+            exchange.timer = None
+        due = exchange.transaction.next_timer()
+        if exchange.transaction.terminated:
+            self._end_server(exchange)
+        elif due is not None:
+            exchange.timer = self._loop.call_at(due, self._server_timer, exchange)
+
+    def _server_timer(self, exchange: ServerExchange) -> None:
+        self._do_server(exchange, exchange.transaction.handle_timer(self._loop.time()))
+
+    def _end_server(self, exchange: ServerExchange) -> None:
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+        self._servers.pop(exchange.transaction.key, None)
+
+    def _flow_lost(self, flow: Flow) -> None:
+        for client in [one for one in self._clients.values() if one.flow is flow]:
+            if not client.transaction.request.method == "INVITE" or client.transaction.state.value != "accepted":
+                self._end_client(client)
+                client.on_failure(TransportError("the connection was lost", target=str(flow.remote)))
+
+    def invite(self, request: Request) -> OutgoingInvite:
+        """Returns the call that an INVITE makes; nothing is sent before its run()."""
+        return OutgoingInvite(self, request)
