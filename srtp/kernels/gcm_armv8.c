@@ -1,4 +1,4 @@
-/* AES-GCM by the AES and PMULL instructions of ARMv8: GHASH of eight blocks to one reduction. */
+/* AES-GCM by the AES and PMULL instructions of ARMv8: GHASH of sixteen blocks to one reduction. */
 #include "functions.h"
 
 #ifdef SRTP_ARM64
@@ -80,28 +80,71 @@ ARMV8 void srtp_gcm_expand_armv8(srtp_gcm_key *key, const uint8_t *key_bytes, si
     srtp_wipe(words, sizeof words);
 }
 
-ARMV8 static void ghash(const srtp_gcm_key *key, uint8_t y_bytes[16], const uint8_t *data, size_t length)
-{
-    uint64x2_t y = block_at(y_bytes);
+/* A GHASH in the making: sums of up to sixteen products, each reduced once. */
+typedef struct {
+    const srtp_gcm_key *key;
+    gcm_product sum;
+    uint64x2_t y;    /* of the sums before, for the first block of this one */
+    size_t left;     /* blocks to come in the whole message ... */
+    size_t in_sum;   /* ... and in this sum */
+} gcm_hash;
 
-    while (length >= SRTP_AES_BLOCK) {
-        const size_t whole = length / SRTP_AES_BLOCK, blocks = whole < 8 ? whole : 8;
-        gcm_product product = no_product();
-        multiply(&product, veorq_u64(y, block_at(data)), power(key, blocks));
-        for (size_t i = 1; i < blocks; i++)
-            multiply(&product, block_at(data + SRTP_AES_BLOCK * i), power(key, blocks - i));
-        y = reduce(product);
-        data += SRTP_AES_BLOCK * blocks;
-        length -= SRTP_AES_BLOCK * blocks;
+ARMV8_INLINE gcm_hash hash_begin(const srtp_gcm_key *key, size_t blocks)
+{
+    const size_t in_sum = blocks < SRTP_GCM_POWERS ? blocks : SRTP_GCM_POWERS;
+    const gcm_hash h = {key, no_product(), vdupq_n_u64(0), blocks, in_sum};
+    return h;
+}
+
+/* Moves on by the blocks of this sum that are in it now. */
+ARMV8_INLINE void hash_advance(gcm_hash *h, size_t blocks)
+{
+    h->left -= blocks;
+    h->in_sum -= blocks;
+    if (h->in_sum == 0) {
+        const uint64x2_t y = reduce(h->sum);
+        *h = hash_begin(h->key, h->left);
+        h->y = y;
     }
+}
+
+ARMV8_INLINE void hash_block(gcm_hash *h, uint64x2_t block)
+{
+    multiply(&h->sum, veorq_u64(block, h->y), power(h->key, h->in_sum));
+    h->y = vdupq_n_u64(0);
+    hash_advance(h, 1);
+}
+
+ARMV8_INLINE void hash_bytes(gcm_hash *h, const uint8_t *data, size_t length)
+{
+    for (size_t whole = length / SRTP_AES_BLOCK, count; whole > 0; whole -= count) {
+        count = whole < h->in_sum ? whole : h->in_sum;
+        multiply(&h->sum, veorq_u64(block_at(data), h->y), power(h->key, h->in_sum));
+        for (size_t i = 1; i < count; i++)
+            multiply(&h->sum, block_at(data + SRTP_AES_BLOCK * i), power(h->key, h->in_sum - i));
+        h->y = vdupq_n_u64(0);
+        data += SRTP_AES_BLOCK * count;
+        hash_advance(h, count);
+    }
+    length %= SRTP_AES_BLOCK;
     if (length > 0) {
         uint8_t block[SRTP_AES_BLOCK] = {0};
         srtp_copy_short(block, data, length);
-        gcm_product product = no_product();
-        multiply(&product, veorq_u64(y, block_at(block)), power(key, 1));
-        y = reduce(product);
+        hash_block(h, block_at(block));
     }
-    vst1q_u8(y_bytes, vrev64q_u8(vreinterpretq_u8_u64(vextq_u64(y, y, 1))));
+}
+
+ARMV8 static void ghash(const srtp_gcm_key *key, const uint8_t *aad, size_t aad_length, const uint8_t *ciphertext,
+                        size_t length, uint8_t hash[16])
+{
+    gcm_hash h = hash_begin(key, srtp_gcm_blocks(aad_length) + srtp_gcm_blocks(length) + 1);
+    uint8_t lengths[16];
+
+    hash_bytes(&h, aad, aad_length);
+    hash_bytes(&h, ciphertext, length);
+    srtp_gcm_lengths(lengths, aad_length, length);
+    hash_block(&h, block_at(lengths));
+    vst1q_u8(hash, vrev64q_u8(vreinterpretq_u8_u64(vextq_u64(h.y, h.y, 1))));
 }
 
 static const srtp_gcm_functions FUNCTIONS = {srtp_aes_encrypt_block_armv8, srtp_aes_ctr_armv8, ghash};

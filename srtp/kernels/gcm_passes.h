@@ -8,26 +8,33 @@
 typedef struct {
     void (*encrypt_block)(const srtp_aes_key *key, const uint8_t in[16], uint8_t out[16]);
     void (*ctr)(const srtp_aes_key *key, const uint8_t iv[16], const uint8_t *in, uint8_t *out, size_t length);
-    /* Takes `length` bytes, filled up with zeros to a whole block, into y. */
-    void (*ghash)(const srtp_gcm_key *key, uint8_t y[16], const uint8_t *data, size_t length);
+    /* GHASH of the additional data, the ciphertext, each filled up with zeros, and the block of their lengths. */
+    void (*ghash)(const srtp_gcm_key *key, const uint8_t *aad, size_t aad_length, const uint8_t *ciphertext,
+                  size_t length, uint8_t hash[16]);
 } srtp_gcm_functions;
 
 SRTP_INLINE void srtp_gcm_tag(const srtp_gcm_functions *f, const srtp_gcm_key *key, const uint8_t counter[16],
                               const uint8_t *aad, size_t aad_length, const uint8_t *ciphertext, size_t length,
                               uint8_t tag[SRTP_GCM_TAG])
 {
-    uint8_t y[16] = {0}, lengths[16], mask[16];
-
-    f->ghash(key, y, aad, aad_length);
-    f->ghash(key, y, ciphertext, length);
-    srtp_store_be64(lengths, 8 * (uint64_t)aad_length);
-    srtp_store_be64(lengths + 8, 8 * (uint64_t)length);
-    f->ghash(key, y, lengths, sizeof lengths);
+    uint8_t mask[16];
     f->encrypt_block(&key->aes, counter, mask);
+    f->ghash(key, aad, aad_length, ciphertext, length, tag);
     for (unsigned i = 0; i < SRTP_GCM_TAG; i++)
-        tag[i] = y[i] ^ mask[i];
+        tag[i] ^= mask[i];
     srtp_wipe(mask, sizeof mask);
-    srtp_wipe(y, sizeof y);
+}
+
+SRTP_INLINE size_t srtp_gcm_blocks(size_t length)
+{
+    return (length + SRTP_AES_BLOCK - 1) / SRTP_AES_BLOCK;
+}
+
+/* The last block of GHASH. */
+SRTP_INLINE void srtp_gcm_lengths(uint8_t block[16], size_t aad_length, size_t length)
+{
+    srtp_store_be64(block, 8 * (uint64_t)aad_length);
+    srtp_store_be64(block + 8, 8 * (uint64_t)length);
 }
 
 /* J_0, the counter block of the tag; the text begins with the one after it. */

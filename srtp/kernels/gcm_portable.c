@@ -67,11 +67,8 @@ static void multiply(uint64_t y[2], const uint64_t h[2])
     y[1] = v2;
 }
 
-static void ghash(const srtp_gcm_key *key, uint8_t y_bytes[16], const uint8_t *data, size_t length)
+static void absorb(uint64_t y[2], const uint64_t h[2], const uint8_t *data, size_t length)
 {
-    uint64_t y[2] = {srtp_load_be64(y_bytes), srtp_load_be64(y_bytes + 8)};
-    const uint64_t h[2] = {srtp_load_be64(key->powers), srtp_load_be64(key->powers + 8)};
-
     while (length > 0) {
         uint8_t block[SRTP_AES_BLOCK] = {0};
         const size_t count = length < SRTP_AES_BLOCK ? length : SRTP_AES_BLOCK;
@@ -82,8 +79,21 @@ static void ghash(const srtp_gcm_key *key, uint8_t y_bytes[16], const uint8_t *d
         data += count;
         length -= count;
     }
-    srtp_store_be64(y_bytes, y[0]);
-    srtp_store_be64(y_bytes + 8, y[1]);
+}
+
+static void ghash(const srtp_gcm_key *key, const uint8_t *aad, size_t aad_length, const uint8_t *ciphertext,
+                  size_t length, uint8_t hash[16])
+{
+    const uint64_t h[2] = {srtp_load_be64(key->powers), srtp_load_be64(key->powers + 8)};
+    uint64_t y[2] = {0, 0};
+    uint8_t lengths[16];
+
+    absorb(y, h, aad, aad_length);
+    absorb(y, h, ciphertext, length);
+    srtp_gcm_lengths(lengths, aad_length, length);
+    absorb(y, h, lengths, sizeof lengths);
+    srtp_store_be64(hash, y[0]);
+    srtp_store_be64(hash + 8, y[1]);
 }
 
 void srtp_gcm_expand_portable(srtp_gcm_key *key, const uint8_t *key_bytes, size_t key_length)

@@ -7,7 +7,6 @@
 #include <immintrin.h>
 
 #include "gcm_aesni.h"
-#include "gcm_passes.h"
 
 #define VAES512_TARGET "vaes,vpclmulqdq,avx512f,avx512bw,avx512vl,aes,pclmul,sse4.1,ssse3"
 #define VAES512 __attribute__((target(VAES512_TARGET)))
