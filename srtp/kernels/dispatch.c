@@ -23,10 +23,14 @@ static const table TABLES[] = {
 #ifdef SRTP_X86
     {SRTP_CPU_VAES512 | SRTP_CPU_SHANI,
      {.name = "vaes512", AES(aesni), CTR(vaes512), SHA1(shani), HMAC_BATCH(avx512_shani), GCM_KEY(aesni), GCM(vaes512)}},
+    {SRTP_CPU_VAES256 | SRTP_CPU_SHANI,
+     {.name = "vaes256", AES(aesni), CTR(vaes256), SHA1(shani), HMAC_BATCH(shani), GCM_KEY(aesni), GCM(vaes256)}},
     {SRTP_CPU_AESNI | SRTP_CPU_SHANI,
      {.name = "aesni-shani", AES(aesni), CTR(aesni), SHA1(shani), HMAC_BATCH(shani), GCM_KEY(aesni), GCM(aesni)}},
     {SRTP_CPU_AESNI | SRTP_CPU_AVX512,
      {.name = "aesni-avx512", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(avx512), GCM_KEY(aesni), GCM(aesni)}},
+    {SRTP_CPU_AESNI | SRTP_CPU_AVX2,
+     {.name = "aesni-avx2", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(avx2), GCM_KEY(aesni), GCM(aesni)}},
     {SRTP_CPU_AESNI,
      {.name = "aesni", AES(aesni), CTR(aesni), SHA1(portable), HMAC_BATCH(portable), GCM_KEY(aesni), GCM(aesni)}},
 #endif
