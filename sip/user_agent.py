@@ -477,9 +477,10 @@ class UserAgent:
 
     def _do_server(self, exchange: ServerExchange, outputs: list[ServerOutput]) -> None:
         for output in outputs:
-            if isinstance(output, Send) and isinstance(output.message, Response):
-                if not self._send_response(output.message, exchange.flow):
-                    exchange.transaction.transport_failed()
+            if not isinstance(output, Send) or not isinstance(output.message, Response):
+                continue
+            if not self._send_response(output.message, exchange.flow):
+                exchange.transaction.transport_failed()
         if exchange.timer is not None:
             exchange.timer.cancel()
             exchange.timer = None
@@ -499,7 +500,7 @@ class UserAgent:
 
     def _flow_lost(self, flow: Flow) -> None:
         for client in [one for one in self._clients.values() if one.flow is flow]:
-            if not client.transaction.request.method == "INVITE" or client.transaction.state.value != "accepted":
+            if client.transaction.request.method != "INVITE" or client.transaction.state.value != "accepted":
                 self._end_client(client)
                 client.on_failure(TransportError("the connection was lost", target=str(flow.remote)))
 

@@ -1,0 +1,31 @@
+"""Secured real-time communications: endpoints and calls, with a report of what each tier of security gives."""
+
+from sdp import MediaSecurity
+from sip import Credentials
+
+from .assurance import SecurityReport, Tier, TierStatus
+from .call import Call, IncomingCall
+from .endpoint import Endpoint, EndpointSettings, TlsFiles
+from .errors import CallEndedError, CallRefusedError, SecureRtcError, SecurityPolicyError
+from .media_session import MediaSession, MediaStatistics
+from .security_policy import SecurityPolicy
+
+__all__ = [
+    "Call",
+    "CallEndedError",
+    "CallRefusedError",
+    "Credentials",
+    "Endpoint",
+    "EndpointSettings",
+    "IncomingCall",
+    "MediaSecurity",
+    "MediaSession",
+    "MediaStatistics",
+    "SecureRtcError",
+    "SecurityPolicy",
+    "SecurityPolicyError",
+    "SecurityReport",
+    "Tier",
+    "TierStatus",
+    "TlsFiles",
+]

@@ -1,0 +1,222 @@
+"""The receiving half of an audio stream: datagrams and a clock in, frames of samples in order out."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtp import (
+    JitterBuffer,
+    Lost,
+    MalformedRtcpError,
+    MalformedRtpError,
+    ReceiverStatistics,
+    RtpPacket,
+    decode_pcma,
+    decode_pcmu,
+    parse_compound,
+)
+from rtp.rtcp import RtcpPacket
+from rtp.udp import Address
+from sdp import NegotiatedAudio
+from srtp import AuthenticationError, MalformedPacketError, ReplayError, Session, SrtpError
+
+from .errors import MediaError
+
+Samples = NDArray[np.int16]
+DECODERS: dict[str, Callable[[bytes | bytearray | memoryview], Samples]] = {
+    "PCMU": decode_pcmu,
+    "PCMA": decode_pcma,
+}
+JITTER_DEPTH = 3
+# Ten seconds of 20 ms frames for an application that does not read; older ones are dropped then.
+MAX_FRAMES = 500
+KEY_OVERLAP = 5.0
+
+
+class AudioReceiver:
+    """Checks, orders and decodes what one side receives.
+
+    Under SRTP a packet counts as the peer's when it authenticates, wherever it came from, and nothing else
+    does; without SRTP only what comes from the signalled address and port is taken, so that nobody who
+    merely guesses a port can be heard. `own_ssrc` tells our own packets, should they come back.
+    """
+
+    def __init__(self, agreed: NegotiatedAudio, *, own_ssrc: Callable[[], int]) -> None:
+        self._own_ssrc = own_ssrc
+        self.frames: deque[Samples] = deque()
+        self.source: int | None = None
+        self.statistics: ReceiverStatistics | None = None
+        self.last_heard: float | None = None
+        self._last_audio = 0.0
+        self.packets = self.octets = self.concealed = 0
+        self.authenticated = self.rtcp_packets = 0
+        self.failures = self.replays = self.malformed = 0
+        self.foreign = self.unexpected = self.overflowed = 0
+        self._earlier_expected = self._earlier_lost = 0
+        self._buffer = JitterBuffer(depth=JITTER_DEPTH)
+        self._session: Session | None = None
+        self._previous: Session | None = None
+        self._previous_until = 0.0
+        self._rtp_latched = self._rtcp_latched = False
+        self._agreed: NegotiatedAudio | None = None
+        self.update(agreed, 0.0)
+
+    def update(self, agreed: NegotiatedAudio, now: float) -> None:
+        """Goes on with another agreement from `now` on; raises MediaError when it would end the protection.
+
+        Packets under the former key are taken for a short while after a change: they may still be under way.
+        """
+        former = self._agreed
+        if former is not None and former.inbound is not None and agreed.inbound is None:
+            raise MediaError("a stream that was secured cannot go on in clear")
+        moved = former is None or (former.remote_address, former.remote_port) != (
+            agreed.remote_address,
+            agreed.remote_port,
+        )
+        self._agreed = agreed
+        self._decode = DECODERS[agreed.codec.encoding]
+        if moved:
+            host = ipaddress.ip_address(agreed.remote_address).compressed
+            self.rtp_address: Address = (host, agreed.remote_port)
+            self.rtcp_address: Address = (host, agreed.remote_rtcp_port)
+            self._rtp_latched = self._rtcp_latched = False
+        if agreed.inbound is not None and (former is None or former.inbound != agreed.inbound):
+            self._previous, self._previous_until = self._session, now + KEY_OVERLAP
+            self._session = Session(None, agreed.inbound)
+
+    @property
+    def lost(self) -> int:
+        """Packets that never came, over all sources."""
+        return self._earlier_lost + (self.statistics.summary.lost if self.statistics else 0)
+
+    @property
+    def expected(self) -> int:
+        """Packets that should have come, over all sources."""
+        return self._earlier_expected + (self.statistics.summary.expected if self.statistics else 0)
+
+    @property
+    def late(self) -> int:
+        """Packets that came after their turn."""
+        return self._buffer.counters.late
+
+    def receive_rtp(self, data: bytes, address: Address, now: float) -> None:
+        """Takes a datagram that may be RTP; what is not the peer's is dropped and counted."""
+        plain = self._admit(data, address, self.rtp_address, now, rtcp=False)
+        if plain is None:
+            return
+        try:
+            packet = RtpPacket.parse(plain)
+        except MalformedRtpError:
+            self.malformed += 1
+            return
+        if packet.ssrc == self._own_ssrc():
+            self.unexpected += 1
+            return
+        if self._session is not None:
+            self.authenticated += 1
+            # Once only: a packet caught and sent on from elsewhere must not draw our audio there later.
+            if not self._rtp_latched:
+                self.rtp_address, self._rtp_latched = address, True
+        self.last_heard = now
+        self._note(packet, now)
+
+    def receive_rtcp(self, data: bytes, address: Address, now: float) -> tuple[RtcpPacket, ...]:
+        """Takes a datagram that may be RTCP and returns its packets, () when it was dropped."""
+        plain = self._admit(data, address, self.rtcp_address, now, rtcp=True)
+        if plain is None:
+            return ()
+        try:
+            packets = parse_compound(plain)
+        except MalformedRtcpError:
+            self.malformed += 1
+            return ()
+        if self._session is not None and not self._rtcp_latched:
+            self.rtcp_address, self._rtcp_latched = address, True
+        self.rtcp_packets += 1
+        self.last_heard = now
+        return packets
+
+    def flush(self, now: float, *, pause: float) -> None:
+        """Hands out what the jitter buffer still holds once no audio has come for `pause` seconds."""
+        if now - self._last_audio >= pause:
+            for item in self._buffer.drain():
+                self._play(item)
+
+    def _admit(self, data: bytes, address: Address, expected: Address, now: float, *, rtcp: bool) -> bytes | None:
+        """The plain packet in a datagram, or None when it is not to be taken."""
+        if self._session is None:
+            if address != expected:
+                self.foreign += 1
+                return None
+            return data
+        try:
+            return self._unprotect(self._session, data, rtcp=rtcp)
+        except ReplayError:
+            self.replays += 1
+        except MalformedPacketError:
+            self.malformed += 1
+        except SrtpError as error:
+            if isinstance(error, AuthenticationError) and self._previous is not None and now < self._previous_until:
+                try:
+                    return self._unprotect(self._previous, data, rtcp=rtcp)
+                except SrtpError:
+                    pass
+            self.failures += 1
+        return None
+
+    @staticmethod
+    def _unprotect(session: Session, data: bytes, *, rtcp: bool) -> bytes:
+        return session.unprotect_rtcp(data) if rtcp else session.unprotect(data)
+
+    def _note(self, packet: RtpPacket, now: float) -> None:
+        assert self._agreed is not None
+        if packet.ssrc != self.source or self.statistics is None:
+            self._change_source(packet.ssrc)
+        assert self.statistics is not None
+        self.packets += 1
+        self.octets += len(packet.payload)
+        if not self.statistics.receive(packet.sequence_number, packet.timestamp, now):
+            self.unexpected += 1
+            return
+        self._last_audio = now
+        self._buffer.push(packet)
+        while len(self._buffer) >= JITTER_DEPTH:
+            item = self._buffer.pop()
+            if item is None:
+                return
+            self._play(item)
+
+    def _change_source(self, ssrc: int) -> None:
+        assert self._agreed is not None
+        for item in self._buffer.drain():
+            self._play(item)
+        self._earlier_expected, self._earlier_lost = self.expected, self.lost
+        self.source = ssrc
+        # A source is valid with its first packet: it has authenticated, or came from the signalled address.
+        self.statistics = ReceiverStatistics(self._agreed.codec.clock_rate, min_sequential=1)
+
+    def _play(self, item: RtpPacket | Lost) -> None:
+        assert self._agreed is not None
+        if isinstance(item, Lost):
+            self.concealed += 1
+            self._append(self._silence())
+        elif item.payload_type != self._agreed.payload_type:
+            self.unexpected += 1
+            self._append(self._silence())
+        elif len(item.payload):
+            self._append(self._decode(item.payload))
+
+    def _silence(self) -> Samples:
+        assert self._agreed is not None
+        return np.zeros(self._agreed.codec.clock_rate * self._agreed.ptime // 1000, np.int16)
+
+    def _append(self, frame: Samples) -> None:
+        if len(self.frames) >= MAX_FRAMES:
+            self.frames.popleft()
+            self.overflowed += 1
+        self.frames.append(frame)

@@ -1,0 +1,99 @@
+"""The sending half of an audio stream: samples and a clock in, RTP or SRTP packets out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtp import RtpPacket, encode_pcma, encode_pcmu
+from rtp.pacing import DEFAULT_MAX_LAG
+from sdp import NegotiatedAudio
+from srtp import Direction, Policy, Session
+
+from .errors import MediaError
+
+Samples = NDArray[np.int16]
+ENCODERS: dict[str, Callable[[Samples], bytes]] = {"PCMU": encode_pcmu, "PCMA": encode_pcma}
+
+
+class AudioSender:
+    """Numbers, stamps and protects what one side sends.
+
+    SSRC, first timestamp and first sequence number are random (RFC 3550 5.1), the latter below 2^15, so that
+    a loss at the very beginning cannot hide a rollover (RFC 4568 6.4).
+    """
+
+    def __init__(self, agreed: NegotiatedAudio) -> None:
+        self.packets = 0
+        self.octets = 0
+        self.rtcp_packets = 0
+        self._new_source()
+        self._timestamp = secrets.randbits(32)
+        self._due: float | None = None
+        self._last: tuple[float, int] | None = None
+        self._policy: Policy | None = None
+        self._session: Session | None = None
+        self.update(agreed)
+
+    def update(self, agreed: NegotiatedAudio) -> None:
+        """Goes on with another agreement; raises MediaError when it would end the protection.
+
+        A new key keeps SSRC and numbers while the ROC is 0. Later it takes a new SSRC: RFC 3711 3.3.1 keeps
+        the ROC of an SSRC under a new key, RFC 4568 7.1.4 starts it at 0, and peers do either.
+        """
+        if agreed.outbound is None and self._policy is not None:
+            raise MediaError("a stream that was secured cannot go on in clear")
+        self._agreed = agreed
+        self._encode = ENCODERS[agreed.codec.encoding]
+        if agreed.outbound is not None and agreed.outbound != self._policy:
+            if self._session is not None and self._session.roc(self.ssrc, Direction.OUTBOUND):
+                self._new_source()
+            self._session = Session(agreed.outbound, None)
+        self._policy = agreed.outbound
+
+    def audio(self, samples: Samples, now: float) -> bytes:
+        """Returns the packet for the next samples, which go out at `now` (seconds of a steady clock).
+
+        After a pause the timestamp goes on by its length, and the marker bit says that sound begins
+        (RFC 3551 4.1).
+        """
+        rate = self._agreed.codec.clock_rate
+        pause = 0.0 if self._due is None else now - self._due
+        marker = self._due is None or pause > DEFAULT_MAX_LAG
+        if marker:
+            self._timestamp = (self._timestamp + int(pause * rate)) & 0xFFFFFFFF
+            self._due = now
+        payload = self._encode(samples)
+        packet = RtpPacket(
+            self._agreed.payload_type, self._sequence, self._timestamp, self.ssrc, payload, marker=marker
+        )
+        data = packet.serialize()
+        if self._session is not None:
+            data = self._session.protect(data)
+        self._last = (now, self._timestamp)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._timestamp = (self._timestamp + samples.size) & 0xFFFFFFFF
+        assert self._due is not None
+        self._due += samples.size / rate
+        self.packets += 1
+        self.octets += len(payload)
+        return data
+
+    def protect_rtcp(self, compound: bytes) -> bytes:
+        """Returns what goes on the wire for a compound RTCP packet: SRTCP wherever the media is SRTP."""
+        self.rtcp_packets += 1
+        return compound if self._session is None else self._session.protect_rtcp(compound)
+
+    def timestamp_at(self, now: float) -> int:
+        """Returns the RTP timestamp of a moment, as a sender report needs it (RFC 3550 6.4.1)."""
+        if self._last is None:
+            return self._timestamp
+        then, timestamp = self._last
+        return (timestamp + int((now - then) * self._agreed.codec.clock_rate)) & 0xFFFFFFFF
+
+    def _new_source(self) -> None:
+        self.ssrc = secrets.randbits(32)
+        self._sequence = secrets.randbits(15)

@@ -1,0 +1,295 @@
+"""An endpoint: registers, calls and answers, by the security policy it was given."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sdp import AudioNegotiation, LocalMedia, MediaSecurity, NegotiationError, SdpError
+from sip import (
+    Credentials,
+    DigestClient,
+    DigestServer,
+    NameAddr,
+    Request,
+    SipError,
+    SipUri,
+    Timers,
+    client_context,
+    server_context,
+)
+from sip.header_values import CSeq
+from sip.invite import IncomingInvite
+from sip.message import new_call_id, new_tag
+from sip.registration import Registration
+from sip.transport import Flow, LocalAddress
+from sip.user_agent import UserAgent
+
+from .assurance import SignallingFacts
+from .call import Call, IncomingCall
+from .errors import CallRefusedError, SecurityPolicyError
+from .media_session import MediaSession
+from .security_policy import SecurityPolicy
+
+OnCall = Callable[[IncomingCall], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: our certificate with its key (or the key apart), and the authorities trusted (None: the system's).
+
+    With `require_client_certificate` callers over TLS must show one of those authorities.
+    """
+
+    certificate: str | Path | None = None
+    key: str | Path | None = None
+    ca_file: str | Path | None = None
+    require_client_certificate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """Who an endpoint is and what it may do.
+
+    `aor` is its address-of-record. `credentials` answer challenges, only those of their realms. `users`
+    (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
+    `outbound_proxy` is where its requests go first. `media_host` is the address that media is received on,
+    by default the one listened on.
+    """
+
+    aor: str
+    policy: SecurityPolicy = field(default_factory=SecurityPolicy)
+    credentials: tuple[Credentials, ...] = ()
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    outbound_proxy: str | None = None
+    realm: str | None = None
+    users: dict[str, str] = field(default_factory=dict, repr=False)
+    digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")
+    media_host: str | None = None
+    timers: Timers = field(default_factory=Timers)
+
+
+class Endpoint:
+    """A SIP endpoint with audio, on the running event loop.
+
+    Use it as `async with Endpoint(settings, on_call=...) as endpoint`, then listen(), register(), call().
+    `on_call` gets every incoming call that the policy lets pass, and has to answer or reject it.
+    """
+
+    def __init__(self, settings: EndpointSettings, *, on_call: OnCall | None = None) -> None:
+        self.settings = settings
+        self.aor = SipUri.parse(settings.aor)
+        self._on_call = on_call
+        self._listening: list[LocalAddress] = []
+        self._calls: set[Call] = set()
+        self._registration: Registration | None = None
+        self._hanging_up: set[asyncio.Task[None]] = set()
+        authenticator = None
+        if settings.users:
+            authenticator = DigestServer.with_passwords(
+                settings.realm or self.aor.host,
+                settings.users,
+                clock=asyncio.get_running_loop().time,
+                algorithms=settings.digest_algorithms,
+            )
+        self.user_agent = UserAgent(
+            on_invite=self._incoming,
+            digest=DigestClient(settings.credentials) if settings.credentials else None,
+            authenticator=authenticator,
+            outbound_proxy=None if settings.outbound_proxy is None else SipUri.parse(settings.outbound_proxy),
+            tls_client=self._client_context(),
+            allow_wildcards=settings.policy.allow_wildcards,
+            timers=settings.timers,
+        )
+
+    async def __aenter__(self) -> Endpoint:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def calls(self) -> frozenset[Call]:
+        """The calls that have not ended."""
+        return frozenset(self._calls)
+
+    async def listen(self, transport: str, host: str = "127.0.0.1", port: int = 0) -> LocalAddress:
+        """Listens on udp, tcp or tls and returns the address; raises OSError as bind() does.
+
+        TLS needs the certificate of the settings; ValueError without one.
+        """
+        tls: ssl.SSLContext | None = None
+        if transport == "tls":
+            files = self.settings.tls
+            if files.certificate is None:
+                raise ValueError("listening on TLS needs a certificate")
+            authorities = files.ca_file if files.require_client_certificate else None
+            tls = server_context(files.certificate, files.key, client_ca_file=authorities)
+        address = await self.user_agent.listen(transport, host, port, tls=tls)
+        self._listening.append(address)
+        return address
+
+    async def register(self, *, expires: int = 600) -> int:
+        """Registers the address-of-record, refreshes it until close(), and returns the seconds granted.
+
+        Raises SipError when the registrar refuses or cannot be reached.
+        """
+        if self._registration is None:
+            request = Request("REGISTER", SipUri(self.aor.scheme, self.aor.host, port=self.aor.port))
+            request.uri = replace(self.aor, user=None)
+            proxy = self.user_agent.outbound_proxy
+            target = self.user_agent.target(request) if proxy is None else None
+            transport = target.transport if target is not None else self._transport_of(proxy)
+            contact = self.user_agent.contact(transport, self.aor.user)
+            self._registration = Registration(self.user_agent, self.aor, contact, expires=expires)
+        return await self._registration.register()
+
+    async def call(self, uri: str, *, on_progress: Callable[[int], None] | None = None) -> Call:
+        """Calls a SIP URI and returns the established call. `on_progress` hears provisional statuses.
+
+        Raises SecurityPolicyError, before anything is sent, when the policy's security cannot be had on the way
+        there, or when the answer does not give it (the call is ended then); CallRefusedError when the other side
+        refuses; SipError when it cannot be reached or proves another name. Cancelling the task cancels the call.
+        """
+        target = SipUri.parse(uri)
+        request = self._invite(target)
+        self.user_agent.add_outbound_route(request)
+        hop = self.user_agent.target(request)
+        local, note = self._local_security(hop_is_secure=hop.transport == "tls")
+        request.headers.add("Contact", str(self.user_agent.contact(hop.transport, self.aor.user, secure=target.secure)))
+        media = MediaSession(self._media_host())
+        negotiation = AudioNegotiation(self._local_media(media, local))
+        request.headers.add("Content-Type", "application/sdp")
+        request.body = negotiation.create_offer().encode()
+        try:
+            return await self._establish(request, media, negotiation, note, on_progress)
+        except BaseException:
+            media.close("local")
+            raise
+
+    async def close(self) -> None:
+        """Hangs up all calls, removes the registration, and closes every socket."""
+        await asyncio.gather(*(call.hangup() for call in list(self._calls)), return_exceptions=True)
+        await asyncio.gather(*self._hanging_up, return_exceptions=True)
+        if self._registration is not None:
+            await self._registration.unregister()
+        await self.user_agent.close()
+
+    @property
+    def registration(self) -> Registration | None:
+        """The binding at the registrar, after register()."""
+        return self._registration
+
+    def facts_of(self, flow: Flow, digest_algorithm: str | None, user: str | None) -> SignallingFacts:
+        """What is known of a call's first hop."""
+        return SignallingFacts(flow.transport, flow.remote[0], flow.peer, digest_algorithm, user)
+
+    def remember(self, call: Call) -> None:
+        self._calls.add(call)
+
+    def forget(self, call: Call) -> None:
+        self._calls.discard(call)
+
+    def hang_up_soon(self, call: Call) -> None:
+        """Hangs up in the background."""
+        task = asyncio.ensure_future(call.hangup())
+        self._hanging_up.add(task)
+        task.add_done_callback(self._hanging_up.discard)
+
+    async def _establish(
+        self,
+        request: Request,
+        media: MediaSession,
+        negotiation: AudioNegotiation,
+        note: str,
+        on_progress: Callable[[int], None] | None,
+    ) -> Call:
+        invite = self.user_agent.invite(request)
+        if on_progress is not None:
+            invite.on_progress = lambda response: on_progress(response.status)
+        try:
+            dialog = await invite.run()
+        except SipError as error:
+            if getattr(error, "response", None) is not None:
+                raise CallRefusedError.from_sip(error) from error
+            raise
+        assert invite.response is not None
+        try:
+            agreed = negotiation.receive_answer(invite.response.body)
+        except SdpError as error:
+            # The call stands by its 2xx and has to be ended; no media was sent.
+            await dialog.bye()
+            if isinstance(error, NegotiationError):
+                raise SecurityPolicyError(str(error), tier="media") from error
+            raise
+        facts = self.facts_of(dialog.flow, invite.digest_algorithm, None)
+        media.start(agreed)
+        call = Call(self, dialog, media, negotiation, facts, note)
+        self._calls.add(call)
+        return call
+
+    def _incoming(self, invite: IncomingInvite) -> None:
+        if self._on_call is None:
+            invite.reject(480)
+            return
+        try:
+            local, note = self._local_security(hop_is_secure=invite.flow.secure)
+        except SecurityPolicyError as error:
+            invite.reject(488, warning=str(error))
+            return
+        media = MediaSession(self._media_host())
+        negotiation = AudioNegotiation(self._local_media(media, local))
+        try:
+            if invite.request.body:
+                negotiation.receive_offer(invite.request.body)
+        except SdpError as error:
+            media.close("local")
+            status = error.status if isinstance(error, NegotiationError) else 400
+            invite.reject(status, warning=str(error))
+            return
+        self._on_call(IncomingCall(self, invite, media, negotiation, note))
+
+    def _local_security(self, *, hop_is_secure: bool) -> tuple[MediaSecurity, str]:
+        """What to ask of the media on this hop, and why it is less than the policy prefers, if it is."""
+        policy = self.settings.policy
+        if policy.media is MediaSecurity.OFF or policy.keys_may_travel(hop_is_secure=hop_is_secure):
+            return policy.media, ""
+        if policy.media is MediaSecurity.REQUIRED:
+            text = "SRTP is required, and its keys would cross a hop without TLS (allow_cleartext_keys is off)"
+            raise SecurityPolicyError(text, tier="media")
+        return MediaSecurity.OFF, "not sent: the hop has no TLS (allow_cleartext_keys is off)"
+
+    def _local_media(self, media: MediaSession, security: MediaSecurity) -> LocalMedia:
+        return LocalMedia(
+            media.local_address,
+            media.local_port,
+            security=security,
+            crypto_suites=self.settings.policy.crypto_suites,
+        )
+
+    def _invite(self, target: SipUri) -> Request:
+        request = Request("INVITE", target.without_headers())
+        request.headers.add("Max-Forwards", "70")
+        request.headers.add("From", str(NameAddr(replace(self.aor, parameters=())).with_tag(new_tag())))
+        request.headers.add("To", str(NameAddr(SipUri(target.scheme, target.host, target.user, None, target.port))))
+        request.headers.add("Call-ID", new_call_id())
+        request.headers.add("CSeq", str(CSeq(1, "INVITE")))
+        request.headers.add("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
+        return request
+
+    def _media_host(self) -> str:
+        if self.settings.media_host is not None:
+            return self.settings.media_host
+        return self._listening[0].host if self._listening else "127.0.0.1"
+
+    @staticmethod
+    def _transport_of(proxy: SipUri | None) -> str:
+        assert proxy is not None
+        return "tls" if proxy.secure else proxy.transport or "udp"
+
+    def _client_context(self) -> ssl.SSLContext:
+        files = self.settings.tls
+        return client_context(ca_file=files.ca_file, certificate=files.certificate, key=files.key)

@@ -1,0 +1,38 @@
+"""What can go wrong with an endpoint or a call."""
+
+from __future__ import annotations
+
+from sip import SipError
+
+
+class SecureRtcError(Exception):
+    """Base of every error that this package raises itself; those of the layers below pass through."""
+
+
+class SecurityPolicyError(SecureRtcError):
+    """What the policy requires cannot be had on this call; `tier` names the tier of RTC security that lacks."""
+
+    def __init__(self, message: str, *, tier: str) -> None:
+        super().__init__(message)
+        self.tier = tier
+
+
+class CallRefusedError(SecureRtcError):
+    """The other side refused the call; `status` is the SIP status, 0 when there was no answer."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @classmethod
+    def from_sip(cls, error: SipError) -> CallRefusedError:
+        """The error for a failed INVITE."""
+        return cls(str(error), status=getattr(error, "status", 0))
+
+
+class CallEndedError(SecureRtcError):
+    """The call has ended, so that nothing can be sent or received; `how` is "local", "remote" or a fault."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"the call has ended ({how})")
+        self.how = how
