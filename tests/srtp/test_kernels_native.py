@@ -70,6 +70,7 @@ def secrets_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*command: str | Path, cases: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a program with the cases on its standard input."""
     return subprocess.run([str(part) for part in command], input=cases, capture_output=True, text=True, timeout=240)
 
 
@@ -161,10 +162,27 @@ def test_tables_of_this_cpu(check_program: Path) -> None:
     assert tables[-1] == "portable"
     if platform.machine() == "x86_64" and Path("/proc/cpuinfo").exists():
         flags = set(Path("/proc/cpuinfo").read_text().split())
-        assert ("aesni" in tables) == ({"aes", "pclmulqdq"} <= flags)
-        assert ("aesni-shani" in tables) == ({"aes", "pclmulqdq", "sha_ni"} <= flags)
-        wide = {"vaes", "vpclmulqdq", "avx512bw", "avx512vl", "sha_ni"}
-        assert ("vaes512" in tables) == (wide <= flags)
+        needs = {
+            "vaes512": {"vaes", "vpclmulqdq", "avx512bw", "avx512vl", "sha_ni"},
+            "vaes256": {"vaes", "vpclmulqdq", "avx2", "sha_ni"},
+            "aesni-shani": {"aes", "pclmulqdq", "sha_ni"},
+            "aesni-avx512": {"aes", "pclmulqdq", "avx512bw", "avx512vl"},
+            "aesni-avx2": {"aes", "pclmulqdq", "avx2"},
+            "aesni": {"aes", "pclmulqdq"},
+        }
+        assert tables == [*(name for name, needed in needs.items() if needed <= flags), "portable"]
+
+
+def test_the_environment_names_the_table(check_program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SRTP_KERNELS forces a table; a name that is not there gives none rather than another."""
+    tables = passes(run(check_program, "tables")).split()
+    for name in tables:
+        monkeypatch.setenv("SRTP_KERNELS", name)
+        assert passes(run(check_program, "chosen")) == f"{name}\n"
+    monkeypatch.setenv("SRTP_KERNELS", "fastest")
+    assert run(check_program, "chosen").returncode == 1
+    monkeypatch.delenv("SRTP_KERNELS")
+    assert passes(run(check_program, "chosen")) == f"{tables[0]}\n"
 
 
 def test_aarch64_kernels_under_emulation(cross_program: Path) -> None:

@@ -1,6 +1,7 @@
 /* Checks the kernels from C, table by table.
  *
  *   kernel_check tables             the names of the tables this CPU has, best first
+ *   kernel_check chosen             the name of the table that is taken by default
  *   kernel_check vectors            runs the cases on standard input on every table
  *   kernel_check random SEED        compares every table with the portable one
  *
@@ -178,10 +179,14 @@ int main(int argc, char **argv)
             puts(k->name);
         return 0;
     }
+    if (argc == 2 && strcmp(argv[1], "chosen") == 0) {
+        const srtp_kernels *k = srtp_kernels_select(NULL);
+        return k == NULL || puts(k->name) == EOF;
+    }
     if (argc == 2 && strcmp(argv[1], "vectors") == 0)
         return run_vectors();
     if (argc == 3 && strcmp(argv[1], "random") == 0)
         return run_random(strtoull(argv[2], NULL, 10));
-    fprintf(stderr, "usage: kernel_check tables | vectors | random SEED\n");
+    fprintf(stderr, "usage: kernel_check tables | chosen | vectors | random SEED\n");
     return 2;
 }

@@ -120,7 +120,7 @@ static void compare_hmac(const srtp_kernels *k, const srtp_kernels *other, size_
     free(key_bytes.base);
 }
 
-#define MAX_JOBS 70
+#define MAX_JOBS 600
 #define MAX_KEYS 5
 
 static void compare_ctr_batch(const srtp_kernels *k, const srtp_kernels *other, size_t count, size_t longest)
@@ -306,12 +306,16 @@ void compare_random(const srtp_kernels *k, const srtp_kernels *other, uint64_t s
         compare_hmac(k, other, length_of(i));
         compare_gcm(k, other, length_of(i));
     }
-    for (size_t count = 0; count <= MAX_JOBS; count++) {
+    for (size_t count = 0; count <= 70; count++) {
         compare_ctr_batch(k, other, count, count % 3 ? 300 : 2000);
         compare_hmac_batch(k, other, count, count % 3 ? random_below(300) : 1500);
         compare_gcm_batch(k, other, count, count % 3 ? 300 : 1500);
     }
     compare_ctr_batch(k, other, 20, 65535);
     compare_hmac_batch(k, other, 20, 65535);
+    compare_gcm_batch(k, other, 20, 65535);
+    /* More than are put in order together. */
+    compare_hmac_batch(k, other, 257, 200);
+    compare_hmac_batch(k, other, MAX_JOBS, 900);
     compare_equal(k);
 }
