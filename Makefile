@@ -1,0 +1,38 @@
+# Every target makes .venv itself. PYTHON picks the interpreter: python3.11 or newer.
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.pxd srtp/core/*.[ch] srtp/kernels/*.[ch])
+
+.PHONY: demo test bench lint wheel clean
+
+demo: $(VENV)/.built
+	$(BIN)/securertc demo
+
+test: $(VENV)/.built
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.built
+	$(BIN)/python -m pytest benchmarks
+
+lint: $(VENV)/.built
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint srtp
+
+wheel: $(VENV)/.built
+	$(BIN)/python -m build
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "securertc needs Python 3.11 or newer with venv, and found none" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.made $(NATIVE)
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info srtp/*.so srtp/session.c srtp/secret.c
