@@ -11,6 +11,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,34 +40,58 @@ def require(program: str) -> str:
     return path
 
 
-def build(directory: Path, name: str, compiler: str, flags: list[str], sources: list[str]) -> Path:
-    """Compiles test programs together with all kernels."""
-    kernels = sorted(str(path) for path in (ROOT / "srtp" / "kernels").glob("*.c"))
-    program = directory / name
-    command = [compiler, *FLAGS, *flags, *(str(PROGRAMS / source) for source in sources), *kernels]
-    subprocess.run([*command, "-o", str(program)], check=True)
-    return program
+def compile_files(directory: Path, compiler: str, flags: list[str], sources: list[Path]) -> list[str]:
+    """Compiles each file by itself, as many at a time as there are CPUs; returns the object files."""
+
+    def compile_file(source: Path) -> str:
+        target = directory / f"{source.stem}.o"
+        subprocess.run([compiler, *FLAGS, *flags, "-c", str(source), "-o", str(target)], check=True)
+        return str(target)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(compile_file, sources))
+
+
+def build(directory: Path, compiler: str, flags: list[str], programs: dict[str, list[str]]) -> Path:
+    """Builds test programs, each from the named sources and all kernels; returns the directory they are in."""
+    kernels = sorted((ROOT / "srtp" / "kernels").glob("*.c"))
+    objects = compile_files(directory, compiler, flags, kernels)
+    for program, sources in programs.items():
+        own = compile_files(directory, compiler, flags, [PROGRAMS / source for source in sources])
+        subprocess.run([compiler, *flags, *own, *objects, "-o", str(directory / program)], check=True)
+    return directory
 
 
 @pytest.fixture(scope="module")
-def check_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("check"), "kernel_check", require("cc"), ["-O3"], CHECK_SOURCES)
+def native_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    programs = {"kernel_check": CHECK_SOURCES}
+    if shutil.which("valgrind"):
+        programs["kernel_secrets"] = ["kernel_secrets.c"]
+    return build(tmp_path_factory.mktemp("native"), require("cc"), ["-O3"], programs)
+
+
+@pytest.fixture(scope="module")
+def check_program(native_programs: Path) -> Path:
+    return native_programs / "kernel_check"
+
+
+@pytest.fixture(scope="module")
+def secrets_program(native_programs: Path) -> Path:
+    require("valgrind")
+    return native_programs / "kernel_secrets"
 
 
 @pytest.fixture(scope="module")
 def sanitized_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("sanitized"), "kernel_check", require("cc"), SANITIZERS, CHECK_SOURCES)
+    directory = tmp_path_factory.mktemp("sanitized")
+    return build(directory, require("cc"), SANITIZERS, {"kernel_check": CHECK_SOURCES}) / "kernel_check"
 
 
 @pytest.fixture(scope="module")
 def cross_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    flags = ["-O3", "-static"]
-    return build(tmp_path_factory.mktemp("cross"), "kernel_check", require(CROSS_CC), flags, CHECK_SOURCES)
-
-
-@pytest.fixture(scope="module")
-def secrets_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("secrets"), "kernel_secrets", require("cc"), ["-O3"], ["kernel_secrets.c"])
+    directory = tmp_path_factory.mktemp("cross")
+    programs = {"kernel_check": CHECK_SOURCES}
+    return build(directory, require(CROSS_CC), ["-O3", "-static"], programs) / "kernel_check"
 
 
 def run(*command: str | Path, cases: str = "") -> subprocess.CompletedProcess[str]:
