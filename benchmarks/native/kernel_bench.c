@@ -20,15 +20,28 @@
 #define MAX_CASES 1024
 #define RUN_NS 20000
 
-static const size_t PAYLOADS[] = {20, 160, 1200};
+/* 0 stands for the mixture: all lengths from 20 to 1200 in no order, on average 610, with sixteen keys in turn. */
+static const size_t PAYLOADS[] = {20, 160, 610, 1200, 0};
 #define PAYLOAD_COUNT (sizeof PAYLOADS / sizeof PAYLOADS[0])
+#define KEYS 16
+
+/* Payload length of packet i, and the key that it is under. */
+static size_t length_of(size_t payload, size_t i)
+{
+    return payload > 0 ? payload : 20 + 1180 * (37 * i % MAX_PACKETS) / (MAX_PACKETS - 1);
+}
+
+static size_t key_of(size_t payload, size_t i)
+{
+    return payload > 0 ? 0 : i % KEYS;
+}
 
 /* What a measured function works on, made once for each table. */
 typedef struct {
     const srtp_kernels *k;
-    srtp_aes_key aes;
-    srtp_hmac_sha1_key hmac;
-    srtp_gcm_key gcm;
+    srtp_aes_key aes[KEYS];
+    srtp_hmac_sha1_key hmac[KEYS];
+    srtp_gcm_key gcm[KEYS];
     srtp_aes_ctr_job ctr_jobs[MAX_PACKETS];
     srtp_hmac_sha1_job hmac_jobs[MAX_PACKETS];
     srtp_gcm_job gcm_jobs[MAX_PACKETS];
@@ -53,7 +66,7 @@ static void ctr_one(workload *w, size_t payload, size_t count)
     for (size_t i = 0; i < count; i++) {
         uint8_t *packet = w->packets + STRIDE * i + HEADER;
         next_iv(iv);
-        w->k->aes_ctr(&w->aes, iv, packet, packet, payload);
+        w->k->aes_ctr(&w->aes[key_of(payload, i)], iv, packet, packet, length_of(payload, i));
     }
 }
 
@@ -62,8 +75,9 @@ static void hmac_one(workload *w, size_t payload, size_t count)
     uint8_t tag[SRTP_SHA1_DIGEST];
     for (size_t i = 0; i < count; i++) {
         uint8_t *packet = w->packets + STRIDE * i;
-        w->k->hmac_sha1(&w->hmac, packet, HEADER + payload, roc, 4, tag);
-        memcpy(packet + HEADER + payload, tag, 10);
+        const size_t length = HEADER + length_of(payload, i);
+        w->k->hmac_sha1(&w->hmac[key_of(payload, i)], packet, length, roc, 4, tag);
+        memcpy(packet + length, tag, 10);
     }
 }
 
@@ -71,10 +85,11 @@ static void protect_one(workload *w, size_t payload, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         uint8_t iv[16], tag[SRTP_SHA1_DIGEST], *packet = w->packets + STRIDE * i;
+        const size_t length = length_of(payload, i), key = key_of(payload, i);
         next_iv(iv);
-        w->k->aes_ctr(&w->aes, iv, packet + HEADER, packet + HEADER, payload);
-        w->k->hmac_sha1(&w->hmac, packet, HEADER + payload, roc, 4, tag);
-        memcpy(packet + HEADER + payload, tag, 10);
+        w->k->aes_ctr(&w->aes[key], iv, packet + HEADER, packet + HEADER, length);
+        w->k->hmac_sha1(&w->hmac[key], packet, HEADER + length, roc, 4, tag);
+        memcpy(packet + HEADER + length, tag, 10);
     }
 }
 
@@ -82,9 +97,9 @@ static void ctr_batch(workload *w, size_t payload, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         uint8_t *packet = w->packets + STRIDE * i + HEADER;
-        w->ctr_jobs[i].key = &w->aes;
+        w->ctr_jobs[i].key = &w->aes[key_of(payload, i)];
         w->ctr_jobs[i].in = w->ctr_jobs[i].out = packet;
-        w->ctr_jobs[i].length = payload;
+        w->ctr_jobs[i].length = length_of(payload, i);
         next_iv(w->ctr_jobs[i].iv);
     }
     w->k->aes_ctr_batch(w->ctr_jobs, count);
@@ -94,15 +109,15 @@ static void hmac_batch(workload *w, size_t payload, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         srtp_hmac_sha1_job *job = &w->hmac_jobs[i];
-        job->key = &w->hmac;
+        job->key = &w->hmac[key_of(payload, i)];
         job->data = w->packets + STRIDE * i;
-        job->length = HEADER + payload;
+        job->length = HEADER + length_of(payload, i);
         job->tail = roc;
         job->tail_length = sizeof roc;
     }
     w->k->hmac_sha1_batch(w->hmac_jobs, count);
     for (size_t i = 0; i < count; i++)
-        memcpy(w->packets + STRIDE * i + HEADER + payload, w->hmac_jobs[i].tag, 10);
+        memcpy(w->packets + STRIDE * i + w->hmac_jobs[i].length, w->hmac_jobs[i].tag, 10);
 }
 
 static void protect_batch(workload *w, size_t payload, size_t count)
@@ -124,8 +139,9 @@ static void gcm_one(workload *w, size_t payload, size_t count)
     uint8_t nonce[SRTP_GCM_NONCE];
     for (size_t i = 0; i < count; i++) {
         uint8_t *packet = w->packets + STRIDE * i, *text = packet + HEADER;
+        const size_t length = length_of(payload, i);
         next_nonce(nonce);
-        w->k->gcm_seal(&w->gcm, nonce, packet, HEADER, text, text, payload, text + payload);
+        w->k->gcm_seal(&w->gcm[key_of(payload, i)], nonce, packet, HEADER, text, text, length, text + length);
     }
 }
 
@@ -133,11 +149,11 @@ static void make_gcm_jobs(workload *w, size_t payload, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         srtp_gcm_job *job = &w->gcm_jobs[i];
-        job->key = &w->gcm;
+        job->key = &w->gcm[key_of(payload, i)];
         job->aad = w->packets + STRIDE * i;
         job->aad_length = HEADER;
         job->in = job->out = w->packets + STRIDE * i + HEADER;
-        job->length = payload;
+        job->length = length_of(payload, i);
     }
 }
 
@@ -148,7 +164,7 @@ static void gcm_seal_batch(workload *w, size_t payload, size_t count)
         next_nonce(w->gcm_jobs[i].nonce);
     w->k->gcm_seal_batch(w->gcm_jobs, count);
     for (size_t i = 0; i < count; i++)
-        memcpy(w->packets + STRIDE * i + HEADER + payload, w->gcm_jobs[i].tag, SRTP_GCM_TAG);
+        memcpy(w->gcm_jobs[i].out + w->gcm_jobs[i].length, w->gcm_jobs[i].tag, SRTP_GCM_TAG);
 }
 
 /* Opens what it first seals once: not in place, so that the same packets open again and again. */
@@ -225,16 +241,19 @@ static int by_value(const void *a, const void *b)
 
 static workload *make_workload(const srtp_kernels *k)
 {
-    static const uint8_t key[32] = {1, 2, 3};
+    uint8_t key[32] = {1, 2, 3};
     workload *w = aligned_alloc(4096, sizeof *w);
     if (w == NULL)
         exit(2);
     memset(w, 0, sizeof *w);
     w->k = k;
-    k->aes_expand(&w->aes, key, 16);
-    k->gcm_expand(&w->gcm, key, 16);
     w->sealed_payload = (size_t)-1;
-    srtp_hmac_sha1_init(k, &w->hmac, key, 20);
+    for (size_t i = 0; i < KEYS; i++) {
+        key[0] = (uint8_t)i;
+        k->aes_expand(&w->aes[i], key, 16);
+        k->gcm_expand(&w->gcm[i], key, 16);
+        srtp_hmac_sha1_init(k, &w->hmac[i], key, 20);
+    }
     return w;
 }
 
@@ -275,7 +294,8 @@ int main(int argc, char **argv)
     for (size_t round = 0; round < rounds; round++)
         for (size_t c = 0; c < count; c++)
             cases[c].ns[round] = measure(&cases[c]);
-    printf("%-12s %-28s %9s %9s %9s\n", "table", "median ns per packet", "20 B", "160 B", "1200 B");
+    printf("%-12s %-28s %9s %9s %9s %9s %9s\n", "table", "median ns per packet", "20 B", "160 B", "610 B", "1200 B",
+           "20-1200 B");
     for (size_t c = 0; c < count; c++) {
         qsort(cases[c].ns, rounds, sizeof(double), by_value);
         if (c % PAYLOAD_COUNT == 0)
