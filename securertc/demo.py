@@ -1,145 +1,181 @@
-"""The demonstration: two endpoints call each other over loopback, and everything they claim is checked."""
+"""The demonstration: two endpoints on loopback, one secured call, real audio both ways, checked sample by sample."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import tempfile
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from rich.console import Console
 
 from sip import Credentials
 
 from .assurance import SecurityReport, TierStatus
-from .audio_comparison import AudioComparison, compare_audio
+from .audio_comparison import AudioComparison, compare
 from .call import Call, IncomingCall
+from .call_audio import Listener
+from .call_display import live_line, report_table
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
-from .errors import CallEndedError
-from .media_session import MediaStatistics, Samples
+from .media_session import Samples
+from .security_policy import SecurityPolicy
 from .throwaway_authority import ThrowawayAuthority
 
-DOMAIN = "securertc.test"
-_PASSWORD_LENGTH = 24
-_ANSWER_TIMEOUT = 10.0
-# After the last frame was sent: the time for it to come out of the jitter buffer at the other side.
-_TAIL = 0.5
-
-OnProgress = Callable[[str, MediaStatistics], None]
+HOST = "127.0.0.1"
+CALLER, CALLER_DOMAIN = "alice", "local.example"
+CALLEE, CALLEE_DOMAIN = "bob", "remote.example"
+DIGEST_ALGORITHM = "SHA-256"
+_POLICY = SecurityPolicy()
+_SETUP_TIMEOUT = 20.0
+# How long audio may be under way after the last frame was sent, before it counts as lost.
+_SETTLE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the demonstration found: the audio heard at each side, the report of each, and the shortfalls in words."""
+    """What came of it: the report and the audio of each side, and in words what fell short, () for nothing."""
 
-    heard_by_callee: AudioComparison
-    heard_by_caller: AudioComparison
     caller: SecurityReport
     callee: SecurityReport
+    caller_to_callee: AudioComparison
+    callee_to_caller: AudioComparison
+    heard_by_callee: Samples
     shortfalls: tuple[str, ...]
 
-    @property
-    def passed(self) -> bool:
-        """Whether every tier gave what was asked and all audio came out as it went in."""
-        return not self.shortfalls
 
+async def run_demo(audio: Samples, console: Console) -> DemoResult:
+    """Places the call, plays `audio` (8 kHz) to the callee and its reverse to the caller, and checks all of it.
 
-async def run_demo(samples: Samples, *, on_progress: OnProgress | None = None) -> DemoResult:
-    """Plays `samples` (8 kHz) both ways through a call over TLS, Digest and SRTP, and returns what came of it.
-
-    Raises what Endpoint.call() raises when the call cannot be made.
+    Everything is made for this one run and gone afterwards: the authority, the certificates, the password.
+    Raises SipError or SecureRtcError when there is no call, TimeoutError when it takes too long.
     """
-    password = secrets.token_urlsafe(_PASSWORD_LENGTH)
     with tempfile.TemporaryDirectory(prefix="securertc-demo-") as directory:
         authority = ThrowawayAuthority(Path(directory))
-        incoming: asyncio.Queue[IncomingCall] = asyncio.Queue()
-        bob_settings = EndpointSettings(
-            f"sip:bob@{DOMAIN}",
-            tls=_files(authority, "bob"),
-            realm=DOMAIN,
-            users={"alice": password},
-            digest_algorithms=("SHA-256",),
+        password = secrets.token_urlsafe(24)
+        arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
+        callee_settings = EndpointSettings(
+            f"sip:{CALLEE}@{CALLEE_DOMAIN}",
+            policy=_POLICY,
+            tls=_files(authority, CALLEE, CALLEE_DOMAIN),
+            realm=CALLEE_DOMAIN,
+            users={CALLER: password},
+            digest_algorithms=(DIGEST_ALGORITHM,),
         )
-        alice_settings = EndpointSettings(
-            f"sip:alice@{DOMAIN}",
-            tls=_files(authority, "alice"),
-            credentials=(Credentials(DOMAIN, "alice", password),),
+        caller_settings = EndpointSettings(
+            f"sip:{CALLER}@{CALLER_DOMAIN}",
+            policy=_POLICY,
+            tls=_files(authority, CALLER, CALLER_DOMAIN),
+            credentials=(Credentials(CALLEE_DOMAIN, CALLER, password),),
         )
         async with (
-            Endpoint(bob_settings, on_call=incoming.put_nowait) as bob,
-            Endpoint(alice_settings) as alice,
+            Endpoint(callee_settings, on_call=arrived.put_nowait) as callee,
+            Endpoint(caller_settings) as caller,
         ):
-            address = await bob.listen("tls")
-            await alice.listen("tls")
-            # The domain is not in any DNS: maddr says where it lives, its certificate has to prove the name.
-            uri = f"sip:bob@{DOMAIN}:{address.port};transport=tls;maddr={address.host}"
-            async with asyncio.timeout(_ANSWER_TIMEOUT):
-                answering = asyncio.ensure_future(_answer(incoming))
-                outgoing = await alice.call(uri)
-                answered = await answering
-            return await _talk(outgoing, answered, samples, alice, bob, on_progress)
+            address = await callee.listen("tls", HOST)
+            await caller.listen("tls", HOST)
+            console.print("  certificates  by an authority made for this run and thrown away after it")
+            console.print(f"  {CALLEE:<12}  {callee_settings.aor}, TLS port {address.port}, asks for Digest")
+            console.print(f"  {CALLER:<12}  {caller_settings.aor}, calls; both require SRTP")
+            # maddr leads to loopback, while the certificate still has to prove the domain.
+            uri = f"sip:{CALLEE}@{CALLEE_DOMAIN}:{address.port};transport=tls;maddr={HOST}"
+            calls = await _set_up(caller, uri, arrived, console)
+            return await _converse(*calls, audio, console)
 
 
-def _files(authority: ThrowawayAuthority, name: str) -> TlsFiles:
-    issued = authority.issue(name, sip_domains=(DOMAIN,), addresses=("127.0.0.1",))
+def _files(authority: ThrowawayAuthority, name: str, domain: str) -> TlsFiles:
+    issued = authority.issue(name, sip_domains=(domain,), addresses=(HOST,))
     return TlsFiles(issued.certificate_path, issued.key_path, authority.certificate_path)
 
 
-async def _answer(incoming: asyncio.Queue[IncomingCall]) -> Call:
-    call = await incoming.get()
-    call.ring()
-    return await call.answer()
+async def _set_up(
+    caller: Endpoint, uri: str, arrived: asyncio.Queue[IncomingCall], console: Console
+) -> tuple[Call, Call]:
+    async def answer() -> Call:
+        incoming = await arrived.get()
+        incoming.ring()
+        return await incoming.answer()
 
-
-async def _talk(
-    outgoing: Call,
-    answered: Call,
-    samples: Samples,
-    alice: Endpoint,
-    bob: Endpoint,
-    on_progress: OnProgress | None,
-) -> DemoResult:
-    to_bob, to_alice = samples, samples[::-1].copy()
-    listening = [asyncio.ensure_future(_listen(call)) for call in (outgoing, answered)]
-    watching = asyncio.ensure_future(_watch(outgoing, answered, on_progress))
+    started = time.monotonic()
+    answering = asyncio.ensure_future(answer())
     try:
-        await asyncio.gather(outgoing.send_audio(to_bob), answered.send_audio(to_alice))
-        await asyncio.sleep(_TAIL)
+        async with asyncio.timeout(_SETUP_TIMEOUT):
+            calls = await caller.call(uri), await answering
     finally:
-        watching.cancel()
-    reports = outgoing.security, answered.security
-    await outgoing.hangup()
-    await answered.wait_ended()
-    heard_by_alice, heard_by_bob = await asyncio.gather(*listening)
-    encoding = "PCMU" if outgoing.agreed is None else outgoing.agreed.codec.encoding
-    at_bob = compare_audio(to_bob, heard_by_bob, encoding)
-    at_alice = compare_audio(to_alice, heard_by_alice, encoding)
-    shortfalls = [f"caller: {text}" for text in reports[0].shortfalls(alice.settings.policy)]
-    shortfalls += [f"callee: {text}" for text in reports[1].shortfalls(bob.settings.policy)]
-    for side, found in zip(("caller", "callee"), reports, strict=True):
-        if found.transaction.status is not TierStatus.SECURED:
-            shortfalls.append(f"{side}: transaction: TLS with a proven peer was asked for")
-        if found.transaction.fact("digest") != "SHA-256":
-            shortfalls.append(f"{side}: transaction: Digest by SHA-256 was asked for")
-    for side, audio in (("callee", at_bob), ("caller", at_alice)):
-        if not audio.exact:
-            shortfalls.append(f"{side}: the audio received is not the audio sent: {audio}")
-    return DemoResult(at_bob, at_alice, *reports, tuple(shortfalls))
+        answering.cancel()
+    console.print(f"  established in {(time.monotonic() - started) * 1000:.0f} ms\n")
+    return calls
 
 
-async def _listen(call: Call) -> Samples:
-    frames: list[Samples] = []
+async def _converse(caller: Call, callee: Call, audio: Samples, console: Console) -> DemoResult:
+    # Played backwards on the way back, so that nobody can take his own voice for the other's.
+    back = audio[::-1].copy()
+    at_caller, at_callee = Listener(caller), Listener(callee)
     try:
-        while True:
-            frames.append(await call.receive_audio())
-    except CallEndedError:
-        return np.concatenate(frames) if frames else np.zeros(0, np.int16)
+        async with live_line(console, caller):
+            await asyncio.gather(caller.send_audio(audio), callee.send_audio(back))
+            await _settle(at_caller, at_callee, len(audio))
+        reports = caller.security, callee.security
+        await caller.hangup()
+        await asyncio.gather(callee.wait_ended(), at_caller.finished(), at_callee.finished())
+    finally:
+        await asyncio.gather(at_caller.stop(), at_callee.stop())
+    encoding = caller.agreed.codec.encoding if caller.agreed is not None else "PCMU"
+    forth_heard = compare(audio, at_callee.heard, encoding=encoding)
+    back_heard = compare(back, at_caller.heard, encoding=encoding)
+    shortfalls = (*_fell_short(CALLER, reports[0]), *_fell_short(CALLEE, reports[1]))
+    for listener, result, lost in (
+        (CALLEE, forth_heard, callee.statistics.lost),
+        (CALLER, back_heard, caller.statistics.lost),
+    ):
+        if not result.exact:
+            shortfalls += (f"audio heard by {listener}: {result}; packets lost: {lost}",)
+    return DemoResult(*reports, forth_heard, back_heard, at_callee.heard, shortfalls)
 
 
-async def _watch(outgoing: Call, answered: Call, on_progress: OnProgress | None) -> None:
-    while on_progress is not None:
-        on_progress("caller", outgoing.statistics)
-        on_progress("callee", answered.statistics)
-        await asyncio.sleep(0.2)
+async def _settle(at_caller: Listener, at_callee: Listener, samples: int) -> None:
+    """Returns once both sides have heard everything, or nothing more comes."""
+    before, changed = -1, time.monotonic()
+    while time.monotonic() - changed < _SETTLE and min(at_caller.samples, at_callee.samples) < samples:
+        heard = at_caller.samples + at_callee.samples
+        if heard != before:
+            before, changed = heard, time.monotonic()
+        await asyncio.sleep(0.02)
+
+
+def _fell_short(who: str, report: SecurityReport) -> tuple[str, ...]:
+    """In words what one side asked for and did not get: TLS that proves a peer, Digest, SRTP."""
+    found = list(report.shortfalls(_POLICY))
+    if report.transaction.status is not TierStatus.SECURED:
+        found.append(f"transaction: TLS with a proven peer was asked, the tier is {report.transaction.status.value}")
+    digest = report.transaction.fact("digest")
+    if digest != DIGEST_ALGORITHM:
+        found.append(f"transaction: Digest by {DIGEST_ALGORITHM} was asked, and was {digest}")
+    for fact in ("authentication failures", "replays"):
+        count = report.media.fact(fact)
+        if count not in ("0", None):
+            found.append(f"media: {fact}: {count}")
+    return tuple(f"{who}: {text}" for text in found)
+
+
+def print_result(result: DemoResult, console: Console) -> None:
+    """Prints the comparison, both tables, and the verdict."""
+    console.print()
+    for direction, comparison in (
+        (f"{CALLER} to {CALLEE}", result.caller_to_callee),
+        (f"{CALLEE} to {CALLER}", result.callee_to_caller),
+    ):
+        console.print(f"  audio {direction}: ", end="")
+        console.print(str(comparison), style="green" if comparison.exact else "bold red", highlight=False)
+    for title, report in (
+        (f"What {CALLER}, the caller, can prove", result.caller),
+        (f"What {CALLEE}, the callee, can prove", result.callee),
+    ):
+        console.print()
+        console.print(report_table(report, title))
+    console.print()
+    for shortfall in result.shortfalls:
+        console.print(f"[bold red]fell short[/]  {shortfall}", highlight=False)
+    if not result.shortfalls:
+        console.print("[bold green]Every tier gave what was asked of it.[/]")

@@ -140,10 +140,10 @@ class Endpoint:
         if self._registration is None:
             request = Request("REGISTER", SipUri(self.aor.scheme, self.aor.host, port=self.aor.port))
             request.uri = replace(self.aor, user=None)
-            proxy = self.user_agent.outbound_proxy
-            target = self.user_agent.target(request) if proxy is None else None
-            transport = target.transport if target is not None else self._transport_of(proxy)
-            contact = self.user_agent.contact(transport, self.aor.user)
+            request.headers.add("To", str(NameAddr(self.aor)))
+            self.user_agent.add_outbound_route(request)
+            flow = await self.user_agent.flow_for(request)
+            contact = self.user_agent.contact(flow.transport, self.aor.user, flow=flow)
             self._registration = Registration(self.user_agent, self.aor, contact, expires=expires)
         return await self._registration.register()
 
@@ -159,7 +159,9 @@ class Endpoint:
         self.user_agent.add_outbound_route(request)
         hop = self.user_agent.target(request)
         local, note = self._local_security(hop_is_secure=hop.transport == "tls")
-        request.headers.add("Contact", str(self.user_agent.contact(hop.transport, self.aor.user, secure=target.secure)))
+        flow = await self.user_agent.flow_for(request)
+        contact = self.user_agent.contact(flow.transport, self.aor.user, secure=target.secure, flow=flow)
+        request.headers.add("Contact", str(contact))
         media = MediaSession(self._media_host())
         negotiation = AudioNegotiation(self._local_media(media, local))
         request.headers.add("Content-Type", "application/sdp")
@@ -284,11 +286,6 @@ class Endpoint:
         if self.settings.media_host is not None:
             return self.settings.media_host
         return self._listening[0].host if self._listening else "127.0.0.1"
-
-    @staticmethod
-    def _transport_of(proxy: SipUri | None) -> str:
-        assert proxy is not None
-        return "tls" if proxy.secure else proxy.transport or "udp"
 
     def _client_context(self) -> ssl.SSLContext:
         files = self.settings.tls

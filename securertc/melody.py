@@ -46,7 +46,8 @@ def _pluck(frequency: float, seconds: float) -> NDArray[np.float64]:
         if frequency * multiple < 3400:
             note += level * np.exp(-2.2 * multiple * time) * np.sin(2 * np.pi * frequency * multiple * time)
     ramp = np.minimum(1.0, np.minimum(time / 0.008, (seconds - time) / 0.03))
-    return note * ramp
+    shaped: NDArray[np.float64] = note * ramp
+    return shaped
 
 
 def shipped_melody() -> NDArray[np.int16]:

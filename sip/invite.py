@@ -217,7 +217,8 @@ class IncomingInvite:
         uri = self.request.uri
         user = getattr(uri, "user", None)
         secure = getattr(uri, "secure", False)
-        response.headers.add("Contact", str(self._user_agent.contact(self.flow.transport, user, secure=secure)))
+        contact: NameAddr = self._user_agent.contact(self.flow.transport, user, secure=secure, flow=self.flow)
+        response.headers.add("Contact", str(contact))
         response.headers.add("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
 
 
@@ -246,7 +247,14 @@ class InviteDialog:
             return
         self._end("local")
         with contextlib.suppress(SipError):
-            await self._user_agent.request(self.dialog.create_request("BYE"))
+            await self._user_agent.request(self.dialog.create_request("BYE"), flow=self._flow_to_target())
+
+    def _flow_to_target(self) -> Flow | None:
+        """The connection that the call came by, when the peer's Contact is its other end: it listens nowhere else."""
+        target = self.dialog.remote_target
+        named = (target.host.strip("[]"), target.port)
+        direct = not self.dialog.route_set and self.flow.reliable and not self.flow.closed
+        return self.flow if direct and target.transport == self.flow.transport and named == self.flow.remote else None
 
     def end_soon(self) -> None:
         """Ends the call in the background."""
@@ -305,7 +313,8 @@ class InviteDialog:
         response = request.create_response(status)
         if response.success:
             user = getattr(self.dialog.local.uri, "user", None)
-            contact: NameAddr = user_agent.contact(exchange.flow.transport, user, secure=self.dialog.secure)
+            flow = exchange.flow
+            contact: NameAddr = user_agent.contact(flow.transport, user, secure=self.dialog.secure, flow=flow)
             response.headers.add("Contact", str(contact))
             response.headers.add("Content-Type", "application/sdp")
             response.body = body

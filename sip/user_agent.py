@@ -124,15 +124,20 @@ class UserAgent:
         """Listens for requests; see TransportLayer.listen()."""
         return await self._transports.listen(transport, host, port, tls=tls)
 
-    def contact(self, transport: str, user: str | None, *, secure: bool = False) -> NameAddr:
-        """Returns our Contact for a transport; raises TransportError when nothing listens on it."""
-        for address in self._transports.listening:
-            if address.transport == transport:
-                host = f"[{address.host}]" if ":" in address.host else address.host
-                parameters = () if transport == "udp" else (("transport", transport),)
-                scheme = "sips" if secure else "sip"
-                return NameAddr(SipUri(scheme, host, user, None, address.port, parameters))
-        raise TransportError(f"nothing listens on {transport}")
+    def contact(self, transport: str, user: str | None, *, secure: bool = False, flow: Flow | None = None) -> NameAddr:
+        """Returns our Contact for a transport: the address listened on, or else our end of the `flow` in use.
+
+        Over the latter a peer or proxy reaches us as long as that connection stands. Raises TransportError when
+        nothing listens on the transport and there is no flow of it.
+        """
+        local = next(((one.host, one.port) for one in self._transports.listening if one.transport == transport), None)
+        if flow is not None and flow.transport == transport:
+            local = self._sent_by(flow)
+        if local is None:
+            raise TransportError(f"nothing listens on {transport}")
+        host = f"[{local[0]}]" if ":" in local[0] else local[0]
+        parameters = () if transport == "udp" else (("transport", transport),)
+        return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
 
     def target(self, request: Request) -> Target:
         """Returns where a request goes; raises TransportError when a sips request would leave TLS."""

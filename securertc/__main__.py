@@ -1,0 +1,5 @@
+"""`python -m securertc` is the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,223 @@
+"""What `securertc call` and `securertc answer` do, apart from reading their options."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+
+from sip import Credentials, SipUri
+from sip.target import target_of
+
+from .assurance import SecurityReport
+from .call import Call, IncomingCall
+from .call_audio import Listener
+from .call_display import live_line
+from .endpoint import Endpoint, EndpointSettings, TlsFiles
+from .errors import CallEndedError
+from .media_session import Samples
+from .security_policy import SecurityPolicy
+
+LOOPBACK = "127.0.0.1"
+_Awaited = TypeVar("_Awaited")
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What the options of the command line say; `audio` is what to play, `duration` in seconds, None without end."""
+
+    aor: str
+    policy: SecurityPolicy
+    audio: Samples
+    host: str | None = None
+    port: int = 0
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    credentials: tuple[Credentials, ...] = ()
+    proxy: str | None = None
+    register: bool = False
+    duration: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What `answer` adds: what to listen on, and who may call by Digest (none: anybody)."""
+
+    transport: str
+    users: dict[str, str]
+    realm: str | None
+    digest_algorithms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """What came of a call: its last report, what was heard, how it ended."""
+
+    report: SecurityReport
+    heard: Samples
+    how: str
+
+
+async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutcome:
+    """Calls, plays the audio, and returns what came of it.
+
+    Raises what Endpoint.call() raises when there is no call, and OSError when no port can be had.
+    """
+    target = target_of(SipUri.parse(options.proxy or uri))
+    host = options.host or local_address_towards(target.host, target.port)
+    async with Endpoint(_settings(options, host)) as endpoint, _interrupts() as interrupted:
+        await _listen(endpoint, target.transport, host, options)
+        if options.register:
+            await _register(endpoint, console)
+        console.print(f"calling {escape(uri)}", highlight=False)
+        calling = asyncio.ensure_future(endpoint.call(uri, on_progress=lambda status: _progress(status, console)))
+        if not await _unless(interrupted, calling):
+            raise CallEndedError("given up")
+        return await _talk(calling.result(), options, interrupted, console)
+
+
+async def run_answer(answering: Answering, options: CallOptions, console: Console) -> CallOutcome:
+    """Waits for one call, answers it, plays the audio, and returns what came of it.
+
+    Raises SipError when registering fails, CallEndedError when the wait was given up, and OSError when the
+    port cannot be had.
+    """
+    host = options.host or LOOPBACK
+    arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
+    settings = _settings(options, host, answering)
+    async with Endpoint(settings, on_call=arrived.put_nowait) as endpoint, _interrupts() as interrupted:
+        address = await _listen(endpoint, answering.transport, host, options)
+        if address is not None:
+            console.print(f"listening on {answering.transport.upper()} {address}", highlight=False)
+        if options.register:
+            await _register(endpoint, console)
+        while True:
+            waiting = asyncio.ensure_future(arrived.get())
+            if not await _unless(interrupted, waiting):
+                raise CallEndedError("given up")
+            incoming = waiting.result()
+            who = incoming.authenticated_user
+            proof = f", proven to be {who} by Digest" if who else ", unproven"
+            console.print(f"call from {escape(incoming.remote_uri)}{escape(proof)}", highlight=False)
+            incoming.ring()
+            with contextlib.suppress(CallEndedError):
+                return await _talk(await incoming.answer(), options, interrupted, console)
+            console.print("the caller gave up")
+
+
+def local_address_towards(host: str, port: int) -> str:
+    """Returns the address of ours that packets to `host` leave from; raises OSError when there is no way."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(address)  # sends nothing
+        return str(probe.getsockname()[0])
+
+
+def _settings(options: CallOptions, host: str, answering: Answering | None = None) -> EndpointSettings:
+    settings = EndpointSettings(
+        options.aor,
+        policy=options.policy,
+        credentials=options.credentials,
+        tls=options.tls,
+        outbound_proxy=options.proxy,
+        media_host=host,
+        realm=answering.realm if answering else None,
+        users=answering.users if answering else {},
+        digest_algorithms=answering.digest_algorithms if answering else (),
+    )
+    return settings
+
+
+async def _listen(endpoint: Endpoint, transport: str, host: str, options: CallOptions) -> str | None:
+    """Listens where we can: without a certificate a TLS peer reaches us over the connection we open to it."""
+    if transport == "tls" and options.tls.certificate is None:
+        return None
+    address = await endpoint.listen(transport, host, options.port)
+    return f"{address.host}:{address.port}"
+
+
+async def _register(endpoint: Endpoint, console: Console) -> None:
+    granted = await endpoint.register()
+    console.print(f"registered {escape(endpoint.settings.aor)} for {granted} s", highlight=False)
+
+
+def _progress(status: int, console: Console) -> None:
+    if status in (180, 183):
+        console.print("ringing")
+
+
+async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, console: Console) -> CallOutcome:
+    """Plays and listens until the audio or the time is over, either side hangs up, or Ctrl-C."""
+    listener = Listener(call)
+    playing = asyncio.ensure_future(_play(call, options))
+    ended = asyncio.ensure_future(call.wait_ended())
+    stopped = asyncio.ensure_future(interrupted.wait())
+    try:
+        async with live_line(console, call):
+            await asyncio.wait((playing, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        report = call.security
+        await call.hangup()
+        await listener.finished()
+    finally:
+        for task in (playing, ended, stopped):
+            task.cancel()
+        await asyncio.gather(playing, ended, stopped, listener.stop(), return_exceptions=True)
+    how = "the other side hung up" if ended.done() and not ended.cancelled() else "hung up"
+    return CallOutcome(report, listener.heard, how)
+
+
+async def _play(call: Call, options: CallOptions) -> None:
+    with contextlib.suppress(CallEndedError, TimeoutError):
+        async with asyncio.timeout(options.duration):
+            await call.send_audio(options.audio)
+            if options.duration is not None:
+                await asyncio.Event().wait()  # the time is not over yet
+
+
+async def _unless(interrupted: asyncio.Event, task: asyncio.Future[_Awaited]) -> bool:
+    """Waits for `task` and returns True, or cancels it and returns False once interrupted; raises what it raises."""
+    stopped = asyncio.ensure_future(interrupted.wait())
+    try:
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return False
+        task.result()
+        return True
+    finally:
+        stopped.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _interrupts() -> AsyncIterator[asyncio.Event]:
+    """An event that Ctrl-C, or a request to terminate, sets for as long as the block runs."""
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield event
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def read_users(path: Path) -> dict[str, str]:
+    """Returns the users of a file of NAME:PASSWORD lines; raises ValueError naming the line that is none."""
+    users: dict[str, str] = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, colon, password = line.partition(":")
+        if not colon or not name or not password:
+            raise ValueError(f"line {number} is not NAME:PASSWORD")
+        users[name] = password
+    return users
