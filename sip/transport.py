@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from .errors import SipParseError, TlsVerificationError, TransportError
 from .message import Message
@@ -99,8 +100,8 @@ class UdpListener(asyncio.DatagramProtocol):
         self.local = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # Not by isinstance: asyncio's own datagram transport is none before Python 3.12.
+        self._transport = cast(asyncio.DatagramTransport, transport)
         self.local = transport.get_extra_info("sockname")[:2]
 
     @property

@@ -151,7 +151,10 @@ def _parse_uri_parameters(texts: list[str]) -> Parameters:
         name, equals, value = text.partition("=")
         if not _PARAMETER.fullmatch(name) or (equals and not _PARAMETER.fullmatch(value)):
             raise SipParseError("a parameter of a SIP URI is malformed")
-        parameters.append((name.lower(), value if equals else None))
+        pair = (name.lower(), value if equals else None)
+        # Said twice alike is what baresip does with transport; it means no more than once.
+        if pair not in parameters:
+            parameters.append(pair)
     if len({name for name, _ in parameters}) < len(parameters):
         raise SipParseError("a parameter of a SIP URI stands twice")
     return tuple(parameters)

@@ -1,0 +1,98 @@
+"""Calls with baresip, both ways, over TLS with sdescriptions (RFC 3261, RFC 4568)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from peers.baresip import Baresip
+from peers.tones import assert_tone, read_samples
+
+from securertc import CallRefusedError, MediaSecurity, SecurityPolicy, TierStatus
+
+pytestmark = [pytest.mark.interop("baresip"), pytest.mark.timeout(60)]
+SECONDS = 3.0
+
+
+def account(*, encryption: str, answer: str = "auto") -> str:
+    keying = f";mediaenc={encryption}" if encryption else ""
+    return f"<sip:bob@127.0.0.1:{{tls_port}};transport=tls>;regint=0;audio_codecs=pcmu{keying};answermode={answer}"
+
+
+@pytest.fixture
+def baresip(tmp_path, authority):
+    def make(*, encryption: str = "srtp-mand") -> Baresip:
+        return Baresip(tmp_path / "bob", authority, name="bob", account=account(encryption=encryption), tone=1000)
+
+    return make
+
+
+async def poll(peer: Baresip, kind: str) -> dict[str, object]:
+    return await asyncio.to_thread(peer.await_event, kind)
+
+
+async def test_we_call_baresip(baresip, settings, ours, talk):
+    with baresip() as peer:
+        async with ours(settings("alice")) as side:
+            call = await side.endpoint.call(f"sip:bob@127.0.0.1:{peer.tls_port};transport=tls")
+            heard = await talk(call, frequency=440, seconds=SECONDS)
+            report = call.security
+            await call.hangup()
+        await poll(peer, "CALL_CLOSED")
+        await asyncio.sleep(0.3)
+    assert_tone(heard, 1000)
+    assert_tone(read_samples(peer.decoded_audio()), 440)
+    assert report.media.status is TierStatus.SECURED
+    assert report.media.fact("authentication failures") == "0"
+    assert report.transaction.fact("verified name") == "127.0.0.1 (IP address)"
+
+
+async def test_baresip_calls_us(baresip, settings, ours, talk):
+    with baresip() as peer:
+        async with ours(settings("alice")) as side:
+            peer.dial(f"sip:alice@127.0.0.1:{side.port};transport=tls")
+            async with asyncio.timeout(10):
+                call = await side.calls.get()
+            heard = await talk(call, frequency=440, seconds=SECONDS)
+            report = call.security
+            peer.hangup()
+            async with asyncio.timeout(5):
+                assert await call.wait_ended() == "remote"
+        await asyncio.sleep(0.3)
+    assert_tone(heard, 1000)
+    assert_tone(read_samples(peer.decoded_audio()), 440)
+    assert report.media.status is TierStatus.SECURED
+
+
+async def test_srtp_mand_calling_our_off_is_refused(baresip, settings, ours):
+    with baresip() as peer:
+        async with ours(settings("alice", policy=SecurityPolicy(media=MediaSecurity.OFF))) as side:
+            peer.dial(f"sip:alice@127.0.0.1:{side.port};transport=tls")
+            event = await poll(peer, "CALL_CLOSED")
+            assert "488" in str(event["param"])
+            assert side.calls.empty()
+
+
+async def test_our_off_calling_srtp_mand_is_refused(baresip, settings, ours):
+    with baresip() as peer:
+        async with ours(settings("alice", policy=SecurityPolicy(media=MediaSecurity.OFF))) as side:
+            with pytest.raises(CallRefusedError) as refused:
+                await side.endpoint.call(f"sip:bob@127.0.0.1:{peer.tls_port};transport=tls")
+            assert refused.value.status == 488
+
+
+async def test_plain_rtp_calling_our_required_is_refused(baresip, settings, ours):
+    with baresip(encryption="") as peer:
+        async with ours(settings("alice")) as side:
+            peer.dial(f"sip:alice@127.0.0.1:{side.port};transport=tls")
+            event = await poll(peer, "CALL_CLOSED")
+            assert "488" in str(event["param"])
+            assert side.calls.empty()
+
+
+async def test_our_required_calling_plain_rtp_is_refused(baresip, settings, ours):
+    with baresip(encryption="") as peer:
+        async with ours(settings("alice")) as side:
+            with pytest.raises(CallRefusedError) as refused:
+                await side.endpoint.call(f"sip:bob@127.0.0.1:{peer.tls_port};transport=tls")
+            assert refused.value.status == 488

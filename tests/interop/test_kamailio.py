@@ -1,0 +1,55 @@
+"""Registering at kamailio over TLS with Digest, and calling through it with Record-Route."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from peers.kamailio import PASSWORDS, REALM, Kamailio
+from peers.tones import assert_tone
+
+from securertc import Credentials, TierStatus
+
+pytestmark = [pytest.mark.interop("kamailio"), pytest.mark.timeout(60)]
+
+
+@pytest.fixture(params=["MD5", "SHA-256"])
+def kamailio(request, tmp_path, authority):
+    with Kamailio(tmp_path / "kamailio", authority, algorithm=request.param) as peer:
+        peer.algorithm = request.param
+        yield peer
+
+
+def member(settings, name, kamailio):
+    return settings(
+        name,
+        aor=f"sip:{name}@{REALM}",
+        credentials=(Credentials(REALM, name, PASSWORDS[name]),),
+        outbound_proxy=f"sip:127.0.0.1:{kamailio.tls_port};transport=tls",
+    )
+
+
+@pytest.mark.parametrize("hangs_up", ["caller", "callee"])
+async def test_call_through_the_proxy(kamailio, settings, ours, talk, hangs_up):
+    async with ours(member(settings, "alice", kamailio)) as alice, ours(member(settings, "bob", kamailio)) as bob:
+        for side in (alice, bob):
+            assert await side.endpoint.register() > 0
+            assert side.endpoint.registration.digest_algorithm == kamailio.algorithm
+        outgoing = await alice.endpoint.call(f"sip:bob@{REALM}")
+        answered = await bob.calls.get()
+        heard_by_alice, heard_by_bob = await asyncio.gather(
+            talk(outgoing, frequency=440, seconds=1.5), talk(answered, frequency=1000, seconds=1.5)
+        )
+        report = outgoing.security
+        first, second = (outgoing, answered) if hangs_up == "caller" else (answered, outgoing)
+        await first.hangup()
+        async with asyncio.timeout(5):
+            assert await second.wait_ended() == "remote"
+        assert not alice.endpoint.calls
+        assert not bob.endpoint.calls
+    assert_tone(heard_by_alice, 1000)
+    assert_tone(heard_by_bob, 440)
+    assert report.transaction.status is TierStatus.SECURED
+    assert report.transaction.fact("digest") == kamailio.algorithm
+    # That the route through the proxy was recorded, and the BYE took it, is in its own log.
+    assert "REQ BYE" in kamailio.log
