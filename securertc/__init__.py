@@ -7,7 +7,8 @@ from .assurance import SecurityReport, Tier, TierStatus
 from .call import Call, IncomingCall
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
 from .errors import CallEndedError, CallRefusedError, SecureRtcError, SecurityPolicyError
-from .media_session import MediaSession, MediaStatistics
+from .media_session import MediaSession
+from .media_statistics import MediaStatistics
 from .security_policy import SecurityPolicy
 
 __all__ = [

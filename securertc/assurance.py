@@ -80,6 +80,7 @@ class MediaFacts:
 
     packets_sent: int
     authenticated: int
+    rtcp_authenticated: int
     authentication_failures: int
     replays: int
     discarded: int
@@ -129,7 +130,7 @@ def _media(agreed: NegotiatedAudio | None, facts: MediaFacts) -> Tier:
         ("suite", agreed.crypto_suite or ""),
         ("keying", "sdescriptions"),
         ("packets sent", str(facts.packets_sent)),
-        ("packets authenticated", str(facts.authenticated)),
+        ("packets authenticated", f"{facts.authenticated} RTP, {facts.rtcp_authenticated} RTCP"),
         ("authentication failures", str(facts.authentication_failures)),
         ("replays", str(facts.replays)),
         ("discarded", str(facts.discarded)),

@@ -25,7 +25,7 @@ from rtp.udp import Address
 from sdp import NegotiatedAudio
 from srtp import AuthenticationError, MalformedPacketError, ReplayError, Session, SrtpError
 
-from .errors import MediaError
+from .errors import SecurityPolicyError
 
 Samples = NDArray[np.int16]
 DECODERS: dict[str, Callable[[bytes | bytearray | memoryview], Samples]] = {
@@ -67,13 +67,13 @@ class AudioReceiver:
         self.update(agreed, 0.0)
 
     def update(self, agreed: NegotiatedAudio, now: float) -> None:
-        """Goes on with another agreement from `now` on; raises MediaError when it would end the protection.
+        """Goes on with another agreement from `now` on; raises SecurityPolicyError when it would end the protection.
 
         Packets under the former key are taken for a short while after a change: they may still be under way.
         """
         former = self._agreed
         if former is not None and former.inbound is not None and agreed.inbound is None:
-            raise MediaError("a stream that was secured cannot go on in clear")
+            raise SecurityPolicyError("a stream that was secured cannot go on in clear", tier="media")
         moved = former is None or (former.remote_address, former.remote_port) != (
             agreed.remote_address,
             agreed.remote_port,

@@ -13,7 +13,7 @@ from rtp.pacing import DEFAULT_MAX_LAG
 from sdp import NegotiatedAudio
 from srtp import Direction, Policy, Session
 
-from .errors import MediaError
+from .errors import SecurityPolicyError
 
 Samples = NDArray[np.int16]
 ENCODERS: dict[str, Callable[[Samples], bytes]] = {"PCMU": encode_pcmu, "PCMA": encode_pcma}
@@ -30,7 +30,7 @@ class AudioSender:
         self.packets = 0
         self.octets = 0
         self.rtcp_packets = 0
-        self._new_source()
+        self.ssrc, self._sequence = _new_source()
         self._timestamp = secrets.randbits(32)
         self._due: float | None = None
         self._last: tuple[float, int] | None = None
@@ -39,18 +39,18 @@ class AudioSender:
         self.update(agreed)
 
     def update(self, agreed: NegotiatedAudio) -> None:
-        """Goes on with another agreement; raises MediaError when it would end the protection.
+        """Goes on with another agreement; raises SecurityPolicyError when it would end the protection.
 
         A new key keeps SSRC and numbers while the ROC is 0. Later it takes a new SSRC: RFC 3711 3.3.1 keeps
         the ROC of an SSRC under a new key, RFC 4568 7.1.4 starts it at 0, and peers do either.
         """
         if agreed.outbound is None and self._policy is not None:
-            raise MediaError("a stream that was secured cannot go on in clear")
+            raise SecurityPolicyError("a stream that was secured cannot go on in clear", tier="media")
         self._agreed = agreed
         self._encode = ENCODERS[agreed.codec.encoding]
         if agreed.outbound is not None and agreed.outbound != self._policy:
             if self._session is not None and self._session.roc(self.ssrc, Direction.OUTBOUND):
-                self._new_source()
+                self.ssrc, self._sequence = _new_source()
             self._session = Session(agreed.outbound, None)
         self._policy = agreed.outbound
 
@@ -94,6 +94,7 @@ class AudioSender:
         then, timestamp = self._last
         return (timestamp + int((now - then) * self._agreed.codec.clock_rate)) & 0xFFFFFFFF
 
-    def _new_source(self) -> None:
-        self.ssrc = secrets.randbits(32)
-        self._sequence = secrets.randbits(15)
+
+def _new_source() -> tuple[int, int]:
+    """A random SSRC and the sequence number to start it with."""
+    return secrets.randbits(32), secrets.randbits(15)

@@ -11,7 +11,9 @@ from sip.invite import IncomingInvite, InviteDialog
 
 from .assurance import SecurityReport, SignallingFacts, report
 from .errors import CallRefusedError
-from .media_session import MediaSession, MediaStatistics, Samples
+from .media_session import MediaSession
+from .media_statistics import MediaStatistics
+from .media_stream import Samples
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint

@@ -8,7 +8,7 @@ import numpy as np
 
 from .call import Call
 from .errors import CallEndedError
-from .media_session import Samples
+from .media_stream import Samples
 
 
 class Listener:

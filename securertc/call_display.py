@@ -15,7 +15,7 @@ from rich.text import Text
 
 from .assurance import SecurityReport, TierStatus
 from .call import Call
-from .media_session import MediaStatistics
+from .media_statistics import MediaStatistics
 
 _REFRESH = 0.1
 _STYLES = {TierStatus.SECURED: "bold green", TierStatus.PARTIAL: "yellow", TierStatus.NONE: "bright_black"}

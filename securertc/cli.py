@@ -25,7 +25,7 @@ from .command_call import Answering, CallOptions, CallOutcome, read_users, run_a
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
 from .errors import SecureRtcError
-from .media_session import Samples
+from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
 from .security_policy import SecurityPolicy
 

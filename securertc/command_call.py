@@ -23,7 +23,7 @@ from .call_audio import Listener
 from .call_display import live_line
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
 from .errors import CallEndedError
-from .media_session import Samples
+from .media_stream import Samples
 from .security_policy import SecurityPolicy
 
 LOOPBACK = "127.0.0.1"

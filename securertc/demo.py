@@ -19,7 +19,7 @@ from .call import Call, IncomingCall
 from .call_audio import Listener
 from .call_display import live_line, report_table
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
-from .media_session import Samples
+from .media_stream import Samples
 from .security_policy import SecurityPolicy
 from .throwaway_authority import ThrowawayAuthority
 

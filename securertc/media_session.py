@@ -1,308 +1,173 @@
-"""The media of one call: sockets, SRTP, RTP and RTCP, from audio frames to datagrams and back."""
+"""The media of one call with its sockets: from audio frames to datagrams and back, whoever does the signalling."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
-from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rtp import (
-    Goodbye,
-    JitterBuffer,
-    Lost,
-    Pacer,
-    ReceiverReport,
-    ReceiverStatistics,
-    RtcpPacket,
-    RtpError,
-    RtpPacket,
-    SenderReport,
-    SourceDescription,
-    UdpSocket,
-    bind_rtp_pair,
-    decode_pcma,
-    decode_pcmu,
-    encode_pcma,
-    encode_pcmu,
-    is_rtcp,
-    ntp_time,
-    parse_compound,
-    serialize_compound,
-)
+from rtp import Pacer, UdpSocket, bind_rtp_pair
+from rtp.udp import Address
 from sdp import NegotiatedAudio
-from srtp import Direction, Session, SrtpError
+from srtp import SrtpError
 
 from .assurance import MediaFacts
 from .errors import CallEndedError
+from .media_statistics import MediaStatistics
+from .media_stream import Datagram, MediaStream, Samples
 
-Samples = NDArray[np.int16]
-SAMPLE_RATE = 8000
-FIRST_RTCP = 0.5
-RTCP_INTERVAL = 5.0
-# Frames kept for a reader that falls behind: 10 s.
-MAX_FRAMES = 500
-FLUSH_AFTER = 0.12
-_CODECS = {"PCMU": (encode_pcmu, decode_pcmu), "PCMA": (encode_pcma, decode_pcma)}
-
-
-@dataclass(frozen=True, slots=True)
-class MediaStatistics:
-    """The figures of a live call: packets each way, lost ones of those expected, jitter in seconds."""
-
-    packets_sent: int
-    packets_received: int
-    lost: int
-    jitter: float
-    crypto_suite: str | None
+_TICK = 0.05
 
 
 class MediaSession:
     """RTP or SRTP audio over UDP sockets of its own, usable with any signalling.
 
-    Create it, put `local_port` into the SDP, then start() with what was negotiated. Under SRTP nothing leaves
-    in clear, RTCP included, and nothing that does not authenticate has any effect.
+    Create it on the running event loop, put `local_address` and `local_port` into the SDP, then start() with
+    what was negotiated. Under SRTP nothing leaves in clear, RTCP included, and nothing that does not
+    authenticate has any effect; without it only the signalled address is listened to.
     """
 
-    def __init__(self, host: str, *, clock_rate: int = SAMPLE_RATE) -> None:
+    def __init__(self, host: str) -> None:
+        """Binds a pair of UDP ports on a numeric address; raises rtp.RtpError when there is none free."""
         rtp, rtcp = bind_rtp_pair(host)
-        self._rtp = UdpSocket(rtp, self._received_rtp_port)
-        self._rtcp = UdpSocket(rtcp, self._received_rtcp_port)
+        self._rtp = UdpSocket(rtp, self._received_rtp)
+        self._rtcp = UdpSocket(rtcp, self._received_rtcp)
         self.local_address, self.local_port = self._rtp.local_address
-        self._clock_rate = clock_rate
-        self._agreed: NegotiatedAudio | None = None
-        self._srtp: Session | None = None
-        self._remote = ("", 0)
-        self._remote_rtcp = ("", 0)
-        self._ssrc = secrets.randbits(32)
-        self._cname = secrets.token_hex(12)  # RFC 7022 4.2: random, tells nothing of who we are
-        # RFC 3711 3.3.1: starting below 2^15 keeps the ROC known if the first packets are lost.
-        self._sequence = secrets.randbits(15)
-        self._timestamp = secrets.randbits(32)
+        self._stream: MediaStream | None = None
         self._pacer = Pacer()
-        self._talking = False
-        self._jitter = JitterBuffer()
-        self._reception: ReceiverStatistics | None = None
-        self._remote_ssrc: int | None = None
-        self._frames: deque[Samples] = deque(maxlen=MAX_FRAMES)
+        self._sending = asyncio.Lock()
         self._arrived = asyncio.Event()
-        self._flush: asyncio.TimerHandle | None = None
-        self._reporting: asyncio.Task[None] | None = None
-        self._packets_sent = self._octets_sent = 0
-        self._received = self._discarded = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._ended: str | None = None
 
     def start(self, agreed: NegotiatedAudio) -> None:
-        """Starts media as negotiated; again after a renegotiation, where unchanged keys keep their state."""
-        previous = self._agreed
-        self._agreed = agreed
-        self._remote = (agreed.remote_address, agreed.remote_port)
-        self._remote_rtcp = (agreed.remote_address, agreed.remote_rtcp_port)
-        same = previous is not None and previous.outbound == agreed.outbound and previous.inbound == agreed.inbound
-        if not same:
-            self._srtp = Session(agreed.outbound, agreed.inbound) if agreed.secured else None
-        if self._reporting is None:
-            self._reporting = asyncio.ensure_future(self._report_regularly())
+        """Starts media as negotiated; again after a renegotiation, where unchanged keys keep their state.
+
+        Raises SecurityPolicyError when that would end the protection of a stream that has it.
+        """
+        if self._ended is not None:
+            return
+        now = time.monotonic()
+        if self._stream is None:
+            self._stream = MediaStream(agreed, now, unix_time=time.time())
+            self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
+        else:
+            self._stream.renegotiate(agreed, now)
+        if self._pacer.interval != agreed.ptime / 1000:
+            self._pacer = Pacer(agreed.ptime / 1000)
 
     @property
     def agreed(self) -> NegotiatedAudio | None:
         """What start() was last given."""
-        return self._agreed
+        return None if self._stream is None else self._stream.agreed
 
     @property
     def statistics(self) -> MediaStatistics:
         """The figures so far."""
-        summary = None if self._reception is None else self._reception.summary
-        return MediaStatistics(
-            self._packets_sent,
-            self._received,
-            0 if summary is None else max(0, summary.lost),
-            0.0 if summary is None else summary.jitter,
-            None if self._agreed is None else self._agreed.crypto_suite,
-        )
+        return MediaStatistics() if self._stream is None else self._stream.statistics
 
     @property
     def facts(self) -> MediaFacts:
-        """What SRTP counted."""
-        if self._srtp is None:
-            return MediaFacts(self._packets_sent, 0, 0, 0, self._discarded)
-        counters = self._srtp.state(Direction.INBOUND).rtp
+        """The figures that the assurance report takes."""
+        counts = self.statistics
         return MediaFacts(
-            self._packets_sent,
-            counters.processed,
-            counters.authentication_failures,
-            counters.replays + counters.too_old,
-            self._discarded,
+            packets_sent=counts.packets_sent,
+            authenticated=counts.authenticated,
+            rtcp_authenticated=counts.rtcp_authenticated,
+            authentication_failures=counts.authentication_failures,
+            replays=counts.replays,
+            discarded=counts.malformed + counts.foreign + counts.unexpected,
         )
+
+    @property
+    def silence(self) -> float:
+        """For how many seconds nothing of the peer's has come; 0 while it need not send."""
+        if self._stream is None or not self._stream.agreed.direction.receives:
+            return 0.0
+        return self._stream.silent_for(time.monotonic())
 
     async def send_audio(self, samples: Samples) -> None:
         """Sends 8 kHz samples in frames of the agreed packet time, each at its time; returns with the last sent.
 
-        A part of a frame at the end is filled with silence. Raises CallEndedError after close().
+        A part of a frame at the end is filled with silence. While the peer holds the call nothing is sent,
+        but time goes by all the same. Raises CallEndedError before an agreement and after close().
         """
-        agreed = self._agreed
-        if agreed is None:
-            raise CallEndedError("no media agreed yet")
-        length = self._clock_rate * agreed.ptime // 1000
-        self._pacer.interval = agreed.ptime / 1000
-        for start in range(0, len(samples), length):
-            frame = np.asarray(samples[start : start + length], np.int16)
-            if len(frame) < length:
-                frame = np.concatenate((frame, np.zeros(length - len(frame), np.int16)))
-            delay = self._pacer.next_due(time.monotonic())
-            if delay:
-                await asyncio.sleep(delay)
-            if self._ended is not None:
-                raise CallEndedError(self._ended)
-            self._send_frame(agreed, frame)
+        if self._stream is None or self._ended is not None:
+            raise CallEndedError(self._ended or "no media agreed yet")
+        samples = np.asarray(samples, np.int16).reshape(-1)
+        async with self._sending:
+            start = 0
+            while start < samples.size:
+                agreed = self._stream.agreed
+                length = agreed.codec.clock_rate * agreed.ptime // 1000
+                frame = samples[start : start + length]
+                if frame.size < length:
+                    frame = np.concatenate((frame, np.zeros(length - frame.size, np.int16)))
+                await self._send_frame(self._stream, frame)
+                start += length
 
-    def _send_frame(self, agreed: NegotiatedAudio, frame: Samples) -> None:
-        if agreed.direction.sends:
-            encode = _CODECS[agreed.codec.encoding][0]
-            packet = RtpPacket(
-                agreed.payload_type,
-                self._sequence,
-                self._timestamp,
-                self._ssrc,
-                encode(frame),
-                marker=not self._talking,
-            ).serialize()
-            self._talking = True
-            self._rtp.send(packet if self._srtp is None else self._srtp.protect(packet), self._remote)
-            self._sequence = (self._sequence + 1) & 0xFFFF
-            self._packets_sent += 1
-            self._octets_sent += len(frame)
-        self._timestamp = (self._timestamp + len(frame)) & 0xFFFFFFFF
+    async def _send_frame(self, stream: MediaStream, frame: Samples) -> None:
+        delay = self._pacer.next_due(time.monotonic())
+        if delay:
+            await asyncio.sleep(delay)
+        if self._ended is not None:
+            raise CallEndedError(self._ended)
+        datagram = stream.audio(frame, time.monotonic())
+        if datagram is not None:
+            self._send([datagram])
 
     async def receive_audio(self) -> Samples:
         """Returns the next frame received, in order, silence for a lost one.
 
-        Raises CallEndedError when the call has ended and all frames have been read.
+        Frames that nobody fetches are kept for ten seconds. Raises CallEndedError when the call has ended and
+        all frames have been fetched.
         """
-        while not self._frames:
+        while True:
+            frame = None if self._stream is None else self._stream.next_frame()
+            if frame is not None:
+                return frame
             if self._ended is not None:
                 raise CallEndedError(self._ended)
             self._arrived.clear()
             await self._arrived.wait()
-        return self._frames.popleft()
 
     def close(self, how: str = "local") -> None:
-        """Says BYE in RTCP, hands out the frames still held, and closes the sockets."""
+        """Says BYE in RTCP, hands out the frames still held, and closes the sockets; a second call does nothing."""
         if self._ended is not None:
             return
-        if self._agreed is not None:
-            with contextlib.suppress(SrtpError):
-                self._send_rtcp(Goodbye((self._ssrc,)))
-        self._drain()
         self._ended = how
-        if self._flush is not None:
-            self._flush.cancel()
-        if self._reporting is not None:
-            self._reporting.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._stream is not None:
+            # A key that is used up protects no BYE; then none is sent.
+            with contextlib.suppress(SrtpError):
+                self._send(self._stream.close(time.monotonic()))
         self._rtp.close()
         self._rtcp.close()
         self._arrived.set()
 
-    # Receiving.
-
-    def _received_rtp_port(self, data: bytes, address: tuple[str, int]) -> None:
-        if is_rtcp(data):
-            self._received_rtcp_port(data, address)
+    def _tick(self) -> None:
+        if self._stream is None or self._ended is not None:
             return
-        agreed = self._agreed
-        if agreed is None or not agreed.direction.receives:
-            self._discarded += 1
-            return
-        if self._srtp is None and address != self._remote:
-            # Without authentication only the signalled source counts, or anybody could speak ("RTP bleed").
-            self._discarded += 1
-            return
-        try:
-            packet = RtpPacket.parse(data if self._srtp is None else self._srtp.unprotect(data))
-        except (SrtpError, RtpError):
-            self._discarded += 1
-            return
-        # Authenticated, so the sender may have moved (NAT, RFC 4961 symmetric RTP).
-        self._remote = address
-        if packet.payload_type != agreed.payload_type:
-            self._discarded += 1
-            return
-        self._take(packet)
-
-    def _take(self, packet: RtpPacket) -> None:
-        if packet.ssrc != self._remote_ssrc:
-            self._drain()
-            self._remote_ssrc = packet.ssrc
-            self._reception = ReceiverStatistics(self._clock_rate, min_sequential=1)
-        assert self._reception is not None
-        self._reception.receive(packet.sequence_number, packet.timestamp, time.monotonic())
-        self._received += 1
-        self._jitter.push(packet)
-        while len(self._jitter) > self._jitter.depth:
-            self._hand_out(self._jitter.pop())
-        if self._flush is not None:
-            self._flush.cancel()
-        self._flush = asyncio.get_running_loop().call_later(FLUSH_AFTER, self._drain)
-
-    def _drain(self) -> None:
-        """Hands out what the jitter buffer holds: the source paused or ended."""
-        for item in self._jitter.drain():
-            self._hand_out(item)
-
-    def _hand_out(self, item: RtpPacket | Lost | None) -> None:
-        agreed = self._agreed
-        if item is None or agreed is None:
-            return
-        if isinstance(item, Lost):
-            self._frames.append(np.zeros(self._clock_rate * agreed.ptime // 1000, np.int16))
-        else:
-            decode = _CODECS[agreed.codec.encoding][1]
-            self._frames.append(decode(bytes(item.payload)))
+        self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
+        with contextlib.suppress(SrtpError):
+            self._send(self._stream.poll(time.monotonic()))
         self._arrived.set()
 
-    def _received_rtcp_port(self, data: bytes, address: tuple[str, int]) -> None:
-        if self._agreed is None or (self._srtp is None and address[0] != self._remote_rtcp[0]):
-            self._discarded += 1
-            return
-        try:
-            plain = data if self._srtp is None else self._srtp.unprotect_rtcp(data)
-            packets = parse_compound(plain)
-        except (SrtpError, RtpError):
-            self._discarded += 1
-            return
-        self._remote_rtcp = address
-        for packet in packets:
-            if isinstance(packet, SenderReport) and packet.ssrc == self._remote_ssrc and self._reception is not None:
-                self._reception.receive_sender_report(packet.ntp_time, time.monotonic())
+    def _send(self, datagrams: list[Datagram]) -> None:
+        for datagram in datagrams:
+            socket = self._rtcp if datagram.by_rtcp_socket else self._rtp
+            socket.send(datagram.data, datagram.address)
 
-    # RTCP.
+    def _received_rtp(self, data: bytes, address: Address) -> None:
+        self._received(data, address, by_rtcp_socket=False)
 
-    async def _report_regularly(self) -> None:
-        delay = FIRST_RTCP
-        while True:
-            await asyncio.sleep(delay)
-            with contextlib.suppress(SrtpError):
-                self._send_rtcp()
-            # RFC 3550 6.3.1: between half and one and a half of the interval, so that reports do not align.
-            delay = RTCP_INTERVAL * (0.5 + secrets.randbelow(1000) / 1000)
+    def _received_rtcp(self, data: bytes, address: Address) -> None:
+        self._received(data, address, by_rtcp_socket=True)
 
-    def _send_rtcp(self, *more: RtcpPacket) -> None:
-        now = time.monotonic()
-        blocks = ()
-        if self._reception is not None and self._remote_ssrc is not None:
-            blocks = (self._reception.report_block(self._remote_ssrc, now),)
-        first: RtcpPacket = ReceiverReport(self._ssrc, blocks)
-        if self._packets_sent:
-            first = SenderReport(
-                self._ssrc, ntp_time(time.time()), self._timestamp, self._packets_sent, self._octets_sent, blocks
-            )
-        data = serialize_compound((first, SourceDescription.with_cname(self._ssrc, self._cname), *more))
-        if self._srtp is not None:
-            data = self._srtp.protect_rtcp(data)
-        mux = self._agreed is not None and self._agreed.rtcp_mux
-        (self._rtp if mux else self._rtcp).send(data, self._remote if mux else self._remote_rtcp)
+    def _received(self, data: bytes, address: Address, *, by_rtcp_socket: bool) -> None:
+        if self._stream is not None:  # before an agreement nothing can be told from noise
+            self._stream.receive(data, address, time.monotonic(), by_rtcp_socket=by_rtcp_socket)
+            self._arrived.set()

@@ -17,25 +17,25 @@ class MediaStatistics:
     that was not signalled, without SRTP), `unexpected` (of a payload type that was not agreed, or our SSRC).
     """
 
-    crypto_suite: str | None
-    packets_sent: int
-    octets_sent: int
-    packets_received: int
-    octets_received: int
-    expected: int
-    lost: int
-    late: int
-    concealed: int
-    jitter: float
-    round_trip: float | None
-    remote_loss: float | None
-    rtcp_sent: int
-    rtcp_received: int
-    authenticated: int
-    rtcp_authenticated: int
-    authentication_failures: int
-    replays: int
-    malformed: int
-    foreign: int
-    unexpected: int
-    overflowed: int
+    crypto_suite: str | None = None
+    packets_sent: int = 0
+    octets_sent: int = 0
+    packets_received: int = 0
+    octets_received: int = 0
+    expected: int = 0
+    lost: int = 0
+    late: int = 0
+    concealed: int = 0
+    jitter: float = 0.0
+    round_trip: float | None = None
+    remote_loss: float | None = None
+    rtcp_sent: int = 0
+    rtcp_received: int = 0
+    authenticated: int = 0
+    rtcp_authenticated: int = 0
+    authentication_failures: int = 0
+    replays: int = 0
+    malformed: int = 0
+    foreign: int = 0
+    unexpected: int = 0
+    overflowed: int = 0

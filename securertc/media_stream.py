@@ -71,7 +71,7 @@ class MediaStream:
         return self._sender.ssrc
 
     def renegotiate(self, agreed: NegotiatedAudio, now: float) -> None:
-        """Goes on with another agreement; raises MediaError when it would end the protection."""
+        """Goes on with another agreement; raises SecurityPolicyError when it would end the protection."""
         self._receiver.update(agreed, now)
         self._sender.update(agreed)
         self.agreed = agreed

@@ -35,7 +35,8 @@ def synthesise() -> NDArray[np.int16]:
         total[start : start + note.size] += note
     fade = int(0.15 * SAMPLE_RATE)
     total[-fade:] *= np.linspace(1.0, 0.0, fade)
-    return np.round(total / np.abs(total).max() * _PEAK).astype(np.int16)
+    samples: NDArray[np.int16] = np.round(total / np.abs(total).max() * _PEAK).astype(np.int16)
+    return samples
 
 
 def _pluck(frequency: float, seconds: float) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from .errors import SipParseError
 from .grammar import quote
 from .header_values import AuthParameters
 from .message import Request, Response
+from .uri import SipUri, parse_uri
 
 NONCE_LIFETIME = 300.0
 MAX_NONCES = 10000
@@ -147,7 +148,7 @@ class DigestServer:
             return Authentication(Verdict.MALFORMED)
         username, nonce, uri, digest = (given.get(name) or "" for name in names)
         qop, count = given.get("qop"), given.get("nc") or ""
-        if algorithm not in self.algorithms or qop not in self._qop or uri != str(request.uri):
+        if algorithm not in self.algorithms or qop not in self._qop or not _same_resource(uri, request):
             return Authentication(Verdict.REFUSED)
         if len(count) != 8 or any(digit not in "0123456789abcdefABCDEF" for digit in count):
             return Authentication(Verdict.MALFORMED)
@@ -207,3 +208,18 @@ class DigestServer:
 
     def _seal(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:16]
+
+
+def _same_resource(uri: str, request: Request) -> bool:
+    """Whether the digest's uri names what the request asks for (RFC 7616 3.4.6).
+
+    Proxies rewrite Request-URIs on the way (RFC 3261 22.4), and sipp leaves the user out, so that the host has
+    to do; method, body and nonce are covered by the digest itself.
+    """
+    try:
+        given = parse_uri(uri)
+    except SipParseError:
+        return False
+    if isinstance(given, SipUri) and isinstance(request.uri, SipUri):
+        return given.host.lower() == request.uri.host.lower()
+    return uri == str(request.uri)
