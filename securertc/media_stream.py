@@ -84,7 +84,8 @@ class MediaStream:
 
     def receive(self, data: bytes, address: Address, now: float, *, by_rtcp_socket: bool) -> None:
         """Takes a datagram; frames of audio are then to be had by next_frame()."""
-        if by_rtcp_socket or (self.agreed.rtcp_mux and is_rtcp(data)):
+        # RTCP on the RTP port is known by its packet type, agreed or not: ours cannot be taken for it (RFC 5761 4).
+        if by_rtcp_socket or is_rtcp(data):
             for packet in self._receiver.receive_rtcp(data, address, now):
                 self._take_report(packet, now)
         else:
