@@ -159,7 +159,6 @@ class IncomingInvite:
         self.local_tag = new_tag()
         self.authenticated = exchange.authenticated
         self.cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        user_agent.respond(exchange, request.create_response(100))
 
     @property
     def flow(self) -> Flow:
@@ -234,6 +233,7 @@ class InviteDialog:
         self.dialog = dialog
         self.flow = flow
         self.on_reinvite: ReInvite | None = None
+        self.request_flow = flow  # the one that the last request of the peer came by
         self.on_ack: Callable[[Request], None] | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._repeat: asyncio.TimerHandle | None = None
@@ -293,6 +293,7 @@ class InviteDialog:
     def receive(self, exchange: ServerExchange, request: Request) -> None:
         """Answers a request within the dialog."""
         user_agent = self._user_agent
+        self.request_flow = exchange.flow
         if request.method == "BYE":
             user_agent.respond(exchange, request.create_response(200))
             self._end("remote")

@@ -9,6 +9,7 @@ from .message import Request, Response
 from .timers import DEFAULT_TIMERS, Timers
 
 Output = Send | TimedOut
+TRYING_DELAY = 0.2
 
 
 class ServerState(enum.Enum):
@@ -56,6 +57,7 @@ class ServerTransaction:
         self._interval = timers.t1
         self._retransmit: float | None = None  # timer G
         self._end: float | None = None  # timer H, I, J or L
+        self._trying: float | None = None  # when a 100 is due, for lack of any other response
 
     @property
     def terminated(self) -> bool:
@@ -65,6 +67,11 @@ class ServerTransaction:
     def answered(self) -> bool:
         """Whether a final response was sent."""
         return self.state not in (ServerState.TRYING, ServerState.PROCEEDING)
+
+    def start(self, now: float) -> None:
+        """Has an INVITE answered with 100 if nothing else is in 200 ms (17.2.1)."""
+        if self._invite:
+            self._trying = now + TRYING_DELAY
 
     def receive(self, request: Request, now: float) -> list[Output]:
         """Takes a request that matches by key: a retransmission, or the ACK."""
@@ -83,6 +90,7 @@ class ServerTransaction:
         """Sends a response; one after the final one is dropped, as it comes too late."""
         if self.answered:
             return []
+        self._trying = None
         self._last = response
         if response.provisional:
             self.state = ServerState.PROCEEDING
@@ -100,11 +108,13 @@ class ServerTransaction:
 
     def next_timer(self) -> float | None:
         """Returns when handle_timer() wants to be called, or None."""
-        due = [time for time in (self._retransmit, self._end) if time is not None]
+        due = [time for time in (self._retransmit, self._end, self._trying) if time is not None]
         return min(due, default=None)
 
     def handle_timer(self, now: float) -> list[Output]:
         """Does what is due by `now`; TimedOut says that the ACK of a refusal never came (timer H)."""
+        if self._trying is not None and now >= self._trying:
+            return self.respond(self.request.create_response(100), now)
         if self._end is not None and now >= self._end:
             unconfirmed = self._invite and self.state is ServerState.COMPLETED
             self._terminate()
@@ -121,4 +131,4 @@ class ServerTransaction:
 
     def _terminate(self) -> None:
         self.state = ServerState.TERMINATED
-        self._retransmit = self._end = None
+        self._retransmit = self._end = self._trying = None

@@ -311,10 +311,13 @@ class UserAgent:
             self._send_response(refusal, flow)
             return
         self._servers[key] = exchange
+        exchange.transaction.start(now)
         try:
             self._process(exchange, request)
         except SipParseError as error:
             self.respond(exchange, request.create_response(error.status, error.reason))
+        if exchange.timer is None:
+            self._do_server(exchange, [])
 
     def _acknowledge(self, ack: Request) -> None:
         dialog = self.dialogs.get(request_dialog_id(ack))
