@@ -64,7 +64,8 @@ class SecurityReport:
 class SignallingFacts:
     """What is known of the first hop: its transport and address, what TLS proved, who authenticated how.
 
-    `digest_algorithm` answered or checked a challenge; `authenticated_user` is who the peer proved to be.
+    `digest_algorithm` answered or checked a challenge; `authenticated_user` is who the peer proved to be. `path`
+    names the proxies that showed themselves.
     """
 
     transport: str
@@ -72,6 +73,7 @@ class SignallingFacts:
     peer: VerifiedPeer | None
     digest_algorithm: str | None
     authenticated_user: str | None
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,18 @@ def _transaction(facts: SignallingFacts) -> Tier:
 def _body(signalling: SignallingFacts, agreed: NegotiatedAudio | None, note: str) -> Tier:
     if agreed is None or not agreed.secured:
         return Tier(TierStatus.NONE, (("keys", note or "none in the SDP"),))
-    readers = f"readable by every SIP hop, {signalling.remote} the first of them"
     if signalling.peer is None:
-        return Tier(TierStatus.NONE, (("keys", f"{readers}, and by whoever sees the network"),))
-    return Tier(TierStatus.PARTIAL, (("keys", readers), ("encryption", "hop by hop only (no S/MIME)")))
+        return Tier(
+            TierStatus.NONE, (("keys", "in the SDP"), ("visible to", "everybody on the path: a hop is cleartext"))
+        )
+    visible = "both ends"
+    visible += f" and the proxies {', '.join(signalling.path)}" if signalling.path else "; no proxy showed itself"
+    evidence = (
+        ("keys", "in the SDP, readable at every SIP hop"),
+        ("visible to", visible),
+        ("encryption", "hop by hop by TLS, as far as our hop shows; not end to end (no S/MIME)"),
+    )
+    return Tier(TierStatus.PARTIAL, evidence)
 
 
 def _media(agreed: NegotiatedAudio | None, facts: MediaFacts) -> Tier:

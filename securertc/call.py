@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sdp import AudioNegotiation, NegotiatedAudio, SdpError
+from sdp import AudioNegotiation, MediaSecurity, NegotiatedAudio, SdpError
 from sip import Request, SipError
 from sip.invite import IncomingInvite, InviteDialog
 
 from .assurance import SecurityReport, SignallingFacts, report
-from .errors import CallRefusedError
+from .errors import CallEndedError, CallRefusedError, SecurityPolicyError
 from .media_session import MediaSession
 from .media_statistics import MediaStatistics
 from .media_stream import Samples
@@ -38,8 +40,11 @@ class Call:
         self._signalling = signalling
         self._note = note
         self.remote_uri = str(dialog.dialog.remote.uri)
+        self._end_reason: str | None = None
+        self._watch: asyncio.TimerHandle | None = None
         dialog.on_reinvite = self._renegotiate
         dialog.ended.add_done_callback(self._dialog_ended)
+        self._watch_media()
 
     @property
     def agreed(self) -> NegotiatedAudio | None:
@@ -70,30 +75,90 @@ class Call:
         return await self._media.receive_audio()
 
     async def hangup(self) -> None:
-        """Ends the call; returns when the other side knows, or cannot be told."""
+        """Ends the call; returns when the other side knows, or did not answer for a quarter of 64*T1."""
         self._media.close("local")
-        await self._dialog.bye()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._endpoint.settings.timers.timeout / 4):
+                await self._dialog.bye()
 
     async def wait_ended(self) -> str:
-        """Waits for the end of the call and returns how it ended: "local" or "remote"."""
-        return await asyncio.shield(self._dialog.ended)
+        """Waits for the end of the call and returns how it ended: "local", "remote", or what went wrong."""
+        how = await asyncio.shield(self._dialog.ended)
+        return self._end_reason or how
 
     def _dialog_ended(self, ended: asyncio.Future[str]) -> None:
-        self._media.close(ended.result())
+        if self._watch is not None:
+            self._watch.cancel()
+        self._media.close(self._end_reason or ended.result())
         self._endpoint.forget(self)
 
+    def _watch_media(self) -> None:
+        """Hangs up when the peer has gone silent, RTCP included: its BYE may never come."""
+        limit = self._endpoint.settings.media_timeout
+        if limit is None or not self.active:
+            return
+        if self._media.silence >= limit:
+            self._end_reason = f"no media for {limit:g} s"
+            self._endpoint.hang_up_soon(self)
+            return
+        self._watch = asyncio.get_running_loop().call_later(min(1.0, limit / 4), self._watch_media)
+
     def _renegotiate(self, request: Request) -> tuple[int, bytes]:
-        """A re-INVITE of the peer: hold, resume, a new address or key (RFC 3264 8)."""
-        if not request.body:
-            return 488, b""
+        """A re-INVITE of the peer: hold, resume, a new address or key (RFC 3264 8).
+
+        What is secured stays so, whatever the policy would take from a new call.
+        """
+        agreed = self.agreed
         try:
+            secure = self._dialog.request_flow.secure and path_is_secure(request)
+            security, _ = self._endpoint.local_security(hop_is_secure=secure)
+            if agreed is not None and agreed.secured:
+                if security is MediaSecurity.OFF:
+                    return 488, b""
+                security = MediaSecurity.REQUIRED
+            self._negotiation.local = replace(self._negotiation.local, security=security)
+            if not request.body:
+                self._dialog.on_ack = self._answered_by_ack
+                return 200, self._negotiation.create_offer().encode()
             self._negotiation.receive_offer(request.body)
             answer = self._negotiation.create_answer()
-        except (SdpError, SipError):
+        except (SdpError, SipError, SecurityPolicyError):
             return 488, b""
         if self._negotiation.negotiated is not None:
             self._media.start(self._negotiation.negotiated)
         return 200, answer.encode()
+
+    def _answered_by_ack(self, ack: Request) -> None:
+        """The answer to an offer of ours comes in the ACK (RFC 3261 13.2.1).
+
+        Without one, media goes on as it was, if there is any. A call that has none and must have SRTP is ended,
+        as is one whose answer is not acceptable.
+        """
+        self._dialog.on_ack = None
+        try:
+            if ack.body:
+                self._media.start(self._negotiation.receive_answer(ack.body))
+        except (SdpError, SecurityPolicyError):
+            self._endpoint.hang_up_soon(self)
+            return
+        if self.agreed is None and self._endpoint.settings.policy.media is MediaSecurity.REQUIRED:
+            self._endpoint.hang_up_soon(self)
+
+    async def confirmed(self, *, answered_by_ack: bool) -> None:
+        """Returns when the caller has acknowledged our 200; raises CallEndedError when the call ends before."""
+        loop = asyncio.get_running_loop()
+        acknowledged: asyncio.Future[None] = loop.create_future()
+
+        def on_ack(ack: Request) -> None:
+            if answered_by_ack:
+                self._answered_by_ack(ack)
+            if not acknowledged.done():
+                acknowledged.set_result(None)
+
+        self._dialog.on_ack = on_ack
+        await asyncio.wait((acknowledged, self._dialog.ended), return_when=asyncio.FIRST_COMPLETED)
+        if not acknowledged.done():
+            raise CallEndedError(self._dialog.ended.result())
 
 
 class IncomingCall:
@@ -114,7 +179,9 @@ class IncomingCall:
         self._note = note
         self.remote_uri = str(invite.request.from_.uri)
         self.authenticated_user = None if invite.authenticated is None else invite.authenticated[0]
-        invite.cancelled.add_done_callback(lambda _: media.close("remote"))
+        invite.cancelled.add_done_callback(lambda _: self._close("remote"))
+        timeout = endpoint.settings.answer_timeout
+        self._timer = asyncio.get_running_loop().call_later(timeout, self.reject, 480)
 
     @property
     def pending(self) -> bool:
@@ -126,41 +193,51 @@ class IncomingCall:
         self._invite.ring()
 
     def reject(self, status: int = 603) -> None:
-        """Refuses the call with a SIP status of 400 to 699."""
-        self._invite.reject(status)
-        self._media.close("local")
+        """Refuses the call with a SIP status of 400 to 699; does nothing once it is answered."""
+        if self._invite.pending:
+            self._invite.reject(status)
+            self._close("local")
+
+    def _close(self, how: str) -> None:
+        self._timer.cancel()
+        self._media.close(how)
+        self._endpoint.forget_incoming(self)
 
     async def answer(self) -> Call:
-        """Accepts the call.
+        """Accepts the call and returns it once the caller has acknowledged: only then can it take our audio.
 
-        Raises CallRefusedError when the caller gave up before, or its INVITE cannot make a dialog.
+        Raises CallRefusedError when the caller gave up before, or its INVITE cannot make a dialog, and
+        CallEndedError when the call ended before it was acknowledged.
         """
         offerless = not self._invite.request.body
         try:
             text = self._negotiation.create_offer() if offerless else self._negotiation.create_answer()
             dialog = self._invite.accept(text.encode())
-        except SipError as error:
-            self._media.close("local")
+        except (SipError, SdpError) as error:
             self._invite.reject(400)
-            raise CallRefusedError.from_sip(error) from error
+            self._close("local")
+            raise CallRefusedError(str(error), status=getattr(error, "status", 0)) from error
         facts = self._endpoint.facts_of(
             dialog.flow,
             None if self._invite.authenticated is None else self._invite.authenticated[1],
             self.authenticated_user,
+            path=hops_of(self._invite.request),
         )
         call = Call(self._endpoint, dialog, self._media, self._negotiation, facts, self._note)
+        self._timer.cancel()
+        self._endpoint.forget_incoming(self)
         self._endpoint.remember(call)
         if self._negotiation.negotiated is not None:
             self._media.start(self._negotiation.negotiated)
-        elif offerless:
-            dialog.on_ack = lambda ack: self._answered_by_ack(call, ack)
+        await call.confirmed(answered_by_ack=offerless)
         return call
 
-    def _answered_by_ack(self, call: Call, ack: Request) -> None:
-        """The answer to an offer of ours comes in the ACK (RFC 3261 13.2.1); without a good one there is no media."""
-        try:
-            self._media.start(self._negotiation.receive_answer(ack.body))
-        except SdpError:
-            # Signalling-only test callers leave the SDP out; the call stays up without media, nothing is sent.
-            if ack.body:
-                self._endpoint.hang_up_soon(call)
+
+def path_is_secure(request: Request) -> bool:
+    """Whether every hop that a request came over was TLS, as far as its Via rows tell; an answer goes back by them."""
+    return all(via.transport in ("TLS", "WSS") for via in request.vias)
+
+
+def hops_of(request: Request) -> tuple[str, ...]:
+    """Returns the proxies that a request came through, the nearest first, as their Via rows name them."""
+    return tuple(f"{via.host} ({via.transport})" for via in request.vias[:-1])

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from sdp import AudioNegotiation, LocalMedia, MediaSecurity, NegotiationError, SdpError
 from sip import (
@@ -22,18 +23,19 @@ from sip import (
     server_context,
 )
 from sip.header_values import CSeq
-from sip.invite import IncomingInvite
+from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
 from sip.message import new_call_id, new_tag
 from sip.registration import Registration
 from sip.transport import Flow, LocalAddress
 from sip.user_agent import UserAgent
 
 from .assurance import SignallingFacts
-from .call import Call, IncomingCall
+from .call import Call, IncomingCall, path_is_secure
 from .errors import CallRefusedError, SecurityPolicyError
 from .media_session import MediaSession
 from .security_policy import SecurityPolicy
 
+_CLOSE_TIMEOUT = 2.0
 OnCall = Callable[[IncomingCall], None]
 
 
@@ -57,7 +59,8 @@ class EndpointSettings:
     `aor` is its address-of-record. `credentials` answer challenges, only those of their realms. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
     `outbound_proxy` is where its requests go first. `media_host` is the address that media is received on,
-    by default the one listened on.
+    by default the one listened on. A call that is not answered in `answer_timeout` seconds is given up, from
+    either side; one on which nothing has come for `media_timeout` seconds, RTCP included, is hung up (None: never).
     """
 
     aor: str
@@ -70,6 +73,8 @@ class EndpointSettings:
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")
     media_host: str | None = None
     timers: Timers = field(default_factory=Timers)
+    answer_timeout: float = 180.0
+    media_timeout: float | None = 30.0
 
 
 class Endpoint:
@@ -86,7 +91,8 @@ class Endpoint:
         self._listening: list[LocalAddress] = []
         self._calls: set[Call] = set()
         self._registration: Registration | None = None
-        self._hanging_up: set[asyncio.Task[None]] = set()
+        self._incoming_calls: set[IncomingCall] = set()
+        self._background: set[asyncio.Future[Any]] = set()
         authenticator = None
         if settings.users:
             authenticator = DigestServer.with_passwords(
@@ -158,7 +164,7 @@ class Endpoint:
         request = self._invite(target)
         self.user_agent.add_outbound_route(request)
         hop = self.user_agent.target(request)
-        local, note = self._local_security(hop_is_secure=hop.transport == "tls")
+        local, note = self.local_security(hop_is_secure=hop.transport == "tls")
         flow = await self.user_agent.flow_for(request)
         contact = self.user_agent.contact(flow.transport, self.aor.user, secure=target.secure, flow=flow)
         request.headers.add("Contact", str(contact))
@@ -173,21 +179,27 @@ class Endpoint:
             raise
 
     async def close(self) -> None:
-        """Hangs up all calls, removes the registration, and closes every socket."""
+        """Hangs up all calls, refuses those that wait, removes the registration, and closes every socket."""
+        for incoming in list(self._incoming_calls):
+            incoming.reject(480)
         await asyncio.gather(*(call.hangup() for call in list(self._calls)), return_exceptions=True)
-        await asyncio.gather(*self._hanging_up, return_exceptions=True)
+        if self._background:
+            await asyncio.wait(self._background, timeout=_CLOSE_TIMEOUT)
         if self._registration is not None:
             await self._registration.unregister()
         await self.user_agent.close()
+        await asyncio.gather(*self._background, return_exceptions=True)
 
     @property
     def registration(self) -> Registration | None:
         """The binding at the registrar, after register()."""
         return self._registration
 
-    def facts_of(self, flow: Flow, digest_algorithm: str | None, user: str | None) -> SignallingFacts:
-        """What is known of a call's first hop."""
-        return SignallingFacts(flow.transport, flow.remote[0], flow.peer, digest_algorithm, user)
+    def facts_of(
+        self, flow: Flow, digest_algorithm: str | None, user: str | None, *, path: tuple[str, ...] = ()
+    ) -> SignallingFacts:
+        """What is known of a call's first hop, and of the proxies behind it."""
+        return SignallingFacts(flow.transport, flow.remote[0], flow.peer, digest_algorithm, user, path)
 
     def remember(self, call: Call) -> None:
         self._calls.add(call)
@@ -195,11 +207,16 @@ class Endpoint:
     def forget(self, call: Call) -> None:
         self._calls.discard(call)
 
+    def forget_incoming(self, call: IncomingCall) -> None:
+        self._incoming_calls.discard(call)
+
     def hang_up_soon(self, call: Call) -> None:
         """Hangs up in the background."""
-        task = asyncio.ensure_future(call.hangup())
-        self._hanging_up.add(task)
-        task.add_done_callback(self._hanging_up.discard)
+        self._in_background(asyncio.ensure_future(call.hangup()))
+
+    def _in_background(self, work: asyncio.Future[Any]) -> None:
+        self._background.add(work)
+        work.add_done_callback(self._background.discard)
 
     async def _establish(
         self,
@@ -213,7 +230,7 @@ class Endpoint:
         if on_progress is not None:
             invite.on_progress = lambda response: on_progress(response.status)
         try:
-            dialog = await invite.run()
+            dialog = await self._run(invite)
         except SipError as error:
             if getattr(error, "response", None) is not None:
                 raise CallRefusedError.from_sip(error) from error
@@ -227,18 +244,36 @@ class Endpoint:
             if isinstance(error, NegotiationError):
                 raise SecurityPolicyError(str(error), tier="media") from error
             raise
-        facts = self.facts_of(dialog.flow, invite.digest_algorithm, None)
+        # Each proxy that stays in the path put itself before those that the request met earlier.
+        path = tuple(str(route.uri) for route in reversed(invite.response.record_routes))
+        facts = self.facts_of(dialog.flow, invite.digest_algorithm, None, path=path)
         media.start(agreed)
         call = Call(self, dialog, media, negotiation, facts, note)
         self._calls.add(call)
         return call
+
+    async def _run(self, invite: OutgoingInvite) -> InviteDialog:
+        """The dialog of an INVITE; when it takes too long, or the task is cancelled, a CANCEL goes out."""
+        running = asyncio.ensure_future(invite.run())
+        try:
+            async with asyncio.timeout(self.settings.answer_timeout):
+                return await asyncio.shield(running)
+        except TimeoutError:
+            raise CallRefusedError(f"no answer in {self.settings.answer_timeout:g} s", status=0) from None
+        finally:
+            if not running.done():
+                invite.cancel()
+                # Goes on until the final response, which has to be acknowledged, and ends what was answered after all.
+                running.add_done_callback(lambda done: done.cancelled() or done.exception())
+                self._in_background(running)
 
     def _incoming(self, invite: IncomingInvite) -> None:
         if self._on_call is None:
             invite.reject(480)
             return
         try:
-            local, note = self._local_security(hop_is_secure=invite.flow.secure)
+            secure = invite.flow.secure and path_is_secure(invite.request)
+            local, note = self.local_security(hop_is_secure=secure)
         except SecurityPolicyError as error:
             invite.reject(488, warning=str(error))
             return
@@ -252,9 +287,11 @@ class Endpoint:
             status = error.status if isinstance(error, NegotiationError) else 400
             invite.reject(status, warning=str(error))
             return
-        self._on_call(IncomingCall(self, invite, media, negotiation, note))
+        incoming = IncomingCall(self, invite, media, negotiation, note)
+        self._incoming_calls.add(incoming)
+        self._on_call(incoming)
 
-    def _local_security(self, *, hop_is_secure: bool) -> tuple[MediaSecurity, str]:
+    def local_security(self, *, hop_is_secure: bool) -> tuple[MediaSecurity, str]:
         """What to ask of the media on this hop, and why it is less than the policy prefers, if it is."""
         policy = self.settings.policy
         if policy.media is MediaSecurity.OFF or policy.keys_may_travel(hop_is_secure=hop_is_secure):
