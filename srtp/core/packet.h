@@ -24,7 +24,8 @@ static inline void srtp_store32(uint8_t *p, uint32_t v) {
  * not hold one, or the version is not 2. */
 size_t srtp_rtp_header_length(const uint8_t *packet, size_t length);
 
-/* 1 when `length` bytes can be an RTCP packet: version 2, a header of 8 bytes, a packet type of RTCP. */
+/* 1 when `length` bytes can be an RTCP packet: version 2, a header of 8 bytes, a packet type of RTCP,
+ * and the first packet of the compound not longer than the whole. */
 int srtp_is_rtcp(const uint8_t *packet, size_t length);
 
 #endif
