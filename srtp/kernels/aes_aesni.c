@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include "aes_schedule.h"
+#include "partial_block.h"
 
 #define AESNI __attribute__((target("aes,sse4.1,ssse3")))
 #define AESNI_INLINE static inline __attribute__((always_inline, target("aes,sse4.1,ssse3")))
@@ -52,8 +53,8 @@ AESNI void srtp_aes_encrypt_block_aesni(const srtp_aes_key *key, const uint8_t i
     _mm_storeu_si128((__m128i *)out, block);
 }
 
-/* `counter` is the counter block with its last word in the byte order of the machine. Does `whole` blocks of
- * `count`, the last of which has `rest` bytes if count > whole. */
+/* `count` blocks, a constant, of which the last has only `rest` bytes if that is not 0. `counter` is the counter block
+ * with its last word in the byte order of the machine. */
 AESNI_INLINE void xor_blocks(const srtp_aes_key *key, __m128i counter, const uint8_t *in, uint8_t *out,
                              const unsigned count, size_t rest)
 {
@@ -68,12 +69,8 @@ AESNI_INLINE void xor_blocks(const srtp_aes_key *key, __m128i counter, const uin
         const __m128i text = _mm_loadu_si128((const __m128i *)(in + SRTP_AES_BLOCK * i));
         _mm_storeu_si128((__m128i *)(out + SRTP_AES_BLOCK * i), _mm_xor_si128(text, stream[i]));
     }
-    if (rest > 0) {
-        uint8_t block[SRTP_AES_BLOCK] = {0};
-        srtp_copy_short(block, in + SRTP_AES_BLOCK * whole, rest);
-        _mm_storeu_si128((__m128i *)block, _mm_xor_si128(_mm_loadu_si128((const __m128i *)block), stream[whole]));
-        srtp_copy_short(out + SRTP_AES_BLOCK * whole, block, rest);
-    }
+    if (rest > 0)
+        srtp_partial_xor(in + SRTP_AES_BLOCK * whole, out + SRTP_AES_BLOCK * whole, rest, stream[whole]);
 }
 
 AESNI_INLINE void ctr(const srtp_aes_key *key, const uint8_t iv[16], const uint8_t *in, uint8_t *out, size_t length)

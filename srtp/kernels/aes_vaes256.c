@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+#include "partial_block.h"
+
 #define VAES256 __attribute__((target("vaes,avx2,aes")))
 #define VAES256_INLINE static inline __attribute__((always_inline, target("vaes,avx2,aes")))
 #define WIDTH 32
@@ -20,6 +22,21 @@ VAES256_INLINE __m256i swap_counter(__m256i blocks)
 {
     const __m128i order = _mm_set_epi64x(0x0C0D0E0F0B0A0908, 0x0706050403020100);
     return _mm256_shuffle_epi8(blocks, _mm256_broadcastsi128_si256(order));
+}
+
+/* The 1 to 31 bytes of a register that is not full. */
+VAES256_INLINE void xor_rest(const uint8_t *in, uint8_t *out, size_t rest, __m256i stream)
+{
+    __m128i block = _mm256_castsi256_si128(stream);
+    if (rest >= SRTP_AES_BLOCK) {
+        _mm_storeu_si128((__m128i *)out, _mm_xor_si128(_mm_loadu_si128((const __m128i *)in), block));
+        block = _mm256_extracti128_si256(stream, 1);
+        in += SRTP_AES_BLOCK;
+        out += SRTP_AES_BLOCK;
+        rest -= SRTP_AES_BLOCK;
+    }
+    if (rest > 0)
+        srtp_partial_xor(in, out, rest, block);
 }
 
 /* Encrypts `count` counter registers, a constant, and XORs them with the text; of the last one only `rest` bytes if
@@ -49,13 +66,8 @@ VAES256_INLINE void xor_registers(const srtp_aes_key *key, __m256i counter, cons
         const __m256i text = _mm256_loadu_si256((const __m256i *)(in + WIDTH * i));
         _mm256_storeu_si256((__m256i *)(out + WIDTH * i), _mm256_xor_si256(text, stream[i]));
     }
-    if (rest > 0) {
-        uint8_t text[WIDTH] = {0};
-        srtp_copy_short(text, in + WIDTH * whole, rest);
-        _mm256_storeu_si256((__m256i *)text,
-                            _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)text), stream[whole]));
-        srtp_copy_short(out + WIDTH * whole, text, rest);
-    }
+    if (rest > 0)
+        xor_rest(in + WIDTH * whole, out + WIDTH * whole, rest, stream[whole]);
 }
 
 VAES256_INLINE void ctr(const srtp_aes_key *key, const uint8_t iv[16], const uint8_t *in, uint8_t *out,

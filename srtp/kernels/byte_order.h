@@ -7,10 +7,12 @@
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define SRTP_LE32(x) (x)
+#define SRTP_LE64(x) (x)
 #define SRTP_BE32(x) __builtin_bswap32(x)
 #define SRTP_BE64(x) __builtin_bswap64(x)
 #else
 #define SRTP_LE32(x) __builtin_bswap32(x)
+#define SRTP_LE64(x) __builtin_bswap64(x)
 #define SRTP_BE32(x) (x)
 #define SRTP_BE64(x) (x)
 #endif
@@ -26,6 +28,12 @@ static inline void srtp_store_le32(uint8_t *p, uint32_t x)
 {
     x = SRTP_LE32(x);
     memcpy(p, &x, 4);
+}
+
+static inline void srtp_store_le64(uint8_t *p, uint64_t x)
+{
+    x = SRTP_LE64(x);
+    memcpy(p, &x, 8);
 }
 
 static inline uint32_t srtp_load_be32(const uint8_t *p)

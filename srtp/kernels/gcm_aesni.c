@@ -36,7 +36,7 @@ GCM_AESNI static void ghash(const srtp_gcm_key *key, const uint8_t *aad, size_t 
     srtp_gcm_hash_end(&h, aad_length, length, hash);
 }
 
-static const srtp_gcm_functions FUNCTIONS = {srtp_aes_encrypt_block_aesni, srtp_aes_ctr_aesni, ghash};
+static const srtp_gcm_functions FUNCTIONS = {srtp_aes_ctr_aesni, ghash};
 
 #define SEAL(...) srtp_gcm_seal_by(&FUNCTIONS, __VA_ARGS__)
 #define OPEN(...) srtp_gcm_open_by(&FUNCTIONS, __VA_ARGS__)

@@ -6,6 +6,7 @@
 
 #include "gcm_passes.h"
 #include "gcm_powers.h"
+#include "partial_block.h"
 
 #define GCM_AESNI __attribute__((target("pclmul,sse4.1,ssse3")))
 #define GCM_AESNI_INLINE static inline __attribute__((always_inline, target("pclmul,sse4.1,ssse3")))
@@ -107,11 +108,8 @@ GCM_AESNI_INLINE void srtp_gcm_hash_bytes(srtp_gcm_hash *h, const uint8_t *data,
         srtp_gcm_hash_advance(h, count);
     }
     length %= SRTP_AES_BLOCK;
-    if (length > 0) {
-        uint8_t block[SRTP_AES_BLOCK] = {0};
-        srtp_copy_short(block, data, length);
-        srtp_gcm_hash_block(h, srtp_gcm_block(block));
-    }
+    if (length > 0)
+        srtp_gcm_hash_block(h, srtp_gcm_reverse(srtp_partial_block(data, length)));
 }
 
 /* The block of lengths, and the result. */

@@ -147,7 +147,7 @@ ARMV8 static void ghash(const srtp_gcm_key *key, const uint8_t *aad, size_t aad_
     vst1q_u8(hash, vrev64q_u8(vreinterpretq_u8_u64(vextq_u64(h.y, h.y, 1))));
 }
 
-static const srtp_gcm_functions FUNCTIONS = {srtp_aes_encrypt_block_armv8, srtp_aes_ctr_armv8, ghash};
+static const srtp_gcm_functions FUNCTIONS = {srtp_aes_ctr_armv8, ghash};
 
 #define SEAL(...) srtp_gcm_seal_by(&FUNCTIONS, __VA_ARGS__)
 #define OPEN(...) srtp_gcm_open_by(&FUNCTIONS, __VA_ARGS__)

@@ -6,7 +6,6 @@
 #include "functions.h"
 
 typedef struct {
-    void (*encrypt_block)(const srtp_aes_key *key, const uint8_t in[16], uint8_t out[16]);
     void (*ctr)(const srtp_aes_key *key, const uint8_t iv[16], const uint8_t *in, uint8_t *out, size_t length);
     /* GHASH of the additional data, the ciphertext, each filled up with zeros, and the block of their lengths. */
     void (*ghash)(const srtp_gcm_key *key, const uint8_t *aad, size_t aad_length, const uint8_t *ciphertext,
@@ -17,8 +16,8 @@ SRTP_INLINE void srtp_gcm_tag(const srtp_gcm_functions *f, const srtp_gcm_key *k
                               const uint8_t *aad, size_t aad_length, const uint8_t *ciphertext, size_t length,
                               uint8_t tag[SRTP_GCM_TAG])
 {
-    uint8_t mask[16];
-    f->encrypt_block(&key->aes, counter, mask);
+    uint8_t mask[16] = {0};
+    f->ctr(&key->aes, counter, mask, mask, sizeof mask);
     f->ghash(key, aad, aad_length, ciphertext, length, tag);
     for (unsigned i = 0; i < SRTP_GCM_TAG; i++)
         tag[i] ^= mask[i];
@@ -37,11 +36,11 @@ SRTP_INLINE void srtp_gcm_lengths(uint8_t block[16], size_t aad_length, size_t l
     srtp_store_be64(block + 8, 8 * (uint64_t)length);
 }
 
-/* J_0, the counter block of the tag; the text begins with the one after it. */
+/* With value 1 J_0, the counter block of the tag; the text begins with 2. By stores of 8 bytes, for aes_ctr(). */
 SRTP_INLINE void srtp_gcm_counter(uint8_t counter[16], const uint8_t nonce[SRTP_GCM_NONCE], uint32_t value)
 {
-    memcpy(counter, nonce, SRTP_GCM_NONCE);
-    srtp_store_be32(counter + 12, value);
+    memcpy(counter, nonce, 8);
+    srtp_store_le64(counter + 8, srtp_load_le32(nonce + 8) | (uint64_t)__builtin_bswap32(value) << 32);
 }
 
 SRTP_INLINE void srtp_gcm_seal_by(const srtp_gcm_functions *f, const srtp_gcm_key *key,

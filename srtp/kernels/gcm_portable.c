@@ -103,7 +103,7 @@ void srtp_gcm_expand_portable(srtp_gcm_key *key, const uint8_t *key_bytes, size_
     srtp_aes_encrypt_block_portable(&key->aes, key->powers, key->powers);
 }
 
-static const srtp_gcm_functions FUNCTIONS = {srtp_aes_encrypt_block_portable, srtp_aes_ctr_portable, ghash};
+static const srtp_gcm_functions FUNCTIONS = {srtp_aes_ctr_portable, ghash};
 
 #define SEAL(...) srtp_gcm_seal_by(&FUNCTIONS, __VA_ARGS__)
 #define OPEN(...) srtp_gcm_open_by(&FUNCTIONS, __VA_ARGS__)

@@ -62,7 +62,7 @@ VAES256 static void ghash(const srtp_gcm_key *key, const uint8_t *aad, size_t aa
     srtp_gcm_hash_end(&h, aad_length, length, hash);
 }
 
-static const srtp_gcm_functions FUNCTIONS = {srtp_aes_encrypt_block_aesni, srtp_aes_ctr_vaes256, ghash};
+static const srtp_gcm_functions FUNCTIONS = {srtp_aes_ctr_vaes256, ghash};
 
 #define SEAL(...) srtp_gcm_seal_by(&FUNCTIONS, __VA_ARGS__)
 #define OPEN(...) srtp_gcm_open_by(&FUNCTIONS, __VA_ARGS__)

@@ -2,7 +2,8 @@
  *
  * Each kernel lives in a file of its own and carries its own target attribute; dispatch.c picks a table at
  * run time from what the CPU has (or from the name in SRTP_KERNELS). All kernels run in time that depends on
- * lengths only. No pointer needs any alignment. Key structures hold secrets: srtp_wipe() them when done. */
+ * lengths only. Bytes need no alignment; where there are none, the pointer may be null. Key structures hold
+ * secrets: srtp_wipe() them when done. */
 #ifndef SRTP_KERNELS_H
 #define SRTP_KERNELS_H
 

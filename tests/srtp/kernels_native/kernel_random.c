@@ -298,6 +298,35 @@ static void compare_equal(const srtp_kernels *k)
     }
 }
 
+/* Nothing to work on, and no address either. */
+static void compare_nothing(const srtp_kernels *k, const srtp_kernels *other)
+{
+    static const uint8_t zeros[32];
+    uint8_t tag[SRTP_SHA1_DIGEST], expected[SRTP_SHA1_DIGEST];
+    srtp_aes_key aes;
+    srtp_hmac_sha1_key key, other_key;
+    srtp_gcm_key gcm, other_gcm;
+
+    k->aes_expand(&aes, zeros, 16);
+    k->aes_ctr(&aes, zeros, NULL, NULL, 0);
+    k->aes_ctr_batch(NULL, 0);
+    k->hmac_sha1_batch(NULL, 0);
+    k->gcm_seal_batch(NULL, 0);
+    k->gcm_open_batch(NULL, 0);
+    srtp_hmac_sha1_init(k, &key, NULL, 0);
+    srtp_hmac_sha1_init(other, &other_key, NULL, 0);
+    srtp_hmac_sha1(k, &key, NULL, 0, NULL, 0, tag);
+    srtp_hmac_sha1(other, &other_key, NULL, 0, NULL, 0, expected);
+    if (memcmp(tag, expected, SRTP_SHA1_DIGEST) != 0)
+        report_difference(k->name, "hmac of nothing", 0, 0);
+    k->gcm_expand(&gcm, zeros, 32);
+    other->gcm_expand(&other_gcm, zeros, 32);
+    k->gcm_seal(&gcm, zeros, NULL, 0, NULL, NULL, 0, tag);
+    other->gcm_seal(&other_gcm, zeros, NULL, 0, NULL, NULL, 0, expected);
+    if (memcmp(tag, expected, SRTP_GCM_TAG) != 0 || !k->gcm_open(&gcm, zeros, NULL, 0, NULL, NULL, 0, tag))
+        report_difference(k->name, "gcm of nothing", 0, 0);
+}
+
 void compare_random(const srtp_kernels *k, const srtp_kernels *other, uint64_t seed)
 {
     random_state = seed;
@@ -318,4 +347,5 @@ void compare_random(const srtp_kernels *k, const srtp_kernels *other, uint64_t s
     compare_hmac_batch(k, other, 257, 200);
     compare_hmac_batch(k, other, MAX_JOBS, 900);
     compare_equal(k);
+    compare_nothing(k, other);
 }
