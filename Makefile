@@ -19,7 +19,7 @@ lint: $(VENV)/.built
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint srtp
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint srtp
 
 wheel: $(VENV)/.built
 	$(BIN)/python -m build

@@ -34,6 +34,7 @@ class Via:
     host: str
     port: int | None = None
     parameters: Parameters = ()
+    version: str = "2.0"
 
     @classmethod
     def parse(cls, text: str) -> Via:
@@ -41,11 +42,11 @@ class Via:
         if match is None:
             raise SipParseError("no protocol and sent-by", header="Via")
         name, version, transport, rest = match.groups()
-        if name.upper() != "SIP" or version != "2.0" or not is_token(transport):
-            raise SipParseError(f"the protocol {name[:10]}/{version[:10]} is not SIP/2.0", header="Via")
+        if name.upper() != "SIP" or not is_token(version) or not is_token(transport):
+            raise SipParseError(f"the protocol {name[:10]}/{version[:10]} is not SIP", header="Via")
         sent_by, semicolon, tail = rest.partition(";")
         host, port = split_host_port(sent_by.strip(), "a Via")
-        return cls(transport.upper(), host, port, parse_parameters(semicolon + tail))
+        return cls(transport.upper(), host, port, parse_parameters(semicolon + tail), version)
 
     def parameter(self, name: str) -> str | None:
         return parameter(self.parameters, name)
@@ -65,7 +66,7 @@ class Via:
 
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
-        return f"SIP/2.0/{self.transport} {self.host}{port}{serialize_parameters(self.parameters)}"
+        return f"SIP/{self.version}/{self.transport} {self.host}{port}{serialize_parameters(self.parameters)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def _fault(reason: str, message: Message, *, header: str | None = None, status: 
     request = message if isinstance(message, Request) and message.method != "ACK" else None
     if request is not None:
         try:
-            answerable = bool(request.vias) and all(name in request.headers for name in _MANDATORY[1:])
+            answerable = bool(request.vias)
         except SipParseError:
             answerable = False
         request = request if answerable else None

@@ -8,7 +8,6 @@ from libc.string cimport memcpy, memset
 
 from srtp.engine cimport (
     SRTP_AUTH_FAILED,
-    SRTP_INDEX_EXHAUSTED,
     SRTP_INDEX_REUSED,
     SRTP_MALFORMED,
     SRTP_NO_MEMORY,
