@@ -23,15 +23,15 @@ _MARKS = {TierStatus.SECURED: "●", TierStatus.PARTIAL: "◐", TierStatus.NONE:
 
 
 def media_line(seconds: float, statistics: MediaStatistics) -> Text:
-    """Returns one line on a running call: time, packets each way, loss, jitter, crypto suite."""
+    """Returns one line on a running call, for 80 columns: time, packets each way, loss, jitter, crypto suite."""
     minutes, rest = divmod(seconds, 60)
     expected = statistics.packets_received + statistics.lost
     share = 100 * statistics.lost / expected if expected else 0.0
     suite = statistics.crypto_suite or "NOT ENCRYPTED"
-    line = Text("  ")
+    line = Text()
     line.append(f"{int(minutes):02d}:{rest:04.1f}", "bold cyan")
-    line.append(f"  sent {statistics.packets_sent:>5}  received {statistics.packets_received:>5}")
-    line.append(f"  lost {statistics.lost} ({share:.1f} %)", "red" if statistics.lost else "")
+    line.append(f"  out {statistics.packets_sent}  in {statistics.packets_received}")
+    line.append(f"  lost {share:.1f} %", "red" if statistics.lost else "")
     line.append(f"  jitter {statistics.jitter * 1000:.1f} ms")
     line.append(f"  {suite}", "green" if statistics.crypto_suite else "bold red")
     return line

@@ -1,0 +1,235 @@
+"""The command line: what it prints, what it returns, and that it never shows a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from rtp import decode_pcmu, encode_pcmu, read_wav, write_wav
+from securertc import demo as demo_module
+from securertc.audio_comparison import AudioComparison
+from securertc.call_display import media_line
+from securertc.cli import main
+from securertc.media_statistics import MediaStatistics
+from securertc.melody import shipped_melody
+
+COMMAND = [sys.executable, "-m", "securertc"]
+
+
+def run(*arguments: str, **more) -> object:
+    return CliRunner().invoke(main, list(arguments), **more)
+
+
+def test_demo_proves_the_call(tmp_path):
+    heard = tmp_path / "heard.wav"
+    done = subprocess.run([*COMMAND, "demo", "--seconds", "1", "--wav-out", str(heard)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("all 8000 samples exact") == 2
+    for fact in ("TLSv1.3", "remote.example (SIP URI)", "SHA-256", "AES_CM_128_HMAC_SHA1_80", "visible to", "50 RTP"):
+        assert fact in done.stdout
+    for tier in ("transaction", "identity", "body", "media"):
+        assert len(re.findall(rf"│ {tier} ", done.stdout)) == 2
+    assert "\x1b" not in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
+    np.testing.assert_array_equal(read_wav(heard), decode_pcmu(encode_pcmu(shipped_melody()[:8000])))
+
+
+def test_demo_leaves_no_files(tmp_path):
+    done = subprocess.run(
+        [*COMMAND, "demo", "--seconds", "0.2"], env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True
+    )
+    assert done.returncode == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_plays_my_own_file(tmp_path):
+    own = tmp_path / "own.wav"
+    write_wav(own, (np.sin(np.arange(2500) / 9) * 8000).astype(np.int16))
+    result = run("demo", "--wav-in", str(own))
+    assert result.exit_code == 0, result.output
+    assert result.output.count("all 2500 samples exact") == 2
+
+
+def test_demo_fails_when_the_media_is_not_secured(monkeypatch):
+    """With one side that talks itself out of SRTP the demonstration must not pass."""
+    from securertc import MediaSecurity, SecurityPolicy
+
+    monkeypatch.setattr(demo_module, "EndpointSettings", _with_policy(SecurityPolicy(media=MediaSecurity.OFF)))
+    result = run("demo", "--seconds", "0.2")
+    assert result.exit_code == 1, result.output
+    assert result.output.count("SRTP is required") == 2
+    assert "NOT ENCRYPTED" in result.output
+
+
+def _with_policy(policy):
+    from securertc import EndpointSettings
+
+    return lambda aor, **more: EndpointSettings(aor, **{**more, "policy": policy})
+
+
+def test_demo_fails_when_the_audio_differs(monkeypatch):
+    monkeypatch.setattr(demo_module, "compare", lambda *_, **__: AudioComparison(100, 100, 90, 0))
+    result = run("demo", "--seconds", "0.2")
+    assert result.exit_code == 1
+    assert "MISMATCH: 90 of 100" in result.output
+
+
+def test_demo_fails_without_the_digest_it_asked_for(monkeypatch):
+    monkeypatch.setattr(demo_module, "DIGEST_ALGORITHM", "MD5")
+    original = demo_module._fell_short
+    monkeypatch.setattr(demo_module, "_fell_short", lambda who, report: _expecting_sha256(original, who, report))
+    result = run("demo", "--seconds", "0.2")
+    assert result.exit_code == 1
+    assert "Digest by SHA-256 was asked, and was MD5" in result.output
+
+
+def _expecting_sha256(original, who, report):
+    demo_module.DIGEST_ALGORITHM = "SHA-256"
+    return original(who, report)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("call", "tel:123"), "URI"),
+        (("call", "bob"), "URI"),
+        (("call", "sip:bob@remote.example", "--aor", "alice"), "--aor"),
+        (("call", "sip:bob@remote.example", "--media", "maybe"), "--media"),
+        (("answer",), "--certificate"),
+        (("answer", "--transport", "udp", "--users", "/nonexistent"), "--users"),
+        (("demo", "--wav-in", __file__), "no WAV file"),
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(arguments, text):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert text in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("sip:bob@127.0.0.1:1;transport=udp",), "SRTP is required"),
+        (("sip:bob@127.0.0.1:1;transport=tls",), "error: tls:127.0.0.1:1"),
+        (("sip:bob@127.0.0.1:1;transport=sctp",), "sctp"),
+        (("sip:bob@no-such-host.invalid;transport=tls",), "error:"),
+        (("sip:bob@127.0.0.1:1;transport=tls", "--host", "203.0.113.7"), "error:"),
+    ],
+)
+def test_a_call_that_cannot_be_says_why(arguments, text):
+    result = run("call", *arguments)
+    assert result.exit_code == 3, result.output
+    assert text in result.output
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+@contextlib.contextmanager
+def answering(*arguments: str):
+    process = subprocess.Popen(
+        [*COMMAND, "answer", "--host", "127.0.0.1", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        line = process.stdout.readline()
+        port = re.search(r"listening on \w+ 127\.0\.0\.1:(\d+)", line)
+        assert port is not None, line + process.stderr.read()
+        yield process, port[1]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_call_and_answer_over_tls_with_digest(tmp_path, tls_files):
+    users = tmp_path / "users"
+    users.write_text("# who may call\nalice:secret\n")
+    tune, heard = tmp_path / "tune.wav", tmp_path / "heard.wav"
+    samples = (np.sin(np.arange(8000) / 7) * 9000).astype(np.int16)
+    write_wav(tune, samples)
+    files = ("--certificate", str(tls_files.certificate), "--key", str(tls_files.key))
+    trust = ("--ca-file", str(tls_files.ca_file), "--wav-in", str(tune))
+    with answering(*files, *trust, "--users", str(users), "--realm", "remote.example", "--wav-out", str(heard)) as (
+        process,
+        port,
+    ):
+        uri = f"sip:bob@remote.example:{port};transport=tls;maddr=127.0.0.1"
+        mine = ("--aor", "sip:alice@local.example", "--username", "alice", "--realm", "remote.example")
+        done = subprocess.run(
+            [*COMMAND, "call", uri, *mine, *trust],
+            env={**os.environ, "SECURERTC_PASSWORD": "secret"},
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        out, err = process.communicate(timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, out + err
+    assert "proven to be alice by Digest" in out
+    assert "remote.example (SIP URI)" in done.stdout
+    for output in (out, done.stdout):
+        assert "AES_CM_128_HMAC_SHA1_80" in output
+        assert "secret" not in output.replace("secured", "")
+    np.testing.assert_array_equal(read_wav(heard)[:4000], decode_pcmu(encode_pcmu(samples))[:4000])
+
+
+def test_a_wrong_password_is_said(tmp_path, tls_files):
+    users = tmp_path / "users"
+    users.write_text("alice:secret\n")
+    files = ("--certificate", str(tls_files.certificate), "--key", str(tls_files.key))
+    with answering(*files, "--users", str(users), "--realm", "remote.example") as (_, port):
+        uri = f"sip:bob@remote.example:{port};transport=tls;maddr=127.0.0.1"
+        mine = ("--username", "alice", "--realm", "remote.example", "--ca-file", str(tls_files.ca_file))
+        result = run("call", uri, *mine, env={"SECURERTC_PASSWORD": "wrong"})
+    assert result.exit_code == 3
+    assert "refused" in result.output
+
+
+def test_ctrl_c_ends_the_wait(tls_files):
+    with answering("--certificate", str(tls_files.certificate), "--key", str(tls_files.key)) as (process, _):
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+        assert process.returncode == 3
+        assert "given up" in err
+        assert "Traceback" not in err
+
+
+def test_users_file_names_the_bad_line(tmp_path):
+    users = tmp_path / "users"
+    users.write_text("alice:secret\nbob\n")
+    result = run("answer", "--transport", "udp", "--users", str(users))
+    assert result.exit_code == 2
+    assert "line 2" in result.output
+
+
+def test_the_live_line_names_everything():
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    statistics = MediaStatistics(
+        "AES_CM_128_HMAC_SHA1_80", packets_sent=3200, packets_received=3190, lost=10, jitter=0.0021
+    )
+    console.print(media_line(63.24, statistics))
+    console.print(media_line(0.0, MediaStatistics()))
+    text = console.export_text()
+    assert "01:03.2" in text
+    assert "out 3200  in 3190  lost 0.3 %" in text
+    assert "2.1 ms" in text
+    assert "AES_CM_128_HMAC_SHA1_80" in text
+    assert "NOT ENCRYPTED" in text
+
+
+def test_help_says_what_there_is():
+    assert all(command in run("--help").output for command in ("demo", "call", "answer"))
