@@ -22,7 +22,8 @@ typedef struct {
 static const table TABLES[] = {
 #ifdef SRTP_X86
     {SRTP_CPU_VAES512 | SRTP_CPU_SHANI,
-     {.name = "vaes512", AES(aesni), CTR(vaes512), SHA1(shani), HMAC_BATCH(avx512_shani), GCM_KEY(aesni), GCM(vaes512)}},
+     {.name = "vaes512", AES(aesni), CTR(vaes512), SHA1(shani), HMAC_BATCH(avx512_shani), GCM_KEY(aesni),
+      GCM(vaes512)}},
     {SRTP_CPU_VAES256 | SRTP_CPU_SHANI,
      {.name = "vaes256", AES(aesni), CTR(vaes256), SHA1(shani), HMAC_BATCH(avx2_shani), GCM_KEY(aesni),
       GCM(vaes256)}},

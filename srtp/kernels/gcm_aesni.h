@@ -101,8 +101,10 @@ GCM_AESNI_INLINE void srtp_gcm_hash_bytes(srtp_gcm_hash *h, const uint8_t *data,
     for (size_t whole = length / SRTP_AES_BLOCK, count; whole > 0; whole -= count) {
         count = whole < h->in_sum ? whole : h->in_sum;
         srtp_gcm_multiply(&h->sum, _mm_xor_si128(srtp_gcm_block(data), h->y), srtp_gcm_power_of(h->key, h->in_sum));
-        for (size_t i = 1; i < count; i++)
-            srtp_gcm_multiply(&h->sum, srtp_gcm_block(data + SRTP_AES_BLOCK * i), srtp_gcm_power_of(h->key, h->in_sum - i));
+        for (size_t i = 1; i < count; i++) {
+            const __m128i power = srtp_gcm_power_of(h->key, h->in_sum - i);
+            srtp_gcm_multiply(&h->sum, srtp_gcm_block(data + SRTP_AES_BLOCK * i), power);
+        }
         h->y = _mm_setzero_si128();
         data += SRTP_AES_BLOCK * count;
         srtp_gcm_hash_advance(h, count);

@@ -99,12 +99,18 @@ LANES_INLINE void lanes_order(uint8_t order[SRTP_LANES_CHUNK], const srtp_hmac_s
 {
     uint16_t start[SRTP_LANES_CLASSES + 1] = {0};
     uint8_t class[SRTP_LANES_CHUNK];
+    unsigned mixed = 0;
 
     for (size_t i = 0; i < count; i++) {
         const size_t blocks = (jobs[i].length + jobs[i].tail_length + 8) / SRTP_SHA1_BLOCK;
         class[i] = (uint8_t)(SRTP_LANES_CLASSES - 1 - (blocks < SRTP_LANES_CLASSES ? blocks : SRTP_LANES_CLASSES - 1));
-        start[class[i] + 1]++;
+        order[i] = (uint8_t)i;
+        mixed |= (unsigned)(class[i] ^ class[0]);
     }
+    if (!mixed)
+        return;
+    for (size_t i = 0; i < count; i++)
+        start[class[i] + 1]++;
     for (size_t c = 0; c < SRTP_LANES_CLASSES; c++)
         start[c + 1] += start[c];
     for (size_t i = 0; i < count; i++)

@@ -6,7 +6,8 @@
  *   kernel_check random SEED        compares every table with the portable one
  *
  * A case is a line of words: "block KEY IN OUT", "ctr KEY IV IN OUT", "keystream KEY IV START OUT" (START in four
- * bytes), "hmac KEY DATA TAG", "gcm KEY NONCE AAD IN OUT TAG", bytes in hexadecimal and "-" for none. Exits 1 with a line on standard error for each difference. */
+ * bytes), "hmac KEY DATA TAG", "gcm KEY NONCE AAD IN OUT TAG", bytes in hexadecimal and "-" for none. Exits 1 with a
+ * line on standard error for each difference. */
 #define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <stdio.h>
@@ -128,7 +129,10 @@ static const struct {
     const char *word;
     unsigned arguments;
     void (*check)(const srtp_kernels *k, const bytes arguments[]);
-} CASES[] = {{"block", 3, check_block}, {"ctr", 4, check_ctr}, {"keystream", 4, check_keystream}, {"hmac", 3, check_hmac}, {"gcm", 6, check_gcm}};
+} CASES[] = {
+    {"block", 3, check_block}, {"ctr", 4, check_ctr}, {"keystream", 4, check_keystream},
+    {"hmac", 3, check_hmac},   {"gcm", 6, check_gcm},
+};
 
 static int run_vectors(void)
 {
