@@ -108,9 +108,10 @@ def test_stream_keeps_what_was_whole_before_a_fault():
 
 def test_endless_header_is_cut_off():
     parser = StreamParser(Limits(header_bytes=1000))
+    for _ in range(10):
+        assert parser.feed(b"A" * 100) == []
     with pytest.raises(SipParseError, match="1000"):
-        for _ in range(100):
-            parser.feed(b"A" * 100)
+        parser.feed(b"A")
 
 
 @pytest.mark.parametrize("name", [b"To\x01", b"To\x00", b"T o", b"To\xa0", b"", b"To\x0b"])
