@@ -145,7 +145,10 @@ class Call:
             self._endpoint.hang_up_soon(self)
 
     async def confirmed(self, *, answered_by_ack: bool) -> None:
-        """Returns when the caller has acknowledged our 200; raises CallEndedError when the call ends before."""
+        """Returns when the caller has acknowledged our 200, as its BYE does too.
+
+        Raises CallEndedError when the call ends otherwise before that.
+        """
         loop = asyncio.get_running_loop()
         acknowledged: asyncio.Future[None] = loop.create_future()
 
@@ -157,7 +160,7 @@ class Call:
 
         self._dialog.on_ack = on_ack
         await asyncio.wait((acknowledged, self._dialog.ended), return_when=asyncio.FIRST_COMPLETED)
-        if not acknowledged.done():
+        if not acknowledged.done() and self._dialog.ended.result() != "remote":
             raise CallEndedError(self._dialog.ended.result())
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
-from rtp import UnsupportedAudioError, read_wav, write_wav
+from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
 from sip import Credentials, SipError, SipParseError, SipUri
 
@@ -215,7 +215,7 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
         click.echo("interrupted", err=True)
     except TimeoutError:
         click.echo("error: it took too long", err=True)
-    except (SecureRtcError, SipError, SdpError, ssl.SSLError, OSError) as error:
+    except (SecureRtcError, SipError, SdpError, RtpError, ssl.SSLError, OSError) as error:
         click.echo(f"error: {error}", err=True)
     sys.exit(EXIT_NO_CALL)
 

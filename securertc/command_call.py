@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.markup import escape
 
 from sip import Credentials, SipUri
 from sip.target import target_of
+from sip.transport import local_address_towards
 
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
@@ -110,14 +110,6 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
             with contextlib.suppress(CallEndedError):
                 return await _talk(await incoming.answer(), options, interrupted, console)
             console.print("the caller gave up")
-
-
-def local_address_towards(host: str, port: int) -> str:
-    """Returns the address of ours that packets to `host` leave from; raises OSError when there is no way."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.connect(address)  # sends nothing
-        return str(probe.getsockname()[0])
 
 
 def _settings(options: CallOptions, host: str, answering: Answering | None = None) -> EndpointSettings:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rtp import RtpError
 from sdp import AudioNegotiation, LocalMedia, MediaSecurity, NegotiationError, SdpError
 from sip import (
     Credentials,
@@ -26,7 +27,7 @@ from sip.header_values import CSeq
 from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
 from sip.message import new_call_id, new_tag
 from sip.registration import Registration
-from sip.transport import Flow, LocalAddress
+from sip.transport import Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
 
 from .assurance import SignallingFacts
@@ -59,8 +60,9 @@ class EndpointSettings:
     `aor` is its address-of-record. `credentials` answer challenges, only those of their realms. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
     `outbound_proxy` is where its requests go first. `media_host` is the address that media is received on,
-    by default the one listened on. A call that is not answered in `answer_timeout` seconds is given up, from
+    by default that of the signalling. A call that is not answered in `answer_timeout` seconds is given up, from
     either side; one on which nothing has come for `media_timeout` seconds, RTCP included, is hung up (None: never).
+    Beyond `max_calls` at once callers hear 486.
     """
 
     aor: str
@@ -75,6 +77,7 @@ class EndpointSettings:
     timers: Timers = field(default_factory=Timers)
     answer_timeout: float = 180.0
     media_timeout: float | None = 30.0
+    max_calls: int = 1000
 
 
 class Endpoint:
@@ -88,7 +91,6 @@ class Endpoint:
         self.settings = settings
         self.aor = SipUri.parse(settings.aor)
         self._on_call = on_call
-        self._listening: list[LocalAddress] = []
         self._calls: set[Call] = set()
         self._registration: Registration | None = None
         self._incoming_calls: set[IncomingCall] = set()
@@ -134,9 +136,7 @@ class Endpoint:
                 raise ValueError("listening on TLS needs a certificate")
             authorities = files.ca_file if files.require_client_certificate else None
             tls = server_context(files.certificate, files.key, client_ca_file=authorities)
-        address = await self.user_agent.listen(transport, host, port, tls=tls)
-        self._listening.append(address)
-        return address
+        return await self.user_agent.listen(transport, host, port, tls=tls)
 
     async def register(self, *, expires: int = 600) -> int:
         """Registers the address-of-record, refreshes it until close(), and returns the seconds granted.
@@ -158,7 +158,8 @@ class Endpoint:
 
         Raises SecurityPolicyError, before anything is sent, when the policy's security cannot be had on the way
         there, or when the answer does not give it (the call is ended then); CallRefusedError when the other side
-        refuses; SipError when it cannot be reached or proves another name. Cancelling the task cancels the call.
+        refuses; SipError when it cannot be reached or proves another name; OSError or RtpError without
+        ports for media. Cancelling the task cancels the call.
         """
         target = SipUri.parse(uri)
         request = self._invite(target)
@@ -168,7 +169,7 @@ class Endpoint:
         flow = await self.user_agent.flow_for(request)
         contact = self.user_agent.contact(flow.transport, self.aor.user, secure=target.secure, flow=flow)
         request.headers.add("Contact", str(contact))
-        media = MediaSession(self._media_host())
+        media = self._open_media(flow)
         negotiation = AudioNegotiation(self._local_media(media, local))
         request.headers.add("Content-Type", "application/sdp")
         request.body = negotiation.create_offer().encode()
@@ -240,7 +241,7 @@ class Endpoint:
             agreed = negotiation.receive_answer(invite.response.body)
         except SdpError as error:
             # The call stands by its 2xx and has to be ended; no media was sent.
-            await dialog.bye()
+            self._in_background(asyncio.ensure_future(dialog.bye()))
             if isinstance(error, NegotiationError):
                 raise SecurityPolicyError(str(error), tier="media") from error
             raise
@@ -271,13 +272,20 @@ class Endpoint:
         if self._on_call is None:
             invite.reject(480)
             return
+        if len(self._calls) + len(self._incoming_calls) >= self.settings.max_calls:
+            invite.reject(486)
+            return
         try:
             secure = invite.flow.secure and path_is_secure(invite.request)
             local, note = self.local_security(hop_is_secure=secure)
         except SecurityPolicyError as error:
             invite.reject(488, warning=str(error))
             return
-        media = MediaSession(self._media_host())
+        try:
+            media = self._open_media(invite.flow)
+        except (OSError, RtpError, SipError):
+            invite.reject(500)
+            return
         negotiation = AudioNegotiation(self._local_media(media, local))
         try:
             if invite.request.body:
@@ -289,7 +297,11 @@ class Endpoint:
             return
         incoming = IncomingCall(self, invite, media, negotiation, note)
         self._incoming_calls.add(incoming)
-        self._on_call(incoming)
+        try:
+            self._on_call(incoming)
+        except Exception:
+            incoming.reject(500)
+            raise
 
     def local_security(self, *, hop_is_secure: bool) -> tuple[MediaSecurity, str]:
         """What to ask of the media on this hop, and why it is less than the policy prefers, if it is."""
@@ -319,10 +331,9 @@ class Endpoint:
         request.headers.add("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
         return request
 
-    def _media_host(self) -> str:
-        if self.settings.media_host is not None:
-            return self.settings.media_host
-        return self._listening[0].host if self._listening else "127.0.0.1"
+    def _open_media(self, flow: Flow) -> MediaSession:
+        """Sockets on the address that the peer of the signalling sees; raises OSError or RtpError without ports."""
+        return MediaSession(self.settings.media_host or local_host_of(flow))
 
     def _client_context(self) -> ssl.SSLContext:
         files = self.settings.tls

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ MAX_CONNECTIONS = 1000
 MAX_WRITE_BUFFER = 1 << 20
 MAX_DATAGRAM = 65507
 ERROR_REPLIES_PER_SECOND = 50
+WILDCARDS = frozenset(("0.0.0.0", "::"))  # noqa: S104  # compared, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,3 +409,22 @@ def via_host(address: tuple[str, int]) -> str:
     """Returns an address as Via's sent-by has it."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def local_host_of(flow: Flow) -> str:
+    """Returns the address of ours that a flow's peer sees, also where the socket is bound to all of them."""
+    host = flow.local[0]
+    if host not in WILDCARDS:
+        return host
+    try:
+        return local_address_towards(*flow.remote)
+    except OSError as error:
+        raise TransportError(f"no way back: {error}", target=str(flow.remote)) from None
+
+
+def local_address_towards(host: str, port: int) -> str:
+    """Returns the address of ours that packets to `host` leave from; raises OSError when there is no way to it."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(address)  # a UDP socket sends nothing by this
+        return str(probe.getsockname()[0])

@@ -21,7 +21,7 @@ from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
 from .target import Target, add_received, next_hop, response_address, target_of
 from .timers import DEFAULT_TIMERS, Timers
-from .transport import Flow, LocalAddress, TransportLayer, via_host
+from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, local_host_of, via_host
 from .uri import SipUri
 
 ALLOWED = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"))
@@ -204,10 +204,9 @@ class UserAgent:
         """Where responses shall come if the flow is gone: the address we listen on for its transport."""
         for address in self._transports.listening:
             if address.transport == flow.transport:
-                host = flow.local[0] if address.host in ("0.0.0.0", "::") else address.host  # noqa: S104  # compared
-                if host in ("0.0.0.0", "::"):  # noqa: S104  # compared
-                    host = "127.0.0.1" if flow.remote[0].startswith("127.") else "localhost"
-                return host, address.port
+                if address.host not in WILDCARDS:
+                    return address.host, address.port
+                return local_host_of(flow), address.port
         return flow.local
 
     async def request(self, request: Request, *, flow: Flow | None = None) -> Response:

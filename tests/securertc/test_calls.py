@@ -289,3 +289,46 @@ async def test_many_calls_leave_nothing_behind(pair, nothing_left):
             assert side.user_agent.active_transactions == 0
             assert side.user_agent.active_dialogs == 0
             assert not side.calls
+
+
+async def test_an_endpoint_on_all_addresses_names_one(nothing_left, melody):
+    answered: asyncio.Queue = asyncio.Queue()
+    answering = []
+
+    async def answer(call):
+        answered.put_nowait(await call.answer())
+
+    settings = {"policy": PLAIN}
+    async with (
+        Endpoint(
+            EndpointSettings("sip:bob@remote.example", **settings),
+            on_call=lambda call: answering.append(asyncio.ensure_future(answer(call))),
+        ) as callee,
+        Endpoint(EndpointSettings("sip:alice@local.example", **settings)) as caller,
+    ):
+        address = await callee.listen("udp", "0.0.0.0")
+        await caller.listen("udp", "0.0.0.0")
+        ours = await caller.call(f"sip:bob@127.0.0.1:{address.port}")
+        theirs = await asyncio.wait_for(answered.get(), 5)
+        assert ours.agreed.remote_address == theirs.agreed.remote_address == "127.0.0.1"
+        _, heard = await asyncio.gather(ours.send_audio(melody), hear(theirs, melody.size))
+        np.testing.assert_array_equal(heard, decode_pcmu(encode_pcmu(melody)))
+        await theirs.hangup()
+        assert await asyncio.wait_for(ours.wait_ended(), 5) == "remote"
+
+
+async def test_beyond_the_limit_callers_hear_busy(pair, nothing_left):
+    async with pair(callee={"max_calls": 1}) as ends:
+        await ends.establish()
+        with pytest.raises(CallRefusedError) as refused:
+            await ends.caller.call(ends.uri)
+        assert refused.value.status == 486
+
+
+async def test_a_handler_that_fails_refuses_the_call(pair, nothing_left):
+    async with pair(answering=False) as ends:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        ends.callee._on_call = lambda call: 1 / 0
+        with pytest.raises(CallRefusedError) as refused:
+            await ends.caller.call(ends.uri)
+        assert refused.value.status == 500
