@@ -1,0 +1,131 @@
+"""The order of the tree: imports go one way, each package stands alone, importing does no work, files stay short."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# Package to those of ours it may import, directly or in `if TYPE_CHECKING`.
+MAY_IMPORT = {
+    "srtp": set(),
+    "rtp": {"srtp"},
+    "sdp": {"srtp"},
+    "sip": {"sdp", "srtp"},
+    "securertc": {"srtp", "rtp", "sdp", "sip"},
+}
+# Package to what it needs from outside the standard library.
+NEEDS = {"srtp": set(), "sdp": set(), "rtp": {"numpy"}, "sip": {"cryptography"}}
+OUTSIDE = {"numpy", "cryptography", "click", "rich"}
+SOURCE_FOLDERS = (*MAY_IMPORT, "tests", "benchmarks", "examples")
+SOURCE_SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".cfg", ".xml"}
+# Written by Cython at build time, not by us.
+GENERATED = {f"{path.with_suffix('.c').relative_to(ROOT)}" for path in ROOT.glob("srtp/*.pyx")}
+LONGEST_FILE = 600
+
+IMPORT_PROBE = """
+import sys, threading, json
+events = []
+watched = ("socket.", "subprocess.", "os.system", "os.mkdir", "os.remove", "os.rename", "sqlite3", "urllib")
+def hook(event, arguments):
+    if event.startswith(watched) or event == "open" and is_writing(arguments):
+        events.append((event, repr(arguments)))
+def is_writing(arguments):
+    mode = arguments[1]
+    return isinstance(mode, str) and bool(set(mode) & set("wax+")) and not str(arguments[0]).endswith(".pyc")
+sys.addaudithook(hook)
+before = set(sys.modules)
+__import__(sys.argv[1])
+json.dump({
+    "events": events,
+    "threads": threading.active_count(),
+    "modules": sorted({name.partition(".")[0] for name in set(sys.modules) - before}),
+}, sys.stdout)
+"""
+
+
+def imported_by(source: str) -> Iterator[str]:
+    """The top-level names that a module imports absolutely, wherever in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").partition(".")[0]
+
+
+def backward_imports(folder: Path, package: str) -> list[str]:
+    """What modules of `package` import of ours that they must not, as "file: name"."""
+    forbidden = set(MAY_IMPORT) - MAY_IMPORT[package] - {package}
+    found = []
+    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.pyi")]):
+        found += [f"{path.name}: {name}" for name in imported_by(path.read_text()) if name in forbidden]
+    for path in sorted([*folder.rglob("*.pyx"), *folder.rglob("*.pxd")]):
+        for line in path.read_text().splitlines():
+            words = line.replace(",", " ").split()
+            if words[:1] in (["from"], ["import"], ["cimport"]):
+                found += [f"{path.name}: {name}" for name in forbidden if words[1].partition(".")[0] == name]
+    return found
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_go_one_way(package: str) -> None:
+    assert backward_imports(ROOT / package, package) == []
+
+
+def test_a_backward_import_is_found(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("def late():\n    from sip.uri import SipUri\n")
+    (tmp_path / "two.pyx").write_text("from sdp cimport thing\n")
+    (tmp_path / "fine.py").write_text("from srtp import Policy\nfrom .sip import x\n")
+    assert backward_imports(tmp_path, "rtp") == ["one.py: sip", "two.pyx: sdp"]
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_importing_starts_nothing(package: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_PROBE, package], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout)
+    assert found["events"] == []
+    assert found["threads"] == 1
+    outside = set(found["modules"]) & OUTSIDE
+    assert outside <= NEEDS.get(package, OUTSIDE), f"{package} alone brings in {sorted(outside)}"
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_package_is_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+    for compiled in (ROOT / package).glob("*.pyx"):
+        assert compiled.with_suffix(".pyi").is_file()
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for folder in SOURCE_FOLDERS
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in SOURCE_SUFFIXES and str(path.relative_to(ROOT)) not in GENERATED
+    }
+    assert len(lengths) > 100
+    assert {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_file_is_named_after_nothing(package: str) -> None:
+    vague = {"util", "utils", "helper", "helpers", "manager", "misc", "common"}
+    assert not {path.stem for path in (ROOT / package).rglob("*.py*")} & vague
+
+
+def test_the_map_names_files_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = {line.split("`")[1].rstrip("/"): line for line in text.splitlines() if line.startswith("| `")}
+    assert set(rows) == set(MAY_IMPORT)
+    for package, row in rows.items():
+        for name in row.split("`")[1::2]:
+            if name.endswith((".py", ".pyx", ".c")):
+                assert list((ROOT / package).rglob(name)), f"docs/architecture.md names {package}/{name}"
