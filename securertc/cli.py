@@ -6,6 +6,7 @@ Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 n
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import ssl
 import sys
@@ -204,7 +205,10 @@ def _finish(outcome: CallOutcome, settings: CallOptions, wav_out: Path | None, c
 
 
 def _console() -> Console:
-    return Console(soft_wrap=False)
+    """A console on stdout that writes "?" where its encoding has no character, rather than fail."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return Console()
 
 
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:

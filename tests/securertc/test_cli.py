@@ -52,6 +52,13 @@ def test_demo_leaves_no_files(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_demo_prints_where_there_is_only_ascii():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = subprocess.run([*COMMAND, "demo", "--seconds", "0.2"], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"AES_CM_128_HMAC_SHA1_80" in done.stdout
+
+
 def test_demo_plays_my_own_file(tmp_path):
     own = tmp_path / "own.wav"
     write_wav(own, (np.sin(np.arange(2500) / 9) * 8000).astype(np.int16))
