@@ -1,5 +1,5 @@
 # Every target makes .venv itself. PYTHON picks the interpreter: python3.11 or newer.
-PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p))))
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.pxd srtp/core/*.[ch] srtp/kernels/*.[ch])
@@ -25,7 +25,7 @@ wheel: $(VENV)/.built
 	$(BIN)/python -m build
 
 $(VENV)/.made:
-	@test -n "$(PYTHON)" || { echo "securertc needs Python 3.11 or newer with venv, and found none" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "securertc needs Python 3.11 or newer with venv (Debian: python3-venv), and found none; name one by PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@touch $@
