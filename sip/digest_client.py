@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from .digest import ALGORITHMS, canonical_algorithm, ha1, response, userhash
@@ -11,6 +12,8 @@ from .grammar import quote
 from .header_values import AuthParameters
 from .message import Request, Response
 
+MAX_RENEWALS = 3
+MAX_DIALOGS = 10000
 _HEADERS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 
 
@@ -27,14 +30,16 @@ class Credentials:
 class _Nonce:
     value: str
     count: int = 0
-    tried: set[str] = field(default_factory=set)
+    renewals: int = 0  # how many challenges in a row said stale
 
 
 class DigestClient:
     """Answers challenges with the credentials it holds.
 
     A challenge of any other realm is refused: an attacker who can challenge a request must not get a hash to
-    guess the password from. `algorithms` are those allowed, strongest first; of the challenges that fit, the
+    guess the password from. For the same reason a challenge inside a dialog is answered only when the request
+    that made the dialog was ours and answered a challenge of that realm: a caller may not challenge our BYE in
+    our own realm's name. `algorithms` are those allowed, strongest first; of the challenges that fit, the
     topmost is answered (RFC 7616 3.7), or with `strongest_first` the strongest. MD5 can be left out of
     `algorithms` to refuse the downgrade.
     """
@@ -50,29 +55,48 @@ class DigestClient:
         self._algorithms = algorithms
         self._strongest_first = strongest_first
         self._nonces: dict[tuple[str, str], _Nonce] = {}
+        self._dialogs: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.last_algorithm: str | None = None
 
     def authorize(self, request: Request, challenge: Response) -> None:
         """Puts the answer to a 401 or 407 into `request`, which is then to be sent with a new CSeq and branch.
 
         The request's body must be final: auth-int covers it. Raises DigestError when no challenge is of a
-        realm with credentials and an allowed algorithm, or the same nonce was refused without being stale.
+        realm with credentials and an allowed algorithm, when the answer to the one before was refused without
+        being stale (or was stale over and over), and when the peer of a dialog may not challenge us.
         """
         challenge_header, header = _HEADERS[challenge.status]
         offered = self._usable(challenge.headers.get_all(challenge_header))
         parameters = offered[0]
         realm, nonce = parameters.get("realm") or "", parameters.get("nonce") or ""
         credentials = self._credentials[realm]
+        self._check_dialog(request, realm)
         state = self._nonces.get((realm, header))
         stale = (parameters.get("stale") or "").lower() == "true"
-        if state is not None and request.headers.get(header) is not None:
-            answered = AuthParameters.parse(request.headers.get(header) or "")
-            if answered.get("realm") == realm and not stale:
-                raise DigestError(f"the credentials for the realm {realm!r} were refused", realm=realm)
+        # Credentials for the realms of other proxies on the way stay (RFC 3261 22.3).
+        others = [row for row in request.headers.get_all(header) if AuthParameters.parse(row).get("realm") != realm]
+        answered = len(others) < request.headers.count(header)
+        renewals = state.renewals + 1 if state is not None and answered and stale else 0
+        if answered and (not stale or renewals > MAX_RENEWALS):
+            raise DigestError(f"the credentials for the realm {realm!r} were refused", realm=realm)
         if state is None or state.value != nonce:
             state = self._nonces[realm, header] = _Nonce(nonce)
+        state.renewals = renewals
         state.count += 1
-        request.headers.set(header, self._answer(request, parameters, credentials, state.count))
+        answer = self._answer(request, parameters, credentials, state.count)
+        request.headers.remove(header)
+        for row in (*others, answer):
+            request.headers.add(header, row)
+
+    def _check_dialog(self, request: Request, realm: str) -> None:
+        key = (request.call_id, realm)
+        if request.to.tag is None:
+            self._dialogs[key] = None
+            self._dialogs.move_to_end(key)
+            if len(self._dialogs) > MAX_DIALOGS:
+                self._dialogs.popitem(last=False)
+        elif key not in self._dialogs:
+            raise DigestError(f"the peer of a dialog may not challenge in the name of {realm!r}", realm=realm)
 
     def _usable(self, rows: list[str]) -> list[AuthParameters]:
         fitting = []

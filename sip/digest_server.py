@@ -53,7 +53,9 @@ class _CountWindow:
 
     def accept(self, count: int) -> bool:
         if count > self.highest:
-            self.seen = (self.seen << (count - self.highest) | 1) & ((1 << _COUNT_WINDOW) - 1)
+            # A count may jump by 2**32; a shift by as much would take half a gigabyte.
+            ahead = min(count - self.highest, _COUNT_WINDOW)
+            self.seen = (self.seen << ahead | 1) & ((1 << _COUNT_WINDOW) - 1)
             self.highest = count
             return True
         behind = self.highest - count
@@ -92,6 +94,7 @@ class DigestServer:
         self._key = secrets.token_bytes(32)
         self._opaque = secrets.token_hex(8)
         self._counts: OrderedDict[str, _CountWindow] = OrderedDict()
+        self._forgotten = float("-inf")
 
     @classmethod
     def with_passwords(
@@ -186,9 +189,13 @@ class DigestServer:
             return Verdict.STALE
         window = self._counts.get(nonce)
         if window is None:
+            # What a forgotten nonce was used for is not known: none as old is taken again.
+            if issued <= self._forgotten:
+                return Verdict.STALE
             window = self._counts[nonce] = _CountWindow()
             while len(self._counts) > MAX_NONCES:
-                self._counts.popitem(last=False)
+                oldest, _ = self._counts.popitem(last=False)
+                self._forgotten = max(self._forgotten, self._issued_at(oldest) or self._forgotten)
         return Verdict.ACCEPTED if count > 0 and window.accept(count) else Verdict.REFUSED
 
     def _new_nonce(self) -> str:
@@ -201,7 +208,7 @@ class DigestServer:
             data = bytes.fromhex(nonce)
         except ValueError:
             return None
-        if len(data) != 32 or not hmac.compare_digest(self._seal(data[:16]), data[16:]):
+        if len(data) != 32 or data.hex() != nonce or not hmac.compare_digest(self._seal(data[:16]), data[16:]):
             return None
         issued: float = struct.unpack("!d", data[:8])[0]
         return issued

@@ -136,9 +136,9 @@ class Request(_Fields):
                 headers.add("Record-Route", value)
         if status > 100:
             try:
-                to = self.to
-                if to.tag is None:
-                    headers.set("To", str(to.with_tag(to_tag or new_tag())))
+                # Behind the To as it came: quoted pairs and odd spellings go back unchanged.
+                if self.to.tag is None:
+                    headers.set("To", f"{self._required('To')};tag={to_tag or new_tag()}")
             except SipParseError:
                 pass  # a To that cannot be read goes back as it came
         return Response(status, REASONS.get(status, "") if reason is None else reason, headers)

@@ -106,7 +106,7 @@ def _rows(text: str, limits: Limits) -> tuple[str, Headers, SipParseError | None
 
 
 def _build(start_line: str, headers: Headers) -> Message:
-    if start_line.startswith("SIP/"):
+    if start_line[:4].upper() == "SIP/":
         return _build_response(start_line, headers)
     parts = start_line.split(" ")
     method = parts[0]
@@ -132,7 +132,7 @@ def _build(start_line: str, headers: Headers) -> Message:
 def _build_response(start_line: str, headers: Headers) -> Response:
     version, _, rest = start_line.partition(" ")
     status, _, reason = rest.partition(" ")
-    if version != "SIP/2.0" or len(status) != 3 or not status.isascii() or not status.isdigit():
+    if version.upper() != "SIP/2.0" or len(status) != 3 or not status.isascii() or not status.isdigit():
         raise SipParseError("the status line is malformed")
     return Response(int(status), reason, headers)
 

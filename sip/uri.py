@@ -15,6 +15,8 @@ _PASSWORD = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,]|%[0-9A-Fa-f]{2})*")
 _PARAMETER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]|%[0-9A-Fa-f]{2})+")
 _HEADERS = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$=&]|%[0-9A-Fa-f]{2})*")
 _OTHER = re.compile(r"[!#-;=?-Z\[\]_a-z~%]+")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
 MAX_LENGTH = 4096
 
 
@@ -57,7 +59,7 @@ class SipUri:
     @property
     def address_of_record(self) -> str:
         """scheme:user@host in comparable form, without port and parameters."""
-        user = "" if self.user is None else f"{_unescape(self.user)}@"
+        user = "" if self.user is None else f"{_same(self.user)}@"
         return f"{self.scheme}:{user}{self.host.lower()}"
 
     def without_headers(self) -> SipUri:
@@ -71,8 +73,8 @@ class SipUri:
             return False
         if _same(self.user) != _same(other.user) or _same(self.password) != _same(other.password):
             return False
-        mine = {name: (value or "").lower() for name, value in self.parameters}
-        theirs = {name: (value or "").lower() for name, value in other.parameters}
+        mine = {name: (_same(value) or "").lower() for name, value in self.parameters}
+        theirs = {name: (_same(value) or "").lower() for name, value in other.parameters}
         for name in ("user", "ttl", "method", "maddr", "transport"):
             if mine.get(name) != theirs.get(name):
                 return False
@@ -161,4 +163,10 @@ def _parse_uri_parameters(texts: list[str]) -> Parameters:
 
 
 def _same(text: str | None) -> str | None:
-    return None if text is None else _unescape(text)
+    """Escapes in one spelling: unreserved characters bare, all others as %HH, byte by byte."""
+    return None if text is None else _ESCAPE.sub(_plainest, text)
+
+
+def _plainest(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character in _UNRESERVED else escape[0].upper()

@@ -221,3 +221,69 @@ def test_password_is_never_shown():
     asked = request()
     client().authorize(asked, server().challenge(asked))
     assert AuthParameters.parse(asked.headers.get("Authorization")).get("response") not in repr(asked)
+
+
+def test_sip_digest_leak_in_the_name_of_our_own_realm():
+    """The caller whose call we took answers our BYE with a challenge that names our realm."""
+    bye = request("BYE")
+    bye.headers.set("To", "<sip:mallory@evil.example>;tag=m")
+    ours, attacker = client(), server()
+    registered = request("REGISTER")
+    registered.headers.set("Call-ID", "registration")
+    ours.authorize(registered, server().challenge(registered))
+    with pytest.raises(DigestError, match="dialog"):
+        ours.authorize(bye, attacker.challenge(bye))
+    assert "Authorization" not in bye.headers
+
+
+def test_challenge_in_a_dialog_whose_first_request_was_challenged_is_answered():
+    ours, theirs = client(), server()
+    invite, bye = request(), request("BYE", cseq=2)
+    ours.authorize(invite, theirs.challenge(invite))
+    bye.headers.set("To", "<sip:bob@example.com>;tag=b")
+    ours.authorize(bye, theirs.challenge(bye))
+    assert theirs.check(bye).verdict is Verdict.ACCEPTED
+
+
+def test_endless_stale_challenges_end():
+    ours, theirs, asked = client(), server(), request()
+    ours.authorize(asked, theirs.challenge(asked))
+    for _ in range(3):
+        ours.authorize(asked, theirs.challenge(asked, stale=True))
+    with pytest.raises(DigestError, match="refused"):
+        ours.authorize(asked, theirs.challenge(asked, stale=True))
+
+
+def test_two_proxies_with_two_realms_are_both_answered():
+    ours = DigestClient((Credentials("one", "alice", "p"), Credentials("two", "alice", "p")))
+    one, two = (
+        DigestServer.with_passwords(realm, {"alice": "p"}, clock=Clock(), proxy=True) for realm in ("one", "two")
+    )
+    asked = request()
+    ours.authorize(asked, one.challenge(asked))
+    ours.authorize(asked, two.challenge(asked))
+    assert one.check(asked).verdict is two.check(asked).verdict is Verdict.ACCEPTED
+
+
+def test_nonce_count_may_jump_without_costing_memory():
+    from sip.digest_server import _CountWindow
+
+    window = _CountWindow()
+    assert window.accept(1)
+    assert window.accept(0xFFFFFFFF)
+    assert window.seen.bit_length() <= 257
+    assert not window.accept(0xFFFFFFFF)
+    assert not window.accept(1)
+    assert window.accept(0xFFFFFFFE)
+
+
+def test_forgotten_nonce_cannot_be_replayed(monkeypatch):
+    monkeypatch.setattr("sip.digest_server.MAX_NONCES", 2)
+    clock = Clock()
+    ours, theirs = client(), server(clock)
+    requests = [request() for _ in range(3)]
+    for asked in requests:
+        ours.authorize(asked, theirs.challenge(asked))
+        clock.now += 1
+        assert theirs.check(asked).verdict is Verdict.ACCEPTED
+    assert [theirs.check(asked).verdict for asked in requests] == [Verdict.STALE, Verdict.REFUSED, Verdict.REFUSED]

@@ -193,3 +193,23 @@ def test_response_copies_what_8_2_6_2_says():
         assert response.headers.get_all(name) == request.headers.get_all(name)
     assert response.to.tag == "t"
     assert request.create_response(100).to.tag is None
+
+
+def test_users_of_different_bytes_are_not_the_same():
+    one, other = SipUri.parse("sip:%ff@h"), SipUri.parse("sip:%fe@h")
+    assert not one.equivalent(other)
+    assert one.address_of_record != other.address_of_record
+    assert not SipUri.parse("sip:a%2Cb@h").equivalent(SipUri.parse("sip:a,b@h"))  # reserved characters differ escaped
+    assert SipUri.parse("sip:%4a@h").address_of_record == "sip:J@h"
+
+
+def test_to_with_quoted_control_characters_gets_its_tag():
+    request = parse_message(INVITE.replace(b"To: Bob ", b'To: "NUL:\\\x00 \\"" '))
+    assert request.create_response(404, to_tag="t").headers.get("To") == (
+        '"NUL:\\\x00 \\"" <sip:bob@biloxi.example.com>;tag=t'
+    )
+
+
+def test_version_is_read_in_any_case():
+    text = INVITE.replace(b"INVITE sip:bob@biloxi.example.com SIP/2.0", b"sip/2.0 200 OK", 1)
+    assert parse_message(text).status == 200
