@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import SipParseError
-from .grammar import is_token, parse_number
+from .grammar import has_control, is_token, parse_number
 from .headers import Headers
 from .message import Message, Request, Response
 from .uri import OtherUri, parse_uri
@@ -134,6 +134,8 @@ def _build_response(start_line: str, headers: Headers) -> Response:
     status, _, reason = rest.partition(" ")
     if version.upper() != "SIP/2.0" or len(status) != 3 or not status.isascii() or not status.isdigit():
         raise SipParseError("the status line is malformed")
+    if has_control(reason):
+        raise SipParseError("the reason phrase holds control characters")
     return Response(int(status), reason, headers)
 
 

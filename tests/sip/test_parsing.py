@@ -213,3 +213,11 @@ def test_to_with_quoted_control_characters_gets_its_tag():
 def test_version_is_read_in_any_case():
     text = INVITE.replace(b"INVITE sip:bob@biloxi.example.com SIP/2.0", b"sip/2.0 200 OK", 1)
     assert parse_message(text).status == 200
+
+
+@pytest.mark.parametrize("reason", [b"\r", b"O\0K", b"OK\n", b"\x7f"])
+def test_control_characters_in_a_reason_phrase_are_refused(reason):
+    """Found by fuzzing: it was parsed, and could not be written again."""
+    start, _, rest = INVITE.partition(b"\r\n")
+    with pytest.raises(SipParseError):
+        parse_message(b"SIP/2.0 200 " + reason + b"\r\n" + rest)

@@ -1,0 +1,161 @@
+"""Damages SIP messages, streams, URIs, header values and Digest fields: only SipParseError may come out.
+
+Run by hand: python tests/fuzz/fuzz_sip.py [SECONDS [SEED]]. A finding is printed with its input and ends the run
+with status 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from sip import (
+    AuthParameters,
+    CSeq,
+    DigestServer,
+    NameAddr,
+    Request,
+    SipParseError,
+    SipUri,
+    StreamParser,
+    Via,
+    parse_message,
+    parse_uri,
+)
+from sip.request_validation import refuse_request
+
+CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
+PIECES = [b"\r\n", b"\r\n\r\n", b"\0", b'"', b"\\", b"<", b">", b",", b";", b":", b"@", b"%", b"%00", b"=", b"[", b"]"]
+PIECES += [
+    b"(",
+    b")",
+    b"*",
+    b"?",
+    b" ",
+    b"\t",
+    b"\xff",
+    b"\xc3\xa9",
+    b"-1",
+    b"99999999999999999999",
+    b"SIP/2.0",
+    b"\x01",
+]
+PIECES += ["²".encode(), "\u2028".encode(), b"\x85", b"Content-Length: ", b"l:", b"To:", b"Via:", b"z9hG4bK"]
+PLAIN = (
+    b"OPTIONS sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/TCP [2001:db8::1]:5060;branch=z9hG4bK1;rport\r\n"
+    b'Max-Forwards: 70\r\nFrom: "A \\" B" <sip:a@example.com>;tag=1\r\nTo: sip:b@example.com;tag=2\r\nCall-ID: c\r\n'
+    b"CSeq: 1 OPTIONS\r\nContact: <sip:a@192.0.2.1;ob>;q=0.5, *\r\nRoute: <sip:p;lr>\r\nRequire: x\r\n"
+    b'Authorization: Digest username="a", realm="r", nonce="n", uri="sip:b", response="0", qop=auth, nc=00000001\r\n'
+    b"Content-Type: text/plain\r\nContent-Length: 3\r\n\r\nabc"
+)
+VALUES = [
+    b"sips:alice:pw@example.com:5061;transport=tls;lr?subject=x&to=y",
+    b"tel:+1-201-555-0123;phone-context=x",
+    b'"A \\" B" <sip:a@[::1]:5060;x=%41>;tag=1;q=0.3',
+    b"SIP / 2.0 / UDP host.example ; branch = z9hG4bK1 ;received=192.0.2.1",
+    b"4711 INVITE",
+    b'Digest realm="r", nonce="n", qop="auth,auth-int", algorithm=SHA-256, opaque="\\"", userhash=true',
+]
+
+
+def damage(source: random.Random, data: bytes, others: list[bytes]) -> bytes:
+    """Returns `data` with one to eight pieces replaced, repeated, cut out or taken from another input."""
+    out = bytearray(data)
+    for _ in range(source.randint(1, 8)):
+        start = source.randint(0, len(out))
+        end = min(len(out), start + source.choice((0, 0, 1, 2, 8, 40)))
+        kind = source.randrange(4)
+        if kind == 0:
+            out[start:end] = source.choice(PIECES) * source.choice((1, 1, 1, 2, 50))
+        elif kind == 1:
+            out[start:end] = source.randbytes(source.randint(0, 4))
+        elif kind == 2:
+            other = source.choice(others)
+            at = source.randrange(len(other))
+            out[start:end] = other[at : at + source.randint(1, 60)]
+        else:
+            out[start:end] = out[start:end] * 2
+    return bytes(out)
+
+
+def check_message(data: bytes) -> None:
+    try:
+        message = parse_message(data)
+    except SipParseError as error:
+        if error.request is not None:
+            answer = error.request.create_response(error.status)
+            answer.serialize()
+        return
+    again = parse_message(message.serialize())
+    assert again.body == message.body
+    assert again.call_id == message.call_id
+    assert str(again.from_) == str(message.from_)
+    if isinstance(message, Request):
+        refuse_request(message, allowed=frozenset(("INVITE",)), body_types=frozenset())
+        parse_message(message.create_response(404).serialize())
+        server = DigestServer.with_passwords("r", {"a": "p"}, clock=time.time)
+        server.check(message)
+
+
+def check_stream(data: bytes) -> None:
+    """Cut anywhere or not at all, a stream gives the same."""
+    whole, pieces = [], []
+    for found, size in ((whole, len(data)), (pieces, len(data) % 37 + 1)):
+        parser = StreamParser()
+        try:
+            for start in range(0, len(data), size):
+                found += [repr(one) for one in parser.feed(data[start : start + size])]
+        except SipParseError as error:
+            found += [repr(one) for one in error.parsed]
+            found.append(f"{error.status} {error.header}")
+    assert whole == pieces
+
+
+def check_values(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    for parse in (parse_uri, SipUri.parse, NameAddr.parse, Via.parse, CSeq.parse):
+        with contextlib.suppress(SipParseError):
+            value = parse(text)
+            assert parse(str(value)) == value, (value, parse(str(value)))
+    with contextlib.suppress(SipParseError):
+        AuthParameters.parse(text)
+
+
+def corpus() -> list[bytes]:
+    files = sorted(path for name in ("rfc4475", "rfc5118") for path in (CORPUS / name).glob("*"))
+    return [PLAIN, *(path.read_bytes() for path in files)]
+
+
+def main(seconds: float, seed: int) -> int:
+    source = random.Random(seed)
+    messages = corpus()
+    checks: list[tuple[Callable[[bytes], None], list[bytes]]] = [
+        (check_message, messages),
+        (check_stream, messages),
+        (check_values, VALUES),
+    ]
+    end, runs = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        check, inputs = checks[runs % len(checks)]
+        data = damage(source, source.choice(inputs), inputs)
+        if check is check_stream:
+            data = b"\r\n\r\n" + PLAIN + data + PLAIN
+        try:
+            check(data)
+        except Exception as error:
+            print(f"{check.__name__} failed with {error!r} on\n{data!r}")
+            return 1
+        runs += 1
+    print(f"{runs} inputs in {seconds:.0f} s, seed {seed}: nothing found")
+    return 0
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    sys.exit(main(float(arguments[0]) if arguments else 600, int(arguments[1]) if arguments[1:] else 0))
