@@ -84,7 +84,7 @@ class CryptoAttribute:
         example has it. Raises CryptoAttributeError, whose code names the reason, for anything the grammar
         does not allow, several keys of which one lacks an MKI, and MKIs of unequal lengths or equal values.
         """
-        fields = re.sub(r";[ \t]+", ";", value.strip()).split()
+        fields = re.sub(r";[ \t]+(?=inline:)", ";", value.strip()).split()
         if len(fields) < 3:
             raise CryptoAttributeError("syntax", "tag, crypto suite and key are needed")
         tag, suite, key_params, *session_params = fields
@@ -92,6 +92,8 @@ class CryptoAttribute:
             raise CryptoAttributeError("syntax", f"the tag {tag[:20]!r} is not 1 to 9 digits")
         if not _SUITE.fullmatch(suite):
             raise CryptoAttributeError("syntax", "the crypto suite is no name")
+        if any(parameter.endswith(";") for parameter in session_params):
+            raise CryptoAttributeError("syntax", "a session parameter ends in ';'")
         texts = key_params.split(";")
         if len(texts) > _MAX_KEYS:
             raise CryptoAttributeError("keys", f"{len(texts)} keys are more than {_MAX_KEYS}")

@@ -7,13 +7,14 @@ with status 1.
 from __future__ import annotations
 
 import contextlib
-import random
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from damage import fuzz
 
 from sip import (
     AuthParameters,
@@ -64,26 +65,6 @@ VALUES = [
 ]
 
 
-def damage(source: random.Random, data: bytes, others: list[bytes]) -> bytes:
-    """Returns `data` with one to eight pieces replaced, repeated, cut out or taken from another input."""
-    out = bytearray(data)
-    for _ in range(source.randint(1, 8)):
-        start = source.randint(0, len(out))
-        end = min(len(out), start + source.choice((0, 0, 1, 2, 8, 40)))
-        kind = source.randrange(4)
-        if kind == 0:
-            out[start:end] = source.choice(PIECES) * source.choice((1, 1, 1, 2, 50))
-        elif kind == 1:
-            out[start:end] = source.randbytes(source.randint(0, 4))
-        elif kind == 2:
-            other = source.choice(others)
-            at = source.randrange(len(other))
-            out[start:end] = other[at : at + source.randint(1, 60)]
-        else:
-            out[start:end] = out[start:end] * 2
-    return bytes(out)
-
-
 def check_message(data: bytes) -> None:
     try:
         message = parse_message(data)
@@ -105,6 +86,7 @@ def check_message(data: bytes) -> None:
 
 def check_stream(data: bytes) -> None:
     """Cut anywhere or not at all, a stream gives the same."""
+    data = b"\r\n\r\n" + PLAIN + data + PLAIN
     whole, pieces = [], []
     for found, size in ((whole, len(data)), (pieces, len(data) % 37 + 1)):
         parser = StreamParser()
@@ -132,30 +114,6 @@ def corpus() -> list[bytes]:
     return [PLAIN, *(path.read_bytes() for path in files)]
 
 
-def main(seconds: float, seed: int) -> int:
-    source = random.Random(seed)
-    messages = corpus()
-    checks: list[tuple[Callable[[bytes], None], list[bytes]]] = [
-        (check_message, messages),
-        (check_stream, messages),
-        (check_values, VALUES),
-    ]
-    end, runs = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        check, inputs = checks[runs % len(checks)]
-        data = damage(source, source.choice(inputs), inputs)
-        if check is check_stream:
-            data = b"\r\n\r\n" + PLAIN + data + PLAIN
-        try:
-            check(data)
-        except Exception as error:
-            print(f"{check.__name__} failed with {error!r} on\n{data!r}")
-            return 1
-        runs += 1
-    print(f"{runs} inputs in {seconds:.0f} s, seed {seed}: nothing found")
-    return 0
-
-
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    sys.exit(main(float(arguments[0]) if arguments else 600, int(arguments[1]) if arguments[1:] else 0))
+    messages = corpus()
+    sys.exit(fuzz([(check_message, messages), (check_stream, messages), (check_values, VALUES)], PIECES, sys.argv[1:]))

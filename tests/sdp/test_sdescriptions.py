@@ -99,6 +99,8 @@ def test_unpadded_base64_is_taken():
         (f"inline:{B64} FEC_KEY=inline:{B64}", "session-parameter"),
         (f"inline:{B64} WSH=63", "session-parameter"),
         (f"inline:{B64} something-new", "session-parameter"),
+        # Found by fuzzing: written again it would read as one more key.
+        (f"inline:{B64} -x; -y", "syntax"),
     ],
 )
 def test_refused_with_a_reason(rest, code):

@@ -1,0 +1,98 @@
+"""Damages SDP, a=crypto values and offers: only SdpError may come out, and what is taken must round-trip.
+
+Run by hand: python tests/fuzz/fuzz_sdp.py [SECONDS [SEED]]. A finding is printed with its input and ends the run
+with status 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from damage import fuzz
+
+from sdp import AudioNegotiation, CryptoAttribute, LocalMedia, MediaSecurity, SdpError, SessionDescription
+from srtp import Session
+
+PIECES = [
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b"=",
+    b"a=",
+    b"m=audio ",
+    b"c=IN IP4 ",
+    b"a=crypto:",
+    b"inline:",
+    b"|",
+    b"2^",
+    b":",
+    b";",
+]
+PIECES += [
+    b"-1",
+    b"99999999999999999999",
+    b"0",
+    b" ",
+    b"\xff",
+    "²".encode(),
+    b"RTP/SAVP",
+    b"a=rtcp:",
+    b"a=sendonly\r\n",
+    b"IP6 ::",
+]
+VALUES = [
+    b"1 AES_CM_128_HMAC_SHA1_80 inline:NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj|2^20|1:32",
+    b"2 F8_128_HMAC_SHA1_80 inline:MTIzNDU2Nzg5QUJDREUwMTIzNDU2Nzg5QUJjZGVm|2^20|1:4; "
+    b"inline:QUJjZGVmMTIz|2:4 KDR=1 -x=y",
+]
+HEAD = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+OFFERS = [
+    HEAD + b"m=audio 5000 RTP/%s 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
+    b"a=crypto:%s\r\na=rtcp-mux\r\n" % (profile, value) + b"m=video 6000 RTP/AVP 99\r\n"
+    for profile in (b"SAVP", b"AVP", b"SAVPF")
+    for value in VALUES
+]
+
+
+def check_description(data: bytes) -> None:
+    with contextlib.suppress(SdpError):
+        parsed = SessionDescription.parse(data)
+        assert SessionDescription.parse(parsed.serialize()) == parsed
+
+
+def check_crypto(data: bytes) -> None:
+    with contextlib.suppress(SdpError):
+        attribute = CryptoAttribute.parse(data.decode("utf-8", "replace"))
+        assert CryptoAttribute.parse(attribute.serialize()) == attribute
+
+
+def check_offer(data: bytes) -> None:
+    for security in MediaSecurity:
+        negotiation = AudioNegotiation(LocalMedia("192.0.2.2", 4000, security=security))
+        with contextlib.suppress(SdpError):
+            negotiation.receive_offer(data)
+            SessionDescription.parse(negotiation.create_answer())
+            agreed = negotiation.negotiated
+            assert agreed is not None
+            assert agreed.secured or security is not MediaSecurity.REQUIRED
+            if agreed.secured:
+                Session(agreed.outbound, agreed.inbound)
+
+
+def check_answer(data: bytes) -> None:
+    negotiation = AudioNegotiation(LocalMedia("192.0.2.2", 4000, security=MediaSecurity.REQUIRED))
+    negotiation.create_offer()
+    with contextlib.suppress(SdpError):
+        assert negotiation.receive_answer(data).secured
+
+
+if __name__ == "__main__":
+    answers = [offer.partition(b"m=video")[0] for offer in OFFERS]
+    checks = [(check_description, OFFERS), (check_crypto, VALUES), (check_offer, OFFERS), (check_answer, answers)]
+    sys.exit(fuzz(checks, PIECES, sys.argv[1:]))
