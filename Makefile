@@ -13,7 +13,7 @@ test: $(VENV)/.built
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.built
-	$(BIN)/python -m pytest benchmarks
+	$(BIN)/python -m pytest benchmarks -p no:cacheprovider
 
 lint: $(VENV)/.built
 	$(BIN)/ruff check .
