@@ -50,7 +50,8 @@ class ClientTransaction:
     """
 
     def __init__(self, request: Request, *, reliable: bool, timers: Timers = DEFAULT_TIMERS) -> None:
-        self.request = request
+        # A copy: the user changes the request to send it once more, while this transaction still lingers.
+        self.request = Request(request.method, request.uri, request.headers.copy(), request.body)
         self.reliable = reliable
         self._timers = timers
         self._invite = request.method == "INVITE"
@@ -59,11 +60,8 @@ class ClientTransaction:
         self._retransmit: float | None = None  # timer A or E
         self._end: float | None = None  # timer B or F, then D, K or M
         self._ack: Request | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What responses match by (17.1.3): branch and the method of CSeq."""
-        return self.request.top_via.branch or "", self.request.method
+        # What responses match by (17.1.3): branch and the method of CSeq.
+        self.key = (request.top_via.branch or "", request.method)
 
     @property
     def terminated(self) -> bool:
