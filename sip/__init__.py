@@ -5,6 +5,7 @@ from .digest_server import Authentication, DigestServer, Verdict
 from .errors import (
     DialogError,
     DigestError,
+    LocationStoreError,
     RequestFailedError,
     SipError,
     SipParseError,
@@ -12,18 +13,24 @@ from .errors import (
     TransactionTimeoutError,
     TransportError,
 )
-from .header_values import AuthParameters, CSeq, NameAddr, Via
+from .header_values import AllContacts, AuthParameters, CSeq, NameAddr, Via
 from .headers import Headers
+from .location import Binding, Located, LocationRecord, LocationStore
+from .location_memory import MemoryLocationStore
+from .location_service import LocationService
 from .message import Message, Request, Response
 from .parser import Limits, parse_message
+from .registrar import Registrar, RegistrarSettings
 from .stream_parser import KeepAlive, StreamParser
 from .timers import Timers
 from .tls import VerifiedPeer, client_context, server_context, verify_identity
 from .uri import OtherUri, SipUri, Uri, parse_uri
 
 __all__ = [
+    "AllContacts",
     "AuthParameters",
     "Authentication",
+    "Binding",
     "CSeq",
     "Credentials",
     "DialogError",
@@ -33,9 +40,17 @@ __all__ = [
     "Headers",
     "KeepAlive",
     "Limits",
+    "Located",
+    "LocationRecord",
+    "LocationService",
+    "LocationStore",
+    "LocationStoreError",
+    "MemoryLocationStore",
     "Message",
     "NameAddr",
     "OtherUri",
+    "Registrar",
+    "RegistrarSettings",
     "Request",
     "RequestFailedError",
     "Response",

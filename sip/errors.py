@@ -75,3 +75,7 @@ class DialogError(SipError):
     def __init__(self, message: str, *, status: int = 481) -> None:
         super().__init__(message)
         self.status = status
+
+
+class LocationStoreError(SipError):
+    """The location store cannot be read or written; what was to be saved is not saved."""

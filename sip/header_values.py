@@ -134,6 +134,14 @@ class NameAddr:
 
 
 @dataclass(frozen=True, slots=True)
+class AllContacts:
+    """The `*` of a Contact, which means every binding there is (10.2.2)."""
+
+    def __str__(self) -> str:
+        return "*"
+
+
+@dataclass(frozen=True, slots=True)
 class CSeq:
     """The sequence number and method of a request (20.16)."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .errors import SipParseError
 from .grammar import has_control, is_token, parse_number
-from .header_values import CSeq, NameAddr, Via, media_type, parse_addresses, parse_vias
+from .header_values import AllContacts, CSeq, NameAddr, Via, media_type, parse_addresses, parse_vias
 from .headers import Headers
 from .reasons import REASONS
 from .uri import SipUri, Uri
@@ -52,6 +52,16 @@ class _Fields:
         """The Contact addresses; [] for `*` and for none."""
         rows = self.headers.get_all("Contact")
         return [] if rows == ["*"] else parse_addresses(rows, "Contact")
+
+    @property
+    def contact_values(self) -> list[NameAddr] | AllContacts:
+        """The Contact addresses, or AllContacts for `*`, which may only stand alone."""
+        return AllContacts() if self.headers.get_all("Contact") == ["*"] else self.contacts
+
+    @property
+    def path(self) -> list[NameAddr]:
+        """The Path values (RFC 3327), the registrar's neighbour first."""
+        return parse_addresses(self.headers.get_all("Path"), "Path")
 
     @property
     def routes(self) -> list[NameAddr]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip import (
+    AllContacts,
     Headers,
     KeepAlive,
     Limits,
@@ -221,3 +222,15 @@ def test_control_characters_in_a_reason_phrase_are_refused(reason):
     rest = INVITE.partition(b"\r\n")[2]
     with pytest.raises(SipParseError):
         parse_message(b"SIP/2.0 200 " + reason + b"\r\n" + rest)
+
+
+def test_contact_star_is_a_value_of_its_own_and_stands_alone():
+    star = parse_message(INVITE.replace(b"<sip:alice@client.atlanta.example.com;transport=tcp>", b" * "))
+    assert star.contact_values == AllContacts()
+    assert str(star.contact_values) == "*"
+    assert star.contacts == []
+    plain = parse_message(INVITE)
+    assert plain.contact_values == plain.contacts
+    for row in (b"*, <sip:a@b>", b"*;q=1", b"<*>", b"*\r\nContact: <sip:a@b>"):
+        with pytest.raises(SipParseError):
+            parse_message(INVITE.replace(b"<sip:alice@client.atlanta.example.com;transport=tcp>", row))
