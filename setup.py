@@ -20,6 +20,10 @@ extensions = [
         sources=["srtp/secret.pyx"],
         extra_compile_args=COMPILE_ARGS,
     ),
+    *(
+        Extension(f"sip.{name}", sources=[f"sip/{name}.pyx"], extra_compile_args=COMPILE_ARGS)
+        for name in ("head_scanner", "message_writer")
+    ),
 ]
 
 setup(ext_modules=cythonize(extensions, compiler_directives={"language_level": "3"}))

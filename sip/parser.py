@@ -8,7 +8,17 @@ from .errors import SipParseError
 from .grammar import has_control, is_token, parse_number
 from .headers import Headers
 from .message import Message, Request, Response
-from .uri import OtherUri, parse_uri
+from .uri import OtherUri, SipUri, parse_uri
+
+try:
+    from .head_scanner import scan_head
+except ImportError:
+    # Without the compiled extension every header part goes the long way.
+    def scan_head(
+        head: bytes, max_rows: int, max_row_bytes: int
+    ) -> tuple[tuple[str, str] | str, list[tuple[str, str, str]], int | None, bool] | None:
+        return None
+
 
 _UNIQUE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Content-Length", "Expires", "Date")
 _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
@@ -50,6 +60,24 @@ def parse_head(head: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Message:
     """Returns the message of a start line and header fields, its body empty; raises SipParseError."""
     if len(head) > limits.header_bytes:
         raise SipParseError(f"more than {limits.header_bytes} bytes of header fields", status=513)
+    scanned = scan_head(head, limits.rows, limits.row_bytes)
+    if scanned is None:
+        return _parse_unusual_head(head, limits)
+    start_line, rows, length, valid = scanned
+    known = {} if length is None else {"content-length": None if length < 0 else length}
+    headers = Headers.of_checked(rows, known)
+    if isinstance(start_line, tuple):
+        message: Message = Request.of_checked(*start_line, headers)
+    else:
+        message = _build(start_line, headers)
+        _check_request_uri(message)
+    if not valid:
+        _check(message)
+    return message
+
+
+def _parse_unusual_head(head: bytes, limits: Limits) -> Message:
+    """The header parts that scan_head() leaves to us."""
     try:
         text = head.decode()
     except UnicodeDecodeError:
@@ -62,20 +90,22 @@ def parse_head(head: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Message:
     if problem is not None:
         raise _fault(problem.reason, message, header=problem.header, status=problem.status)
     _check(message)
+    _check_request_uri(message)
     return message
 
 
 def content_length(message: Message) -> int | None:
     """Returns the Content-Length, None when there is none; raises SipParseError when it is no number."""
-    values = set(message.headers.get_all("Content-Length"))
-    if len(values) > 1:
-        raise _fault("two different values", message, header="Content-Length")
-    if not values:
-        return None
     try:
-        return parse_number(values.pop(), (1 << 32) - 1, "Content-Length")
+        return message.headers.typed("Content-Length", _content_length)
     except SipParseError as error:
         raise _fault(error.reason, message, header="Content-Length") from None
+
+
+def _content_length(rows: list[str]) -> int | None:
+    if len(set(rows)) > 1:
+        raise SipParseError("two different values")
+    return parse_number(rows[0], (1 << 32) - 1, "Content-Length") if rows else None
 
 
 def _rows(text: str, limits: Limits) -> tuple[str, Headers, SipParseError | None]:
@@ -153,12 +183,13 @@ def _check(message: Message) -> None:
         _ = message.routes, message.record_routes, message.content_type
     except SipParseError as error:
         raise _fault(error.reason, message, header=error.header) from None
-    if isinstance(message, Request):
-        if cseq.method != message.method:
-            raise _fault(f"the method is {cseq.method}, not {message.method}", message, header="CSeq")
-        uri = message.uri
-        if not isinstance(uri, OtherUri) and uri.headers:
-            raise _fault("the Request-URI holds header fields", message)
+    if isinstance(message, Request) and cseq.method != message.method:
+        raise _fault(f"the method is {cseq.method}, not {message.method}", message, header="CSeq")
+
+
+def _check_request_uri(message: Message) -> None:
+    if isinstance(message, Request) and isinstance(message.uri, SipUri) and message.uri.headers:
+        raise _fault("the Request-URI holds header fields", message)
 
 
 def _fault(reason: str, message: Message, *, header: str | None = None, status: int = 400) -> SipParseError:

@@ -44,7 +44,7 @@ def target_of(uri: SipUri) -> Target:
         transport = "tls"
     if transport not in TRANSPORTS:
         raise TransportError(f"the transport {transport} is not supported", target=str(uri))
-    host = (uri.parameter("maddr") or uri.host).strip("[]")
+    host = _bare(uri.parameter("maddr") or uri.host)
     return Target(transport, host, uri.port or default_port(transport), uri.host.strip("[]"))
 
 
@@ -76,8 +76,8 @@ def response_address(via: Via) -> tuple[str, int]:
     host = via.parameter("maddr") or via.parameter("received") or via.host
     rport = via.parameter("rport") or ""
     if rport.isascii() and rport.isdigit() and len(rport) <= 5 and 0 < int(rport) <= 65535:
-        return host.strip("[]"), int(rport)
-    return host.strip("[]"), via.port or default_port(via.transport.lower())
+        return _bare(host), int(rport)
+    return _bare(host), via.port or default_port(via.transport.lower())
 
 
 def _same_host(host: str, address: str) -> bool:
@@ -85,3 +85,8 @@ def _same_host(host: str, address: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")) == ipaddress.ip_address(address)
     except ValueError:
         return False
+
+
+def _bare(host: str) -> str:
+    """An IPv6 reference as an address, without the third colon that RFC 3261 lets in (RFC 5118 4.10)."""
+    return host.strip("[]").replace(":::", "::")

@@ -26,7 +26,7 @@ OUTSIDE = {"numpy", "cryptography", "click", "rich"}
 SOURCE_FOLDERS = (*MAY_IMPORT, "tests", "benchmarks", "examples")
 SOURCE_SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".cfg", ".xml"}
 # Written by Cython at build time, not by us.
-GENERATED = {f"{path.with_suffix('.c').relative_to(ROOT)}" for path in ROOT.glob("srtp/*.pyx")}
+GENERATED = {f"{path.with_suffix('.c').relative_to(ROOT)}" for path in ROOT.glob("s*p/*.pyx")}
 LONGEST_FILE = 600
 
 IMPORT_PROBE = """
