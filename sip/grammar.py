@@ -11,6 +11,10 @@ _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za
 # Behind a backslash a quoted string may hold any but CR and LF (quoted-pair).
 _CONTROL = re.compile(r"[\r\n]|(?<!\\)[\x00-\x08\x0b-\x1f\x7f]")
 
+# Parameters without white space and quotes, as nearly all are.
+PLAIN_PARAMETERS = r"(?:;[A-Za-z0-9\-.!%*_+`'~]+(?:=[A-Za-z0-9\-.!%*_+`'~:/\[\]]+)?)*"
+_PLAIN_PARAMETERS = re.compile(PLAIN_PARAMETERS)
+
 Parameters = tuple[tuple[str, str | None], ...]
 
 
@@ -97,6 +101,8 @@ def parse_parameters(text: str) -> Parameters:
     Names are lower-cased, values stay as they are (quotes included). Raises SipParseError for an empty or
     malformed parameter.
     """
+    if _PLAIN_PARAMETERS.fullmatch(text):
+        return split_plain_parameters(text)
     if not text.strip():
         return ()
     parts = split_outside_quotes(text, ";")
@@ -110,6 +116,17 @@ def parse_parameters(text: str) -> Parameters:
             raise SipParseError(f"{name[:24]!r} is no parameter name")
         if equals and not value:
             raise SipParseError(f"the parameter {name} has no value")
+        found.append((name.lower(), value if equals else None))
+    return tuple(found)
+
+
+def split_plain_parameters(text: str) -> Parameters:
+    """Returns the pairs in a text that matches PLAIN_PARAMETERS."""
+    if not text:
+        return ()
+    found = []
+    for part in text[1:].split(";"):
+        name, equals, value = part.partition("=")
         found.append((name.lower(), value if equals else None))
     return tuple(found)
 

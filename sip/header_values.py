@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from .errors import SipParseError
 from .grammar import (
+    PLAIN_PARAMETERS,
     Parameters,
     end_of_quoted,
     is_token,
@@ -17,11 +18,17 @@ from .grammar import (
     serialize_parameters,
     split_host_port,
     split_outside_quotes,
+    split_plain_parameters,
     unquote,
 )
 from .uri import SipUri, Uri, parse_uri
 
 _SENT_PROTOCOL = re.compile(r"\s*([^\s/]+)\s*/\s*([^\s/]+)\s*/\s*([^\s/;]+)\s+(.*)", re.DOTALL)
+# What nearly all Vias and addresses look like: no white space where none is needed, no escapes, no quoted values.
+_WORD = r"[A-Za-z0-9\-.!%*_+`'~]+"
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9\-._]{0,253}[A-Za-z0-9.])?"
+_PLAIN_VIA = re.compile(rf"SIP/2\.0/({_WORD}) ({_NAME})(?::([0-9]{{1,5}}))?({PLAIN_PARAMETERS})")
+_PLAIN_ADDRESS = re.compile(rf"((?:{_WORD} )*|\"[^\"\\]*\" ?)<([^<>\s]+)>({PLAIN_PARAMETERS})")
 BRANCH_COOKIE = "z9hG4bK"
 MAX_CSEQ = (1 << 31) - 1
 
@@ -38,6 +45,15 @@ class Via:
 
     @classmethod
     def parse(cls, text: str) -> Via:
+        plain = _PLAIN_VIA.fullmatch(text)
+        if plain is None:
+            return cls._parse_any(text)
+        transport, host, digits, tail = plain.groups()
+        port = None if digits is None else parse_number(digits, 65535, "a Via's port")
+        return cls(transport.upper(), host, port, split_plain_parameters(tail))
+
+    @classmethod
+    def _parse_any(cls, text: str) -> Via:
         match = _SENT_PROTOCOL.fullmatch(text)
         if match is None:
             raise SipParseError("no protocol and sent-by", header="Via")
@@ -80,6 +96,14 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Parses one name-addr or addr-spec; raises SipParseError for anything else."""
+        plain = _PLAIN_ADDRESS.fullmatch(text)
+        if plain is None:
+            return cls._parse_any(text)
+        name, uri, tail = plain.groups()
+        return cls(parse_uri(uri), unquote(name.rstrip(" ")), split_plain_parameters(tail))
+
+    @classmethod
+    def _parse_any(cls, text: str) -> NameAddr:
         text = text.strip()
         if text.startswith('"'):
             end = end_of_quoted(text, 0)
@@ -196,6 +220,9 @@ def split_values(rows: list[str], header: str) -> list[str]:
     """Splits the rows of a list header at their commas; raises SipParseError naming `header`."""
     values = []
     for row in rows:
+        if "," not in row:
+            values.append(row.strip())
+            continue
         try:
             parts = split_outside_quotes(row, ",")
         except SipParseError as error:

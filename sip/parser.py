@@ -66,13 +66,11 @@ def parse_head(head: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Message:
     start_line, rows, length, valid = scanned
     known = {} if length is None else {"content-length": None if length < 0 else length}
     headers = Headers.of_checked(rows, known)
-    if isinstance(start_line, tuple):
-        message: Message = Request.of_checked(*start_line, headers)
-    else:
-        message = _build(start_line, headers)
-        _check_request_uri(message)
+    message = _build(start_line, headers) if isinstance(start_line, str) else Request.of_checked(*start_line, headers)
     if not valid:
         _check(message)
+    if isinstance(start_line, str):
+        _check_request_uri(message)
     return message
 
 

@@ -8,9 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip import Headers, Request, Response, SipParseError, SipUri, head_scanner, message_writer, parse_message
+from sip import (
+    Headers,
+    NameAddr,
+    Request,
+    Response,
+    SipParseError,
+    SipUri,
+    Via,
+    head_scanner,
+    message_writer,
+    parse_message,
+)
 from sip import message as message_module
 from sip import parser as parser_module
+from sip import uri as uri_module
 from sip.parser import DEFAULT_LIMITS, Limits, _check, _parse_unusual_head, parse_head
 
 INVITE = (
@@ -111,6 +123,36 @@ def test_corpus_is_the_same_either_way(shared_vectors, corpus):
         data = path.read_bytes()
         for text in (data, data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")):
             same(text.partition(b"\r\n\r\n")[0])
+
+
+VALUES = {
+    Via: ("SIP/2.0/UDP pc33.example.com:5060;branch=z9hG4bK1;rport;ttl=3;received=[2001:db8::1]", "SIP/2.0/tcp a."),
+    NameAddr: (
+        '"Alice A." <sips:alice@example.com:5061;lr;a=b>;tag=1;x',
+        "Bob B <sip:b?c@h>;q=0.5",
+        "<tel:+1>",
+        "sip:a",
+    ),
+    uri_module: ("sip:alice@example.com:5061;transport=tcp;lr;lr;x=[:]", "SIPS:%41:b@[::1];a=%20?x=y", "tel:+1;a=b"),
+}
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.data())
+def test_plain_values_are_the_same_as_the_long_way(data):
+    kind = data.draw(st.sampled_from(list(VALUES)))
+    text = data.draw(st.sampled_from(VALUES[kind]))
+    for _ in range(data.draw(st.integers(0, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        end = start + data.draw(st.integers(0, 3))
+        text = text[:start] + data.draw(st.sampled_from(PIECES) | st.characters(codec="utf-8")) + text[end:]
+    found = []
+    for parse in (getattr(kind, "parse", None) or kind.parse_uri, kind._parse_any):
+        try:
+            found.append(parse(text))
+        except SipParseError as error:
+            found.append((error.status, error.header, error.reason))
+    assert found[0] == found[1]
 
 
 def test_limits_are_the_same_either_way():
