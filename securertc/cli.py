@@ -49,6 +49,7 @@ _CALL_OPTIONS = (
     click.option("--key", type=_FILE, help="PEM file of its key, if it is in another file."),
     click.option("--username", help=f"User for Digest; the password is asked for, or read from ${_PASSWORD_VARIABLE}."),
     click.option("--realm", help="Digest realm.  [default: the domain of --aor]"),
+    click.option("--allow-md5", is_flag=True, help="Answer Digest challenges that offer nothing better than MD5."),
     click.option("--proxy", help="SIP URI of the proxy that our requests go to."),
     click.option("--register", is_flag=True, help="Register --aor first."),
     click.option(
@@ -153,7 +154,11 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         credentials = (Credentials(options["realm"] or aor.host, options["username"], password),)
     return CallOptions(
         aor=options["aor"],
-        policy=SecurityPolicy(MediaSecurity(options["media"]), allow_cleartext_keys=options["cleartext_keys"]),
+        policy=SecurityPolicy(
+            MediaSecurity(options["media"]),
+            allow_cleartext_keys=options["cleartext_keys"],
+            allow_md5=options["allow_md5"],
+        ),
         audio=_read_audio(options["wav_in"], None),
         host=options["host"],
         port=options["port"],

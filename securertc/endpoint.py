@@ -23,10 +23,13 @@ from sip import (
     client_context,
     server_context,
 )
+from sip.digest import ALGORITHMS
+from sip.digest_client import DEFAULT_ALGORITHMS
 from sip.header_values import CSeq
 from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
 from sip.message import new_call_id, new_tag
 from sip.registration import Registration
+from sip.target import target_of
 from sip.transport import Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
 
@@ -57,7 +60,8 @@ class TlsFiles:
 class EndpointSettings:
     """Who an endpoint is and what it may do.
 
-    `aor` is its address-of-record. `credentials` answer challenges, only those of their realms. `users`
+    `aor` is its address-of-record. `credentials` answer challenges, only those of their realms and destinations;
+    where they name none, those are the realm, our domain and our proxy. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
     `outbound_proxy` is where its requests go first. `media_host` is the address that media is received on,
     by default that of the signalling. A call that is not answered in `answer_timeout` seconds is given up, from
@@ -105,7 +109,7 @@ class Endpoint:
             )
         self.user_agent = UserAgent(
             on_invite=self._incoming,
-            digest=DigestClient(settings.credentials) if settings.credentials else None,
+            digest=self._digest_client(),
             authenticator=authenticator,
             outbound_proxy=None if settings.outbound_proxy is None else SipUri.parse(settings.outbound_proxy),
             tls_client=self._client_context(),
@@ -334,6 +338,17 @@ class Endpoint:
     def _open_media(self, flow: Flow) -> MediaSession:
         """Sockets on the address that the peer of the signalling sees; raises OSError or RtpError without ports."""
         return MediaSession(self.settings.media_host or local_host_of(flow))
+
+    def _digest_client(self) -> DigestClient | None:
+        """Answers challenges of our own domain and proxy, and of where the credentials are for besides."""
+        if not self.settings.credentials:
+            return None
+        home = {self.aor.host}
+        if self.settings.outbound_proxy is not None:
+            proxy = target_of(SipUri.parse(self.settings.outbound_proxy))
+            home.add(proxy.name if proxy.transport == "tls" else proxy.host)
+        algorithms = ALGORITHMS if self.settings.policy.allow_md5 else DEFAULT_ALGORITHMS
+        return DigestClient(tuple(one.also_for(home) for one in self.settings.credentials), algorithms=algorithms)
 
     def _client_context(self) -> ssl.SSLContext:
         files = self.settings.tls

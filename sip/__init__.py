@@ -1,6 +1,7 @@
 """A thin SIP layer (RFC 3261): messages, transactions and dialogs sans-IO, Digest, TLS; asyncio at the edge."""
 
-from .digest_client import Credentials, DigestClient
+from .digest_client import DigestClient
+from .digest_credentials import Credentials
 from .digest_server import Authentication, DigestServer, Verdict
 from .errors import (
     DialogError,

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .digest import ALGORITHMS, canonical_algorithm, ha1, response, userhash
-from .errors import DigestError, SipParseError
+from .digest import canonical_algorithm, response, userhash
+from .digest_credentials import Credentials
+from .errors import DigestError, SipParseError, TransportError
 from .grammar import quote
 from .header_values import AuthParameters
 from .message import Request, Response
+from .target import next_hop, target_of
+from .uri import SipUri
 
+# Strongest first. MD5 has to be allowed by name.
+DEFAULT_ALGORITHMS = ("SHA-512-256", "SHA-256")
 MAX_RENEWALS = 3
 MAX_DIALOGS = 10000
+MAX_NONCE = 1024
 _HEADERS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A username and password for one realm; the password never shows in repr."""
-
-    realm: str
-    username: str
-    password: str = field(repr=False)
+_INFO = (("Authentication-Info", "Authorization"), ("Proxy-Authentication-Info", "Proxy-Authorization"))
 
 
 @dataclass(slots=True)
@@ -36,41 +35,48 @@ class _Nonce:
 class DigestClient:
     """Answers challenges with the credentials it holds.
 
-    A challenge of any other realm is refused: an attacker who can challenge a request must not get a hash to
-    guess the password from. For the same reason a challenge inside a dialog is answered only when the request
-    that made the dialog was ours and answered a challenge of that realm: a caller may not challenge our BYE in
-    our own realm's name. `algorithms` are those allowed, strongest first; of the challenges that fit, the
-    topmost is answered (RFC 7616 3.7), or with `strongest_first` the strongest. MD5 can be left out of
-    `algorithms` to refuse the downgrade.
+    A challenge of any other realm is refused, and so is one that comes from elsewhere than the credentials'
+    destinations: an attacker who can challenge a request must not get a hash to guess the password from. Where a
+    request goes is its next hop; outside of dialogs, where we chose it, the host of its Request-URI counts too.
+    Inside a dialog the peer chose the way: there only the next hop counts, or that the challenge comes from the
+    very address whose challenge, of the same realm, was answered when we started the dialog. So a caller
+    cannot challenge our BYE in our own realm's name, and the proxy that both calls went through can.
+
+    `algorithms` are those allowed, strongest first; of the challenges that fit, the topmost is answered (RFC 8760
+    2.4), or with `strongest_first` the strongest. MD5 is refused unless it stands in `algorithms`. With
+    `require_proof` a 2xx whose server did not prove that it knows the secret too is an error.
     """
 
     def __init__(
         self,
         credentials: tuple[Credentials, ...] = (),
         *,
-        algorithms: tuple[str, ...] = ALGORITHMS,
+        algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS,
         strongest_first: bool = False,
+        require_proof: bool = False,
     ) -> None:
         self._credentials = {one.realm: one for one in credentials}
         self._algorithms = algorithms
         self._strongest_first = strongest_first
+        self._require_proof = require_proof
         self._nonces: dict[tuple[str, str], _Nonce] = {}
-        self._dialogs: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._dialogs: OrderedDict[tuple[str, str], str] = OrderedDict()
         self.last_algorithm: str | None = None
 
-    def authorize(self, request: Request, challenge: Response) -> None:
+    def authorize(self, request: Request, challenge: Response, *, source: str = "") -> None:
         """Puts the answer to a 401 or 407 into `request`, which is then to be sent with a new CSeq and branch.
 
-        The request's body must be final: auth-int covers it. Raises DigestError when no challenge is of a
-        realm with credentials and an allowed algorithm, when the answer to the one before was refused without
-        being stale (or was stale over and over), and when the peer of a dialog may not challenge us.
+        `source` names where the challenge came from, an address. The request's body must be final: auth-int
+        covers it. Raises DigestError when no challenge is of a realm with credentials and an allowed algorithm,
+        when the credentials are not for this destination, and when the answer to the challenge before was refused
+        without being stale (or was stale over and over).
         """
         challenge_header, header = _HEADERS[challenge.status]
         offered = self._usable(challenge.headers.get_all(challenge_header))
         parameters = offered[0]
         realm, nonce = parameters.get("realm") or "", parameters.get("nonce") or ""
         credentials = self._credentials[realm]
-        self._check_dialog(request, realm)
+        self._check_destination(request, credentials, source)
         state = self._nonces.get((realm, header))
         stale = (parameters.get("stale") or "").lower() == "true"
         # Credentials for the realms of other proxies on the way stay (RFC 3261 22.3).
@@ -88,15 +94,68 @@ class DigestClient:
         for row in (*others, answer):
             request.headers.add(header, row)
 
-    def _check_dialog(self, request: Request, realm: str) -> None:
-        key = (request.call_id, realm)
+    def verify(self, request: Request, answer: Response) -> bool:
+        """Returns whether the 2xx `answer` proves that its server knows the secret of the answer in `request`.
+
+        False when it does not say (and need not). Raises DigestError when what it says is wrong, and with
+        `require_proof` when it says nothing: then it does not come from whom we share a secret with.
+        """
+        proven = asked = False
+        for info_header, header in _INFO:
+            given = [AuthParameters.parse(row) for row in request.headers.get_all(header)]
+            asked = asked or bool(given)
+            row = answer.headers.get(info_header)
+            if row is None:
+                continue
+            try:
+                info = AuthParameters.parse(f"Digest {row}")
+            except SipParseError as error:
+                raise DigestError(f"{info_header}: {error.reason}") from None
+            # With several realms the one whose cnonce it repeats is meant.
+            mine = [one for one in given if one.get("cnonce") == info.get("cnonce") and one.get("nc") == info.get("nc")]
+            if info.get("rspauth") is not None:
+                if not mine or not self._proves(mine[0], info, answer):
+                    raise DigestError("the server's proof that it knows the secret is wrong")
+                proven = True
+        if asked and not proven and self._require_proof:
+            raise DigestError("the server did not prove that it knows the secret")
+        return proven
+
+    def _proves(self, given: AuthParameters, info: AuthParameters, answer: Response) -> bool:
+        credentials = self._credentials.get(given.get("realm") or "")
+        algorithm = canonical_algorithm(given.get("algorithm"))
+        # What was auth-int for the request must not become auth for the response, which leaves the body open.
+        if credentials is None or algorithm is None or info.get("qop") != given.get("qop"):
+            return False
+        wanted = response(
+            algorithm,
+            credentials.ha1(algorithm),
+            nonce=given.get("nonce") or "",
+            method="",
+            uri=given.get("uri") or "",
+            qop=given.get("qop"),
+            nonce_count=given.get("nc") or "",
+            cnonce=given.get("cnonce") or "",
+            body=answer.body,
+        )
+        return hmac.compare_digest(wanted.encode(), (info.get("rspauth") or "").lower().encode("utf-8", "replace"))
+
+    def _check_destination(self, request: Request, credentials: Credentials, source: str) -> None:
+        key = (request.call_id, credentials.realm)
         if request.to.tag is None:
-            self._dialogs[key] = None
+            if not _destinations(request, outside=True) & credentials.destinations:
+                raise DigestError(
+                    f"the credentials for {credentials.realm!r} are not for {_shown(request)}", realm=credentials.realm
+                )
+            self._dialogs[key] = source
             self._dialogs.move_to_end(key)
             if len(self._dialogs) > MAX_DIALOGS:
                 self._dialogs.popitem(last=False)
-        elif key not in self._dialogs:
-            raise DigestError(f"the peer of a dialog may not challenge in the name of {realm!r}", realm=realm)
+        elif not _destinations(request, outside=False) & credentials.destinations and not (
+            source and self._dialogs.get(key) == source
+        ):
+            text = f"the peer of a dialog may not challenge in the name of {credentials.realm!r}"
+            raise DigestError(text, realm=credentials.realm)
 
     def _usable(self, rows: list[str]) -> list[AuthParameters]:
         fitting = []
@@ -106,16 +165,23 @@ class DigestClient:
                 parameters = AuthParameters.parse(row)
             except SipParseError:
                 continue
-            realm = parameters.get("realm")
+            realm, nonce = parameters.get("realm"), parameters.get("nonce") or ""
             algorithm = canonical_algorithm(parameters.get("algorithm"))
             realms.append(realm or "")
-            if parameters.scheme.lower() != "digest" or realm not in self._credentials or not parameters.get("nonce"):
+            if (
+                parameters.scheme.lower() != "digest"
+                or realm not in self._credentials
+                or not 0 < len(nonce) <= MAX_NONCE
+            ):
                 continue
-            if algorithm in self._algorithms and _choose_qop(parameters) != "unsupported":
+            known = algorithm in self._algorithms and self._credentials[realm].knows(algorithm or "")
+            if known and _choose_qop(parameters) != "unsupported":
                 fitting.append(parameters)
         if not fitting:
-            known = [realm for realm in realms if realm in self._credentials]
-            what = "only algorithms that are not allowed" if known else f"no credentials for the realm {realms!r}"
+            known_realms = [realm for realm in realms if realm in self._credentials]
+            what = (
+                "only algorithms that are not allowed" if known_realms else f"no credentials for the realm {realms!r}"
+            )
             raise DigestError(f"the challenge cannot be answered: {what}", realm=realms[0] if realms else None)
         if self._strongest_first:
             fitting.sort(key=lambda one: self._algorithms.index(canonical_algorithm(one.get("algorithm")) or ""))
@@ -126,11 +192,10 @@ class DigestClient:
         realm, nonce = credentials.realm, parameters.get("nonce") or ""
         qop = _choose_qop(parameters)
         cnonce, nonce_count = secrets.token_hex(8), f"{count:08x}"
-        secret = ha1(algorithm, credentials.username, realm, credentials.password)
         uri = str(request.uri)
         digest = response(
             algorithm,
-            secret,
+            credentials.ha1(algorithm),
             nonce=nonce,
             method=request.method,
             uri=uri,
@@ -151,6 +216,23 @@ class DigestClient:
             parts.append("userhash=true")
         self.last_algorithm = algorithm
         return "Digest " + ", ".join(parts)
+
+
+def _destinations(request: Request, *, outside: bool) -> frozenset[str]:
+    """The hosts that a request goes to: what TLS proves of the next hop, or else where its packets are sent."""
+    found = set()
+    try:
+        hop = target_of(next_hop(request))
+        found.add(hop.name if hop.transport == "tls" else hop.host)
+    except (SipParseError, TransportError):
+        return frozenset()
+    if outside and isinstance(request.uri, SipUri):
+        found.add(request.uri.host.strip("[]"))
+    return frozenset(host.lower().rstrip(".") for host in found)
+
+
+def _shown(request: Request) -> str:
+    return " or ".join(sorted(_destinations(request, outside=True))) or "this destination"
 
 
 def _choose_qop(parameters: AuthParameters) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .dialog import Dialog
-from .errors import RequestFailedError, SipError, SipParseError
+from .errors import DigestError, RequestFailedError, SipError, SipParseError
 from .header_values import CSeq, NameAddr
 from .message import Request, Response, new_branch, new_tag
 from .transport import Flow
@@ -59,7 +59,7 @@ class OutgoingInvite:
                 raise CallCancelledError("the call was cancelled")
             response = await self._one_try(flow)
             if response.status in (401, 407) and user_agent.digest is not None and not self._cancelled:
-                user_agent.digest.authorize(self.request, response)
+                user_agent.digest.authorize(self.request, response, source=flow.remote[0])
                 self.digest_algorithm = user_agent.digest.last_algorithm
                 user_agent.renew(self.request)
                 continue
@@ -83,6 +83,12 @@ class OutgoingInvite:
                 raise CallCancelledError("the call was cancelled")
             raise RequestFailedError(response)
         dialog = self._dialog_of(response, flow)
+        if self._user_agent.digest is not None:
+            try:
+                self._user_agent.digest.verify(self.request, response)
+            except DigestError:
+                dialog.end_soon()
+                raise
         if self._cancelled:
             # The 2xx crossed the CANCEL (9.1): the call stands, and has to be ended.
             dialog.end_soon()

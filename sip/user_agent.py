@@ -11,11 +11,13 @@ from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
 from .client_transaction import Output as ClientOutput
 from .dialog import DialogId, request_dialog_id
 from .digest_client import DigestClient
-from .digest_server import DigestServer, Verdict
+from .digest_server import Authentication, DigestServer, Verdict
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
 from .header_values import CSeq, NameAddr
 from .invite import IncomingInvite, InviteDialog, OutgoingInvite
+from .location_service import LocationService
 from .message import Message, Request, Response, new_branch
+from .registrar import SUPPORTED as REGISTER_EXTENSIONS
 from .request_validation import refuse_request
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
@@ -53,14 +55,21 @@ class ServerExchange:
     flow: Flow
     invite: IncomingInvite | None = None
     timer: asyncio.TimerHandle | None = None
-    authenticated: tuple[str, str] | None = None  # who, by which algorithm
+    authentication: Authentication | None = None  # what Digest proved
+
+    @property
+    def authenticated(self) -> tuple[str, str] | None:
+        """Who, by which algorithm; None without proof."""
+        found = self.authentication
+        return None if found is None else (found.username or "", found.algorithm or "")
 
 
 class UserAgent:
     """Sends and answers requests on the addresses it listens on.
 
     `on_invite` gets every new INVITE that passed validation and, with an `authenticator`, Digest;
-    `on_request` answers the methods of `extra_methods`. `digest` answers challenges of the realms it has
+    `on_request` answers the methods of `extra_methods`, `registrar` REGISTERs of users that the `authenticator` has
+    proven. `digest` answers challenges of the realms it has
     credentials for. `outbound_proxy` is a Route that all requests outside dialogs start with; when its host is
     an address, `;maddr` may carry it beside the name that TLS must prove.
     """
@@ -73,6 +82,7 @@ class UserAgent:
         extra_methods: frozenset[str] = frozenset(),
         digest: DigestClient | None = None,
         authenticator: DigestServer | None = None,
+        registrar: LocationService | None = None,
         outbound_proxy: SipUri | None = None,
         tls_client: ssl.SSLContext | None = None,
         allow_wildcards: bool = False,
@@ -81,7 +91,8 @@ class UserAgent:
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
-        self._allowed = ALLOWED | extra_methods
+        self._registrar = registrar
+        self._allowed = ALLOWED | extra_methods | (frozenset() if registrar is None else {"REGISTER"})
         self.digest = digest
         self._authenticator = authenticator
         self.outbound_proxy = outbound_proxy
@@ -212,15 +223,18 @@ class UserAgent:
     async def request(self, request: Request, *, flow: Flow | None = None) -> Response:
         """Sends a request other than INVITE and returns its final response, after answering a challenge.
 
-        Raises TransportError, TransactionTimeoutError, or DigestError when the challenge cannot be answered.
+        Raises TransportError, TransactionTimeoutError, or DigestError when the challenge cannot be answered, or
+        the server's proof that it knows the secret is wrong.
         """
         self.add_outbound_route(request)
         while True:
             flow = flow if flow is not None and not flow.closed else await self.flow_for(request)
             response = await self._one_exchange(request, flow)
+            if response.success and self.digest is not None:
+                self.digest.verify(request, response)
             if response.status not in (401, 407) or self.digest is None:
                 return response
-            self.digest.authorize(request, response)
+            self.digest.authorize(request, response, source=flow.remote[0])
             self.renew(request)
 
     def add_outbound_route(self, request: Request) -> None:
@@ -324,7 +338,8 @@ class UserAgent:
             dialog.acknowledged(ack)
 
     def _process(self, exchange: ServerExchange, request: Request) -> None:
-        refusal = refuse_request(request, allowed=self._allowed, body_types=BODY_TYPES)
+        supported = REGISTER_EXTENSIONS if self._registrar is not None and request.method == "REGISTER" else frozenset()
+        refusal = refuse_request(request, allowed=self._allowed, supported=supported, body_types=BODY_TYPES)
         if refusal is not None:
             self.respond(exchange, refusal)
         elif request.method == "CANCEL":
@@ -349,14 +364,11 @@ class UserAgent:
         """Digest, where an authenticator is set; answers the request itself when it does not pass."""
         if self._authenticator is None or request.method in _NEVER_CHALLENGED:
             return True
-        result = self._authenticator.check(request)
+        result = self._authenticator.check(request, source=exchange.flow.remote[0])
         if result.verdict is Verdict.ACCEPTED:
-            exchange.authenticated = (result.username or "", result.algorithm or "")
+            exchange.authentication = result
             return True
-        if result.verdict is Verdict.MALFORMED:
-            self.respond(exchange, request.create_response(400, "Malformed Authorization"))
-        else:
-            self.respond(exchange, self._authenticator.challenge(request, stale=result.verdict is Verdict.STALE))
+        self.respond(exchange, self._authenticator.refuse(request, result))
         return False
 
     def _process_new(self, exchange: ServerExchange, request: Request) -> None:
@@ -370,10 +382,19 @@ class UserAgent:
             self.respond(exchange, self._options(request))
         elif request.method == "BYE":
             self.respond(exchange, request.create_response(481))
+        elif self._registrar is not None and request.method == "REGISTER":
+            self.spawn(asyncio.ensure_future(self._register(exchange, request, self._registrar)))
         elif self._on_request is not None:
             self.respond(exchange, self._on_request(request))
         else:
             self.respond(exchange, request.create_response(405))
+
+    async def _register(self, exchange: ServerExchange, request: Request, registrar: LocationService) -> None:
+        user = None if exchange.authenticated is None else exchange.authenticated[0]
+        host, port = exchange.flow.remote
+        self.respond(
+            exchange, await registrar.register(request, user=user, flow=f"{exchange.flow.transport}:{host}:{port}")
+        )
 
     def _process_in_dialog(self, exchange: ServerExchange, request: Request) -> None:
         dialog = self.dialogs.get(request_dialog_id(request))
@@ -423,7 +444,9 @@ class UserAgent:
             return
 
     def respond(self, exchange: ServerExchange, response: Response) -> None:
-        """Sends a response in its transaction."""
+        """Sends a response in its transaction; a 2xx proves that we know the secret of who authenticated."""
+        if response.success and exchange.authentication is not None and self._authenticator is not None:
+            self._authenticator.confirm(response, exchange.authentication)
         self._do_server(exchange, exchange.transaction.respond(response, self._loop.time()))
 
     def resend(self, exchange: ServerExchange, response: Response) -> None:

@@ -8,7 +8,7 @@ import pytest
 from peers.kamailio import PASSWORDS, REALM, Kamailio
 from peers.tones import assert_tone
 
-from securertc import Credentials, TierStatus
+from securertc import Credentials, SecurityPolicy, TierStatus
 
 pytestmark = [pytest.mark.interop("kamailio"), pytest.mark.timeout(60)]
 
@@ -24,6 +24,7 @@ def member(settings, name, kamailio):
     return settings(
         name,
         aor=f"sip:{name}@{REALM}",
+        policy=SecurityPolicy(allow_md5=kamailio.algorithm == "MD5"),
         credentials=(Credentials(REALM, name, PASSWORDS[name]),),
         outbound_proxy=f"sip:127.0.0.1:{kamailio.tls_port};transport=tls",
     )

@@ -92,12 +92,12 @@ def test_demo_fails_when_the_audio_differs(monkeypatch):
 
 
 def test_demo_fails_without_the_digest_it_asked_for(monkeypatch):
-    monkeypatch.setattr(demo_module, "DIGEST_ALGORITHM", "MD5")
+    monkeypatch.setattr(demo_module, "DIGEST_ALGORITHM", "SHA-512-256")
     original = demo_module._fell_short
     monkeypatch.setattr(demo_module, "_fell_short", lambda who, report: _expecting_sha256(original, who, report))
     result = run("demo", "--seconds", "0.2")
     assert result.exit_code == 1
-    assert "Digest by SHA-256 was asked, and was MD5" in result.output
+    assert "Digest by SHA-256 was asked, and was SHA-512-256" in result.output
 
 
 def _expecting_sha256(original, who, report):

@@ -11,9 +11,13 @@ import pytest
 from sip import (
     Credentials,
     DigestClient,
+    DigestError,
     DigestServer,
     Headers,
+    LocationService,
+    MemoryLocationStore,
     NameAddr,
+    RegistrarSettings,
     Request,
     RequestFailedError,
     SipUri,
@@ -121,7 +125,7 @@ async def test_call_with_digest_and_without_credentials():
         return DigestServer.with_passwords("r", {"alice": "pw"}, clock=asyncio.get_running_loop().time)
 
     accepted = []
-    credentials = (Credentials("r", "alice", "pw"),)
+    credentials = (Credentials("r", "alice", "pw", destinations=("127.0.0.1",)),)
     callee = {"on_invite": accept(accepted), "authenticator": server()}
     async with agents(callee=callee, caller={"digest": DigestClient(credentials)}) as (one, _, uri):
         invite = one.invite(make(one, "INVITE", uri, body=SDP))
@@ -247,6 +251,100 @@ async def test_register_refresh_and_remove():
         assert [expires for expires, _, _ in seen] == [10, 60, 0]
         assert len({call_id for _, call_id, _ in seen}) == 1
         assert [number for _, _, number in seen] == [1, 2, 3]
+
+
+async def registrar_of(users, **more):
+    store = MemoryLocationStore()
+    service = await LocationService.create(store, RegistrarSettings(frozenset(("127.0.0.1",)), min_expires=30))
+    clock = asyncio.get_running_loop().time
+    return store, {"registrar": service, "authenticator": DigestServer.with_passwords("r", users, clock=clock, **more)}
+
+
+def credentials(password="pw", **more):
+    return (Credentials("r", "alice", password, destinations=("127.0.0.1",)),)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_registering_at_our_own_registrar(transport):
+    """With Digest, 423 met, the server's proof required, and the binding gone in the end."""
+    store, callee = await registrar_of({"alice": "pw"}, userhash=True)
+    caller = {"digest": DigestClient(credentials(), require_proof=True)}
+    async with agents(transport=transport, callee=callee, caller=caller) as (one, _, uri):
+        aor = SipUri.parse(f"sip:alice@127.0.0.1:{uri.port};transport={transport}")
+        registration = Registration(one, aor, one.contact(transport, "alice"), expires=10)
+        assert await registration.register() == 30
+        assert registration.digest_algorithm == "SHA-256"
+        [binding] = (await store.load("alice@127.0.0.1")).bindings
+        assert binding.flow.startswith(f"{transport}:127.0.0.1:")
+        await registration.unregister()
+        assert (await store.load("alice@127.0.0.1")).bindings == ()
+
+
+async def test_registering_for_somebody_else_or_without_proof():
+    _, callee = await registrar_of({"alice": "pw"})
+    async with agents(callee=callee, caller={"digest": DigestClient(credentials())}) as (one, _, uri):
+        aor = SipUri.parse(f"sip:bob@127.0.0.1:{uri.port}")
+        with pytest.raises(RequestFailedError) as error:
+            await Registration(one, aor, one.contact("udp", "bob")).register()
+        assert error.value.status == 403
+    del callee["authenticator"]
+    async with agents(callee=callee) as (one, _, uri):
+        aor = SipUri.parse(f"sip:alice@127.0.0.1:{uri.port}")
+        with pytest.raises(RequestFailedError) as error:
+            await Registration(one, aor, one.contact("udp", "alice")).register()
+        assert error.value.status == 403
+
+
+async def test_guessing_over_the_wire_is_slowed_down():
+    _, callee = await registrar_of({"alice": "pw"})
+    async with agents(callee=callee) as (one, _, uri):
+        aor = SipUri.parse(f"sip:alice@127.0.0.1:{uri.port}")
+        for _ in range(5):
+            one.digest = DigestClient(credentials("guess"))
+            with pytest.raises(DigestError):
+                await Registration(one, aor, one.contact("udp", "alice")).register()
+        one.digest = DigestClient(credentials())
+        with pytest.raises(RequestFailedError) as error:
+            await Registration(one, aor, one.contact("udp", "alice")).register()
+        assert error.value.status == 403
+        assert 0 < int(error.value.response.headers.get("Retry-After")) <= 10
+
+
+async def test_call_to_an_impostor_ends():
+    """A callee that cannot prove the password, which it asked for, loses the call that it took."""
+    accepted = []
+    clock = asyncio.get_running_loop().time
+    authenticator = DigestServer.with_passwords("r", {"alice": "pw"}, clock=clock)
+    authenticator.confirm = lambda response, _: response.headers.set("Authentication-Info", 'rspauth="00"')
+    callee = {"on_invite": accept(accepted), "authenticator": authenticator}
+    async with agents(callee=callee, caller={"digest": DigestClient(credentials())}) as (one, _, uri):
+        with pytest.raises(DigestError, match="proof"):
+            await one.invite(make(one, "INVITE", uri, body=SDP)).run()
+        assert await asyncio.wait_for(accepted[0].ended, 5) == "remote"
+
+
+async def test_caller_that_challenges_our_bye_gets_no_hash():
+    """The SIP digest leak over the wire: who called us names our own realm when we hang up."""
+    accepted, seen = [], []
+
+    class Challenging(UserAgent):
+        def _process(self, exchange, request):
+            seen.append((request.method, request.headers.get("Authorization")))
+            answer = DigestServer.with_passwords("r", {}, clock=asyncio.get_running_loop().time).challenge(request)
+            self.respond(exchange, answer)
+
+    own_domain = (Credentials("r", "alice", "pw", destinations=("proxy.example.com",)),)
+    callee = {"on_invite": accept(accepted), "digest": DigestClient(own_domain)}
+    async with agents(callee=callee) as (_, two, uri):
+        attacker = Challenging(timers=FAST)
+        await attacker.listen("udp", "127.0.0.1")
+        try:
+            await attacker.invite(make(attacker, "INVITE", uri, body=SDP)).run()
+            await accepted[0].bye()
+            assert seen == [("BYE", None)]
+            assert two.active_dialogs == 0
+        finally:
+            await attacker.close()
 
 
 class Socket(asyncio.DatagramProtocol):
