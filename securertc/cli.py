@@ -1,4 +1,4 @@
-"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`.
+"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`, `securertc register AOR`.
 
 Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call came about.
 """
@@ -23,6 +23,7 @@ from sip import Credentials, SipError, SipParseError, SipUri
 
 from .call_display import report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
+from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
 from .errors import SecureRtcError
@@ -40,17 +41,26 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 _wav_in = click.option("--wav-in", type=_FILE, help="WAV file to play, instead of the tune that comes along.")
 _wav_out = click.option("--wav-out", type=_NEW_FILE, help="WAV file to write what was heard to.")
-_CALL_OPTIONS = (
-    click.option("--aor", default="sip:anonymous@anonymous.invalid", help="Our address, sip:USER@DOMAIN."),
+_PEER_OPTIONS = (
     click.option("--host", help="Numeric address of ours, for SIP and for media."),
     click.option("--port", type=click.IntRange(0, 65535), default=0, help="Our SIP port; 0 takes any."),
     click.option("--ca-file", type=_FILE, help="PEM file of the authorities to trust.  [default: the system's]"),
     click.option("--certificate", type=_FILE, help="PEM file of our certificate, to listen on TLS."),
     click.option("--key", type=_FILE, help="PEM file of its key, if it is in another file."),
     click.option("--username", help=f"User for Digest; the password is asked for, or read from ${_PASSWORD_VARIABLE}."),
-    click.option("--realm", help="Digest realm.  [default: the domain of --aor]"),
+    click.option("--realm", help="Digest realm.  [default: the domain of our address]"),
+    click.option(
+        "--digest-host",
+        "digest_hosts",
+        multiple=True,
+        help="Host whose Digest challenges may be answered, besides the realm, our domain and --proxy; repeatable.",
+    ),
     click.option("--allow-md5", is_flag=True, help="Answer Digest challenges that offer nothing better than MD5."),
     click.option("--proxy", help="SIP URI of the proxy that our requests go to."),
+)
+_CALL_OPTIONS = (
+    click.option("--aor", default="sip:anonymous@anonymous.invalid", help="Our address, sip:USER@DOMAIN."),
+    *_PEER_OPTIONS,
     click.option("--register", is_flag=True, help="Register --aor first."),
     click.option(
         "--media",
@@ -68,6 +78,12 @@ _CALL_OPTIONS = (
 
 def _call_options(command: _Command) -> _Command:
     for option in reversed(_CALL_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _peer_options(command: _Command) -> _Command:
+    for option in reversed(_PEER_OPTIONS):
         command = option(command)
     return command
 
@@ -144,14 +160,48 @@ def answer(
     _finish(_run(run_answer(answering, settings, console)), settings, wav_out, console)
 
 
-def _settings(options: dict[str, Any]) -> CallOptions:
-    aor = _check_uri(options["aor"], "--aor")
+@main.command()
+@click.argument("aor")
+@click.option("--contact", "contacts", multiple=True, help="URI to register, instead of our own address; repeatable.")
+@click.option("--expires", type=click.IntRange(1, 2**31 - 1), default=600, show_default=True, help="Seconds asked for.")
+@click.option("--query", is_flag=True, help="Only show the bindings that there are.")
+@click.option("--remove-all", is_flag=True, help="Remove every binding, also those of other devices.")
+@click.option("--once", is_flag=True, help="Leave the binding to expire, instead of refreshing it.")
+@click.option("--duration", type=click.FloatRange(min=0.1), help="Keep the binding for so many seconds.")
+@_peer_options
+def register(aor: str, **options: Any) -> None:
+    """Register AOR at its registrar, and show what is registered.
+
+    The transport is that of AOR, "sip:alice@example.com;transport=tls", or of --proxy. The binding is refreshed until
+    Ctrl-C or for --duration, and removed then.
+    """
+    chosen = [name for name in ("query", "remove_all", "once") if options[name]]
+    if len(chosen) > 1:
+        raise click.UsageError("--query, --remove-all and --once exclude each other")
+    for contact in options["contacts"]:
+        _check_uri(contact, "--contact")
+    kept = ("contacts", "expires", "query", "remove_all", "once", "duration", "host", "port", "proxy", "allow_md5")
+    settings = RegisterOptions(
+        aor,
+        tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
+        credentials=_credentials(options, _check_uri(aor, "AOR")),
+        **{name: options[name] for name in kept},
+    )
+    _run(run_register(settings, _console()))
+
+
+def _credentials(options: dict[str, Any], aor: SipUri) -> tuple[Credentials, ...]:
     if options["proxy"] is not None:
         _check_uri(options["proxy"], "--proxy")
-    credentials: tuple[Credentials, ...] = ()
-    if options["username"] is not None:
-        password = os.environ.get(_PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, err=True)
-        credentials = (Credentials(options["realm"] or aor.host, options["username"], password),)
+    if options["username"] is None:
+        return ()
+    password = os.environ.get(_PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, err=True)
+    credentials = Credentials(options["realm"] or aor.host, options["username"], password)
+    return (credentials.also_for(options["digest_hosts"]),)
+
+
+def _settings(options: dict[str, Any]) -> CallOptions:
+    credentials = _credentials(options, _check_uri(options["aor"], "--aor"))
     return CallOptions(
         aor=options["aor"],
         policy=SecurityPolicy(

@@ -72,7 +72,7 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
     """
     target = target_of(SipUri.parse(options.proxy or uri))
     host = options.host or local_address_towards(target.host, target.port)
-    async with Endpoint(_settings(options, host)) as endpoint, _interrupts() as interrupted:
+    async with Endpoint(_settings(options, host)) as endpoint, interrupts() as interrupted:
         await _listen(endpoint, target.transport, host, options)
         if options.register:
             await _register(endpoint, console)
@@ -92,7 +92,7 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
     host = options.host or LOOPBACK
     arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
     settings = _settings(options, host, answering)
-    async with Endpoint(settings, on_call=arrived.put_nowait) as endpoint, _interrupts() as interrupted:
+    async with Endpoint(settings, on_call=arrived.put_nowait) as endpoint, interrupts() as interrupted:
         address = await _listen(endpoint, answering.transport, host, options)
         if address is not None:
             console.print(f"listening on {answering.transport.upper()} {address}", highlight=False)
@@ -189,7 +189,7 @@ async def _unless(interrupted: asyncio.Event, task: asyncio.Future[_Awaited]) ->
 
 
 @contextlib.asynccontextmanager
-async def _interrupts() -> AsyncIterator[asyncio.Event]:
+async def interrupts() -> AsyncIterator[asyncio.Event]:
     """An event that Ctrl-C, or a request to terminate, sets for as long as the block runs."""
     loop = asyncio.get_running_loop()
     event = asyncio.Event()

@@ -62,6 +62,7 @@ class DigestClient:
         self._nonces: dict[tuple[str, str], _Nonce] = {}
         self._dialogs: OrderedDict[tuple[str, str], str] = OrderedDict()
         self.last_algorithm: str | None = None
+        self.last_proof = False  # whether the server of the last 2xx to an answer proved that it knows the secret
 
     def authorize(self, request: Request, challenge: Response, *, source: str = "") -> None:
         """Puts the answer to a 401 or 407 into `request`, which is then to be sent with a new CSeq and branch.
@@ -119,6 +120,8 @@ class DigestClient:
                 proven = True
         if asked and not proven and self._require_proof:
             raise DigestError("the server did not prove that it knows the secret")
+        if asked:
+            self.last_proof = proven
         return proven
 
     def _proves(self, given: AuthParameters, info: AuthParameters, answer: Response) -> bool:

@@ -58,14 +58,14 @@ async def test_call_of_the_securertc_example(
         answering.append(asyncio.ensure_future(answer(incoming)))
 
     settings = EndpointSettings(
-        "sip:bob@127.0.0.1",
-        tls=TlsFiles(authority.issue("bob"), None, authority.ca_path),
+        "sip:bob@example.com",
+        tls=TlsFiles(authority.issue("example.com"), None, authority.ca_path),
         realm="example.com",
         users={"alice": "secret"},
     )
     async with Endpoint(settings, on_call=on_call) as bob, asyncio.timeout(20):
         port = (await bob.listen("tls", "127.0.0.1")).port
-        await namespace["call"](f"sip:bob@127.0.0.1:{port};transport=tls", np.zeros(8000, np.int16))
+        await namespace["call"](f"sip:bob@example.com:{port};transport=tls;maddr=127.0.0.1", np.zeros(8000, np.int16))
         assert await asyncio.gather(*answering) == ["remote"]
     printed = capsys.readouterr().out
     assert re.search(r"^media secured .*AES_CM_128_HMAC_SHA1_80", printed, re.MULTILINE), printed

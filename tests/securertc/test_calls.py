@@ -157,6 +157,7 @@ async def test_digest_proves_the_caller(pair, nothing_left):
     [
         ((Credentials("remote.example", "alice", "wrong"),), DigestError),
         ((Credentials("other.example", "alice", "secret"),), DigestError),
+        ((Credentials("remote.example", "alice", "secret", destinations=("elsewhere.example",)),), DigestError),
         ((), CallRefusedError),
     ],
 )
