@@ -2,6 +2,7 @@
 
 from .digest_client import DigestClient
 from .digest_credentials import Credentials
+from .digest_secrets import DigestSecrets
 from .digest_server import Authentication, DigestServer, Verdict
 from .errors import (
     DialogError,
@@ -14,6 +15,7 @@ from .errors import (
     TransactionTimeoutError,
     TransportError,
 )
+from .guess_limit import GuessLimit, GuessRate
 from .header_values import AllContacts, AuthParameters, CSeq, NameAddr, Via
 from .headers import Headers
 from .location import Binding, Located, LocationRecord, LocationStore
@@ -37,7 +39,10 @@ __all__ = [
     "DialogError",
     "DigestClient",
     "DigestError",
+    "DigestSecrets",
     "DigestServer",
+    "GuessLimit",
+    "GuessRate",
     "Headers",
     "KeepAlive",
     "Limits",

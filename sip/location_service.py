@@ -14,6 +14,7 @@ from .uri import SipUri
 
 # How often a REGISTER is tried again because another one for the same address-of-record was quicker.
 MAX_ATTEMPTS = 20
+PURGE_INTERVAL = 300.0
 
 
 class LocationService:
@@ -26,6 +27,7 @@ class LocationService:
         self.store = store
         self.registrar = registrar
         self._clock = clock
+        self._purged_at = float("-inf")
 
     @classmethod
     async def create(
@@ -49,6 +51,7 @@ class LocationService:
         if isinstance(aor, Response):
             return aor
         try:
+            await self._purge()
             for _ in range(MAX_ATTEMPTS):
                 record = await self.store.load(aor)
                 outcome = self.registrar.register(request, record, now=self._clock(), flow=flow)
@@ -59,6 +62,13 @@ class LocationService:
         response = request.create_response(503)
         response.headers.add("Retry-After", "1")
         return response
+
+    async def _purge(self) -> None:
+        """Has the store forget what has expired, every now and then."""
+        now = self._clock()
+        if not 0 <= now - self._purged_at < PURGE_INTERVAL:
+            self._purged_at = now
+            await self.store.purge(now)
 
     async def locate(self, uri: SipUri) -> Located | None:
         """Returns where a request with this Request-URI may go, or None for a GRUU that is not valid (404).

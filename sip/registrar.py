@@ -19,6 +19,8 @@ from .uri import SipUri
 # Of Require (RFC 3327, 5626, 5627).
 SUPPORTED = frozenset(("path", "outbound", "gruu"))
 HOUR = 3600
+# Of what is kept of one contact: its URI, parameters and Path, in characters.
+MAX_BINDING = 8192
 
 MayRegister = Callable[[str, SipUri], bool]
 
@@ -154,6 +156,8 @@ class Registrar:
             expires = self._granted(one)
             if expires:
                 made = _binding(request, one, now, expires, path, flow if first_hop else None)
+                if len(made.contact) + len(str(one.address)) + sum(map(len, path)) > MAX_BINDING:
+                    raise _RefusalError(403, "Contact Too Long")
                 bindings.append(made)
         if len(bindings) > self.settings.max_bindings:
             raise _RefusalError(403, "Too Many Contacts")

@@ -29,6 +29,7 @@ from sip import (
     parse_message,
     parse_uri,
 )
+from sip.parser import DEFAULT_LIMITS, _parse_unusual_head, parse_head
 from sip.request_validation import refuse_request
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
@@ -84,6 +85,18 @@ def check_message(data: bytes) -> None:
         server.check(message)
 
 
+def check_head(data: bytes) -> None:
+    """The compiled scanner and the parser in Python agree."""
+    found = []
+    for parse in (parse_head, lambda head: _parse_unusual_head(head, DEFAULT_LIMITS)):
+        try:
+            message = parse(data.partition(b"\r\n\r\n")[0])
+            found.append((message, message.vias, message.from_, message.to, message.cseq, message.contact_values))
+        except SipParseError as error:
+            found.append((error.status, error.header, error.reason))
+    assert found[0] == found[1]
+
+
 def check_stream(data: bytes) -> None:
     """Cut anywhere or not at all, a stream gives the same."""
     data = b"\r\n\r\n" + PLAIN + data + PLAIN
@@ -116,4 +129,10 @@ def corpus() -> list[bytes]:
 
 if __name__ == "__main__":
     messages = corpus()
-    sys.exit(fuzz([(check_message, messages), (check_stream, messages), (check_values, VALUES)], PIECES, sys.argv[1:]))
+    sys.exit(
+        fuzz(
+            [(check_message, messages), (check_head, messages), (check_stream, messages), (check_values, VALUES)],
+            PIECES,
+            sys.argv[1:],
+        )
+    )

@@ -17,7 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers.redis import RedisServer
+from registering_process import register
 
+from sip import LocationService, RegistrarSettings, SipUri
 from sip.errors import LocationStoreError
 from sip.location import Binding, Instance, LocationRecord
 from sip.location_memory import MemoryLocationStore
@@ -148,6 +150,28 @@ async def test_concurrent_changes_lose_nothing(open_store):
 
     await asyncio.gather(*(add(number) for number in range(1, 9)))
     assert sorted(one.cseq for one in (await stores[0].load(AOR)).bindings) == list(range(1, 9))
+
+
+async def test_registrars_on_one_store_serve_as_one(open_store):
+    """What one registers the others find, by its address and by the GRUUs that it gave out."""
+    settings_of_all = RegistrarSettings(frozenset(("example.com",)))
+    services = [await LocationService.create(open_store(), settings_of_all, clock=lambda: NOW) for _ in range(3)]
+    gruus = []
+    for number, service in enumerate(services):
+        response = await service.register(register("alice", number + 1), user="alice")
+        assert response.status == 200
+        gruus.append(response.contacts[0].parameter("temp-gruu"))
+    for service in services:
+        [[found]] = (await service.locate(SipUri.parse("sip:alice@example.com"))).groups
+        assert found.contact == "sip:alice@192.0.2.1:5003"
+        for gruu in gruus:
+            located = await service.locate(SipUri.parse(gruu))
+            assert [[one.contact for one in group] for group in located.groups] == [[found.contact]]
+    # What the second has seen, the third knows to be late.
+    assert (await services[2].register(register("alice", 2), user="alice")).status == 500
+    assert (await services[0].register(register("alice", 4, expires=0), user="alice")).status == 200
+    assert (await services[1].locate(SipUri.parse("sip:alice@example.com"))).groups == ()
+    assert await services[1].locate(SipUri.parse(gruus[2])) is None
 
 
 @pytest.mark.parametrize("open_store", ["memory", "sqlite"], indirect=True)

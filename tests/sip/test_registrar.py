@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sip import NameAddr, Request, SipUri, parse_message
 from sip.gruu import TemporaryGruus
@@ -425,3 +429,87 @@ def test_binding_survives_json():
     wanted = RegisterContact.of(NameAddr.parse(request.headers.get("Contact")), request, flows=True)
     assert (wanted.q, wanted.instance, wanted.parameters) == (500, UUID, (("x", '"ä"'),))
     assert select_bindings(LocationRecord("a"), 0.0).groups == ()
+
+
+async def test_overlong_contact_is_refused_before_it_is_kept():
+    stage = Stage()
+    assert (await stage.register(f"<sip:alice@192.0.2.1;x={'y' * 4000}>;z={'y' * 4500}")).status == 403
+    assert (await stage.register(f"<sip:alice@192.0.2.1;x={'y' * 3000}>")).status == 200
+
+
+async def test_users_of_other_bytes_are_others():
+    """A NUL or an escape in the user part leads to nobody else's bindings."""
+    stage = Stage()
+    await stage.register(PHONE)
+    for user in ("alice%00", "al%69ce%40example.com", "ALICE"):
+        assert (await stage.located(f"sip:{user}@example.com")).groups == ()
+        assert (await stage.register(PHONE, to=f"<sip:{user}@example.com>")).status == 403
+    assert len((await stage.located("sip:al%69ce@example.com")).groups) == 1
+
+
+async def test_dead_records_are_swept_out():
+    stage = Stage()
+    service = await stage.service()
+    await service.register(stage.request(PHONE, expires=60), user="alice")
+    stage.now += 400
+    await service.register(stage.request(to="<sip:bob@example.com>"), user="bob")
+    assert await stage.store.load("alice@example.com") == LocationRecord("alice@example.com")
+
+
+class RegistrarMachine(RuleBasedStateMachine):
+    """REGISTERs of two devices in any order, against RFC 3261 10.3 in a few lines."""
+
+    CONTACTS = ("sip:a@192.0.2.1", "sip:b@192.0.2.2", "sip:c@192.0.2.3")
+
+    def __init__(self):
+        super().__init__()
+        self.stage = Stage()
+        self.expected = {}
+
+    def alive(self):
+        return {uri: held for uri, held in self.expected.items() if held[0] > self.stage.now}
+
+    def send(self, *contacts, **more):
+        return asyncio.run(self.stage.register(*contacts, **more)).status
+
+    @rule(
+        contacts=st.lists(st.sampled_from(CONTACTS), min_size=1, max_size=3, unique=True),
+        expires=st.sampled_from([0, 30, 60, 600, 100_000]),
+        call_id=st.sampled_from(["one", "two"]),
+        cseq=st.integers(1, 6),
+    )
+    def register(self, contacts, expires, call_id, cseq):
+        held = self.alive()
+        late = any(uri in held and held[uri][1] == call_id and cseq <= held[uri][2] for uri in contacts)
+        rows = [f"<{uri}>" for uri in contacts]
+        status = self.send(*rows, expires=expires, call_id=call_id, cseq=cseq)
+        if late or expires == 30:
+            assert status in (500, 423)
+            return
+        assert status == 200
+        self.expected = {uri: one for uri, one in held.items() if uri not in contacts}
+        if expires:
+            made = (self.stage.now + min(expires, 7200), call_id, cseq)
+            self.expected.update(dict.fromkeys(contacts, made))
+
+    @rule(call_id=st.sampled_from(["one", "two"]), cseq=st.integers(1, 6))
+    def remove_all(self, call_id, cseq):
+        late = any(held[1] == call_id and cseq <= held[2] for held in self.alive().values())
+        assert self.send("*", expires=0, call_id=call_id, cseq=cseq) == (500 if late else 200)
+        if not late:
+            self.expected = {}
+
+    @rule(seconds=st.sampled_from([1, 59, 60, 599, 7200]))
+    def wait(self, seconds):
+        self.stage.now += seconds
+
+    @invariant()
+    def bindings_are_as_expected(self):
+        found = asyncio.run(self.stage.contacts())
+        assert found == {uri: round(held[0] - self.stage.now) for uri, held in self.alive().items()}
+        groups = asyncio.run(self.stage.located()).groups
+        assert {one.contact for group in groups for one in group} == set(found)
+
+
+TestRegistrarMachine = RegistrarMachine.TestCase
+TestRegistrarMachine.settings = hypothesis_settings(max_examples=60, stateful_step_count=25, deadline=None)

@@ -17,7 +17,8 @@ from sip.location_sqlite import SqliteLocationStore
 from sip.registrar import RegistrarSettings
 
 
-def register(user: str, cseq: int) -> Request:
+def register(user: str, cseq: int, *, expires: int = 3600) -> Request:
+    """A REGISTER of one flow of one instance."""
     request = Request("REGISTER", SipUri.parse("sip:example.com"))
     request.headers.add("Via", f"SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK{user}{cseq}")
     request.headers.add("From", f"<sip:{user}@example.com>;tag=1")
@@ -25,6 +26,7 @@ def register(user: str, cseq: int) -> Request:
     request.headers.add("Call-ID", user)
     request.headers.add("CSeq", f"{cseq} REGISTER")
     request.headers.add("Contact", f'<sip:{user}@192.0.2.1:{5000 + cseq}>;+sip.instance="<urn:x:{user}>";reg-id=1')
+    request.headers.add("Expires", str(expires))
     request.headers.add("Supported", "outbound, gruu")
     return request
 
