@@ -112,10 +112,8 @@ class DigestClient:
                 info = AuthParameters.parse(f"Digest {row}")
             except SipParseError as error:
                 raise DigestError(f"{info_header}: {error.reason}") from None
-            # With several realms the one whose cnonce it repeats is meant.
-            mine = [one for one in given if one.get("cnonce") == info.get("cnonce") and one.get("nc") == info.get("nc")]
             if info.get("rspauth") is not None:
-                if not mine or not self._proves(mine[0], info, answer):
+                if not any(self._proves(one, info, answer) for one in given):
                     raise DigestError("the server's proof that it knows the secret is wrong")
                 proven = True
         if asked and not proven and self._require_proof:
@@ -127,8 +125,10 @@ class DigestClient:
     def _proves(self, given: AuthParameters, info: AuthParameters, answer: Response) -> bool:
         credentials = self._credentials.get(given.get("realm") or "")
         algorithm = canonical_algorithm(given.get("algorithm"))
-        # What was auth-int for the request must not become auth for the response, which leaves the body open.
-        if credentials is None or algorithm is None or info.get("qop") != given.get("qop"):
+        # It must repeat what was sent, as far as it does; auth-int of the request must not become auth here, which
+        # leaves the body open.
+        repeated = all(info.get(name) in (None, given.get(name)) for name in ("qop", "cnonce", "nc"))
+        if credentials is None or algorithm is None or not repeated:
             return False
         wanted = response(
             algorithm,

@@ -294,6 +294,12 @@ class TestProofOfTheServer:
         with pytest.raises(DigestError, match="proof"):
             client().verify(made, answer)
 
+    def test_sloppy_one_is_believed_where_the_digest_is_right(self):
+        made, answer = self.confirmed()
+        digest = AuthParameters.parse("Digest " + answer.headers.get("Authentication-Info")).get("rspauth")
+        answer.headers.set("Authentication-Info", f'rspauth="{digest.upper()}"')
+        assert client().verify(made, answer)
+
     def test_body_is_covered_by_auth_int(self):
         made, answer = self.confirmed(qop=("auth-int",), body=b"v=0\r\n")
         answer.body = b"v=1\r\n"

@@ -23,6 +23,7 @@ from sip import (
     SipUri,
     Timers,
     TransactionTimeoutError,
+    Verdict,
     parse_message,
 )
 from sip.invite import CallCancelledError
@@ -323,28 +324,35 @@ async def test_call_to_an_impostor_ends():
         assert await asyncio.wait_for(accepted[0].ended, 5) == "remote"
 
 
-async def test_caller_that_challenges_our_bye_gets_no_hash():
-    """The SIP digest leak over the wire: who called us names our own realm when we hang up."""
+@pytest.mark.parametrize(("destination", "answered"), [("proxy.example.com", False), ("127.0.0.1", True)])
+async def test_challenge_of_our_bye_in_a_call_received(destination, answered):
+    """The SIP digest leak over the wire: who called us names our own realm when we hang up. Only the proxy that the
+    credentials are for, which recorded its route, gets an answer."""
     accepted, seen = [], []
+    authenticator = DigestServer.with_passwords("r", {"alice": "pw"}, clock=asyncio.get_running_loop().time, proxy=True)
 
     class Challenging(UserAgent):
         def _process(self, exchange, request):
-            seen.append((request.method, request.headers.get("Authorization")))
-            answer = DigestServer.with_passwords("r", {}, clock=asyncio.get_running_loop().time).challenge(request)
-            self.respond(exchange, answer)
+            found = authenticator.check(request)
+            seen.append((request.method, found.verdict))
+            accepting = found.verdict is Verdict.ACCEPTED
+            self.respond(exchange, request.create_response(200) if accepting else authenticator.refuse(request, found))
 
-    own_domain = (Credentials("r", "alice", "pw", destinations=("proxy.example.com",)),)
+    own_domain = (Credentials("r", "alice", "pw", destinations=(destination,)),)
     callee = {"on_invite": accept(accepted), "digest": DigestClient(own_domain)}
     async with agents(callee=callee) as (_, two, uri):
-        attacker = Challenging(timers=FAST)
-        await attacker.listen("udp", "127.0.0.1")
+        caller = Challenging(timers=FAST)
+        address = await caller.listen("udp", "127.0.0.1")
         try:
-            await attacker.invite(make(attacker, "INVITE", uri, body=SDP)).run()
+            invite = make(caller, "INVITE", uri, body=SDP)
+            invite.headers.add("Record-Route", f"<sip:127.0.0.1:{address.port};lr>")
+            await caller.invite(invite).run()
             await accepted[0].bye()
-            assert seen == [("BYE", None)]
+            wanted = [("BYE", Verdict.MISSING), ("BYE", Verdict.ACCEPTED)]
+            assert seen == wanted[: 2 if answered else 1]
             assert two.active_dialogs == 0
         finally:
-            await attacker.close()
+            await caller.close()
 
 
 class Socket(asyncio.DatagramProtocol):
