@@ -347,8 +347,12 @@ class Endpoint:
         if self.settings.outbound_proxy is not None:
             proxy = target_of(SipUri.parse(self.settings.outbound_proxy))
             home.add(proxy.name if proxy.transport == "tls" else proxy.host)
-        algorithms = ALGORITHMS if self.settings.policy.allow_md5 else DEFAULT_ALGORITHMS
-        return DigestClient(tuple(one.also_for(home) for one in self.settings.credentials), algorithms=algorithms)
+        policy = self.settings.policy
+        return DigestClient(
+            tuple(one.also_for(home) for one in self.settings.credentials),
+            algorithms=ALGORITHMS if policy.allow_md5 else DEFAULT_ALGORITHMS,
+            strongest_first=policy.strongest_digest,
+        )
 
     def _client_context(self) -> ssl.SSLContext:
         files = self.settings.tls

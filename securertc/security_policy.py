@@ -17,7 +17,8 @@ class SecurityPolicy:
     peer can; required offers RTP/SAVP and refuses any call without SRTP. `crypto_suites` stand in order of
     preference. Keys of sdescriptions stand readable in the SDP, so they never travel over a hop without TLS
     unless `allow_cleartext_keys`. `allow_wildcards` lets wildcard certificates prove a SIP domain, which
-    RFC 5922 forbids. `allow_md5` lets us answer Digest challenges that offer nothing better than MD5.
+    RFC 5922 forbids. `allow_md5` lets us answer Digest challenges that offer nothing better than MD5; of several
+    challenges we answer the first, as RFC 8760 says, or with `strongest_digest` the strongest.
     """
 
     media: MediaSecurity = MediaSecurity.REQUIRED
@@ -25,6 +26,7 @@ class SecurityPolicy:
     allow_cleartext_keys: bool = False
     allow_wildcards: bool = False
     allow_md5: bool = False
+    strongest_digest: bool = False
 
     def keys_may_travel(self, *, hop_is_secure: bool) -> bool:
         """Whether an SDP with keys may be sent over, or taken from, a hop."""

@@ -27,7 +27,9 @@ _INFO = (("Authentication-Info", "Authorization"), ("Proxy-Authentication-Info",
 
 @dataclass(slots=True)
 class _Nonce:
+    challenge: AuthParameters
     value: str
+    host: str  # of the Request-URI that was challenged
     count: int = 0
     renewals: int = 0  # how many challenges in a row said stale
 
@@ -61,6 +63,7 @@ class DigestClient:
         self._require_proof = require_proof
         self._nonces: dict[tuple[str, str], _Nonce] = {}
         self._dialogs: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._ahead: OrderedDict[str, None] = OrderedDict()  # the cnonces of answers given before a challenge
         self.last_algorithm: str | None = None
         self.last_proof = False  # whether the server of the last 2xx to an answer proved that it knows the secret
 
@@ -82,18 +85,42 @@ class DigestClient:
         stale = (parameters.get("stale") or "").lower() == "true"
         # Credentials for the realms of other proxies on the way stay (RFC 3261 22.3).
         others = [row for row in request.headers.get_all(header) if AuthParameters.parse(row).get("realm") != realm]
-        answered = len(others) < request.headers.count(header)
+        answered = len(others) < request.headers.count(header) and not self._was_ahead(request, header, realm)
         renewals = state.renewals + 1 if state is not None and answered and stale else 0
         if answered and (not stale or renewals > MAX_RENEWALS):
             raise DigestError(f"the credentials for the realm {realm!r} were refused", realm=realm)
         if state is None or state.value != nonce:
-            state = self._nonces[realm, header] = _Nonce(nonce)
+            state = self._nonces[realm, header] = _Nonce(parameters, nonce, _host(request))
         state.renewals = renewals
         state.count += 1
-        answer = self._answer(request, parameters, credentials, state.count)
+        answer = self._answer(request, state, credentials)
         request.headers.remove(header)
         for row in (*others, answer):
             request.headers.add(header, row)
+
+    def anticipate(self, request: Request) -> None:
+        """Answers the last challenge that a request to the same host met once more, before the next one comes.
+
+        Does nothing within dialogs, for other hosts, and where the request has credentials already.
+        """
+        if request.to.tag is not None:
+            return
+        for (realm, header), state in self._nonces.items():
+            credentials = self._credentials[realm]
+            allowed = bool(_destinations(request, outside=True) & credentials.destinations)
+            if not allowed or state.host != _host(request) or header in request.headers:
+                continue
+            state.count += 1
+            answer = self._answer(request, state, credentials)
+            request.headers.add(header, answer)
+            self._ahead[AuthParameters.parse(answer).get("cnonce") or ""] = None
+            if len(self._ahead) > MAX_DIALOGS:
+                self._ahead.popitem(last=False)
+
+    def _was_ahead(self, request: Request, header: str, realm: str) -> bool:
+        """Whether the answer in a request was given before any challenge: its refusal says nothing of the password."""
+        rows = [AuthParameters.parse(row) for row in request.headers.get_all(header)]
+        return any(row.get("realm") == realm and row.get("cnonce") in self._ahead for row in rows)
 
     def verify(self, request: Request, answer: Response) -> bool:
         """Returns whether the 2xx `answer` proves that its server knows the secret of the answer in `request`.
@@ -113,14 +140,22 @@ class DigestClient:
             except SipParseError as error:
                 raise DigestError(f"{info_header}: {error.reason}") from None
             if info.get("rspauth") is not None:
-                if not any(self._proves(one, info, answer) for one in given):
+                meant = next((one for one in given if self._proves(one, info, answer)), None)
+                if meant is None:
                     raise DigestError("the server's proof that it knows the secret is wrong")
                 proven = True
+                self._take_next(meant.get("realm") or "", header, info.get("nextnonce"))
         if asked and not proven and self._require_proof:
             raise DigestError("the server did not prove that it knows the secret")
         if asked:
             self.last_proof = proven
         return proven
+
+    def _take_next(self, realm: str, header: str, nonce: str | None) -> None:
+        """The nonce that the server, proven, wants to see next (RFC 7616 3.5)."""
+        state = self._nonces.get((realm, header))
+        if state is not None and nonce and len(nonce) <= MAX_NONCE:
+            self._nonces[realm, header] = _Nonce(state.challenge, nonce, state.host)
 
     def _proves(self, given: AuthParameters, info: AuthParameters, answer: Response) -> bool:
         credentials = self._credentials.get(given.get("realm") or "")
@@ -190,11 +225,12 @@ class DigestClient:
             fitting.sort(key=lambda one: self._algorithms.index(canonical_algorithm(one.get("algorithm")) or ""))
         return fitting
 
-    def _answer(self, request: Request, parameters: AuthParameters, credentials: Credentials, count: int) -> str:
+    def _answer(self, request: Request, state: _Nonce, credentials: Credentials) -> str:
+        parameters = state.challenge
         algorithm = canonical_algorithm(parameters.get("algorithm")) or "MD5"
-        realm, nonce = credentials.realm, parameters.get("nonce") or ""
+        realm, nonce = credentials.realm, state.value
         qop = _choose_qop(parameters)
-        cnonce, nonce_count = secrets.token_hex(8), f"{count:08x}"
+        cnonce, nonce_count = secrets.token_hex(8), f"{state.count:08x}"
         uri = str(request.uri)
         digest = response(
             algorithm,
@@ -232,6 +268,10 @@ def _destinations(request: Request, *, outside: bool) -> frozenset[str]:
     if outside and isinstance(request.uri, SipUri):
         found.add(request.uri.host.strip("[]"))
     return frozenset(host.lower().rstrip(".") for host in found)
+
+
+def _host(request: Request) -> str:
+    return request.uri.host.lower() if isinstance(request.uri, SipUri) else str(request.uri)
 
 
 def _shown(request: Request) -> str:

@@ -227,6 +227,8 @@ class UserAgent:
         the server's proof that it knows the secret is wrong.
         """
         self.add_outbound_route(request)
+        if self.digest is not None:
+            self.digest.anticipate(request)
         while True:
             flow = flow if flow is not None and not flow.closed else await self.flow_for(request)
             response = await self._one_exchange(request, flow)

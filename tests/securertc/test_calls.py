@@ -152,6 +152,18 @@ async def test_digest_proves_the_caller(pair, nothing_left):
         assert theirs.security.transaction.status is TierStatus.SECURED
 
 
+@pytest.mark.parametrize(("strongest", "algorithm"), [(False, "SHA-256"), (True, "SHA-512-256")])
+async def test_which_challenge_is_answered_is_policy(pair, nothing_left, strongest, algorithm):
+    caller = {
+        "credentials": (Credentials("remote.example", "alice", "secret"),),
+        "policy": SecurityPolicy(strongest_digest=strongest),
+    }
+    callee = {**USERS, "digest_algorithms": ("MD5", "SHA-256", "SHA-512-256")}
+    async with pair(caller=caller, callee=callee) as ends:
+        ours, _ = await ends.establish()
+        assert ours.security.transaction.fact("digest") == algorithm
+
+
 @pytest.mark.parametrize(
     ("credentials", "error"),
     [

@@ -246,6 +246,69 @@ class TestNonces:
             client().authorize(request(), challenge)
 
 
+class TestAnsweringAhead:
+    """A second request to where the first was challenged carries its answer with it."""
+
+    def test_without_a_challenge(self):
+        ours, theirs = client(), server()
+        answered(ours, theirs, request("REGISTER", "sip:example.com"))
+        again = request("REGISTER", "sip:example.com")
+        ours.anticipate(again)
+        assert theirs.check(again).verdict is Verdict.ACCEPTED
+        ours.anticipate(again)
+        assert again.headers.count("Authorization") == 1
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            request("REGISTER", "sip:other.example.com"),
+            request("BYE", to_tag="b"),
+            request("REGISTER", "sip:example.com;maddr=192.0.2.66", route="<sip:evil.example;lr>", to_tag="x"),
+        ],
+    )
+    def test_never_elsewhere(self, made):
+        ours = client()
+        answered(ours, server())
+        ours.anticipate(made)
+        assert "Authorization" not in made.headers
+
+    @pytest.mark.parametrize("stale", [True, False])
+    def test_refusal_of_an_old_nonce_is_no_wrong_password(self, stale):
+        clock = Clock()
+        ours, theirs = client(), server(clock=clock)
+        answered(ours, theirs)
+        clock.now += 1000
+        made = request()
+        ours.anticipate(made)
+        assert theirs.check(made).verdict is Verdict.STALE
+        ours.authorize(made, theirs.challenge(made, stale=stale))  # not every server says stale
+        assert theirs.check(made).verdict is Verdict.ACCEPTED
+        with pytest.raises(DigestError, match="refused"):
+            ours.authorize(made, theirs.challenge(made))
+
+    def test_one_time_nonces_go_on_by_nextnonce(self):
+        ours, theirs = client(), server(one_time=True)
+        made = answered(ours, theirs)
+        for _ in range(4):
+            answer = made.create_response(200)
+            accepted = theirs.check(made)
+            assert accepted.verdict is Verdict.ACCEPTED
+            theirs.confirm(answer, accepted)
+            assert ours.verify(made, answer)
+            made = request()
+            ours.anticipate(made)
+
+    def test_nextnonce_of_the_unproven_is_not_taken(self):
+        ours, theirs = client(), server()
+        made = answered(ours, theirs)
+        answer = made.create_response(200)
+        answer.headers.set("Authentication-Info", 'nextnonce="chosen"')
+        assert not ours.verify(made, answer)
+        again = request()
+        ours.anticipate(again)
+        assert AuthParameters.parse(again.headers.get("Authorization")).get("nonce") != "chosen"
+
+
 class TestProofOfTheServer:
     """Authentication-Info (RFC 7616 3.5, RFC 7615)."""
 
