@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import hmac
 import json
 import os
 import pickle
 import random
-import traceback
 from pathlib import Path
 
 import pytest
@@ -154,9 +154,7 @@ def test_buffer_too_small_says_what_is_needed():
     with pytest.raises(ValueError, match="negative"):
         sender.protect_into(bytearray(100), -1)
     with pytest.raises(BufferTooSmallError):
-        sender.unprotect_into(bytearray(10), 50) if sender.inbound_policy else Session(None, policy()).unprotect_into(
-            bytearray(10), 50
-        )
+        Session(None, policy()).unprotect_into(bytearray(10), 50)
 
 
 @pytest.mark.parametrize(
@@ -417,12 +415,13 @@ def test_counters():
 
 
 def test_keys_are_never_shown():
-    secret = SecretBytes(b"very secret bytes")
+    secret = SecretBytes(KEY)
     session = Session(policy(), policy())
-    for shown in (secret, policy(), session):
-        text = repr(shown) + str(shown)
-        assert "secret bytes" not in text.replace("<SecretBytes", "").replace("very secret bytes", "LEAK")
-        assert repr(KEY)[2:-1] not in text
+    for shown in (secret, policy(), session, policy().master_salt):
+        text = repr(shown) + str(shown) + f"{shown}"
+        for hidden in (KEY, SALT):
+            for part in (repr(hidden)[2:-1], hidden.hex(), base64.b64encode(hidden).decode()):
+                assert part not in text
     for hidden in (secret, session, policy()):
         with pytest.raises(TypeError):
             pickle.dumps(hidden)
@@ -430,10 +429,9 @@ def test_keys_are_never_shown():
             copy.deepcopy(hidden)
     with pytest.raises(TypeError):
         hash(secret)
-    try:
+    with pytest.raises(PolicyError) as error:
         Policy(Profile.AES_CM_128_HMAC_SHA1_80, b"0123456789abcde", SALT)
-    except PolicyError:
-        assert "0123456789abcde" not in "".join(traceback.format_exc().splitlines()[-1:])
+    assert "0123456789abcde" not in f"{error.value}{error.value!r}"
 
 
 def test_secret_bytes_compare_and_reveal():
