@@ -221,3 +221,14 @@ def test_control_characters_in_a_reason_phrase_are_refused(reason):
     rest = INVITE.partition(b"\r\n")[2]
     with pytest.raises(SipParseError):
         parse_message(b"SIP/2.0 200 " + reason + b"\r\n" + rest)
+
+
+@pytest.mark.parametrize("name", [b"Via", b"From", b"To", b"Call-ID", b"CSeq"])
+@pytest.mark.parametrize("empty", [b"", b" ", b" \r\n "])
+def test_a_mandatory_header_must_not_be_empty(name, empty):
+    """Found by fuzzing: an empty Call-ID was parsed, and failed whoever asked for it."""
+    lines = [name + b":" + empty if line.startswith(name + b":") else line for line in INVITE.split(b"\r\n")]
+    with pytest.raises(SipParseError) as error:
+        parse_message(b"\r\n".join(lines))
+    assert (error.value.status, error.value.header) == (400, name.decode())
+    assert (error.value.request is None) is (name == b"Via")

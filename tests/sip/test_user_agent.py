@@ -277,7 +277,6 @@ async def test_torture_messages_leave_it_running_over_udp(shared_vectors):
     rng = random.Random(4475)
     async with agents(callee={"on_invite": lambda invite: accepted.append(invite.reject(486))}) as (one, two, uri):
         async with raw_udp() as (socket, heard):
-            socket.get_extra_info("sockname")[1]
             for data in corpus(shared_vectors):
                 for shown in (data, data[: len(data) // 2], data.replace(b"\r\n", b"\n"), rng.randbytes(200)):
                     # rport brings the answers back to us, whatever host the message names.
@@ -331,6 +330,29 @@ async def test_merged_request_is_482():
                 socket.sendto(copy.serialize(), ("127.0.0.1", uri.port))
                 await asyncio.sleep(0.05)
             assert [parse_message(data).status for data in heard.got[:2]] == [180, 482]
+
+
+async def test_the_same_request_is_no_merged_one_when_its_transaction_is_over():
+    async with agents(transport="tcp") as (one, two, uri):
+        request = make(one, "OPTIONS", uri)
+        for _ in range(2):
+            assert (await one.request(request)).status == 200
+            await asyncio.sleep(0.05)
+            assert two.active_transactions == 0
+            request.headers.remove_first("Via")
+
+
+async def test_empty_call_id_does_not_stand_in_the_way_of_others():
+    """Found by fuzzing: its transaction made every request after it fail the comparison of merged requests."""
+    async with agents() as (one, two, uri), raw_udp() as (socket, heard):
+        request = make(one, "OPTIONS", uri)
+        request.headers.set("Call-ID", "")
+        request.headers.prepend("Via", "SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKa;rport")
+        socket.sendto(request.serialize(), ("127.0.0.1", uri.port))
+        await asyncio.sleep(0.05)
+        assert heard.got[0].startswith(b"SIP/2.0 400 ")
+        assert two.active_transactions == 0
+        assert (await one.request(make(one, "OPTIONS", uri))).status == 200
 
 
 @pytest.mark.parametrize("every", [2, 3])

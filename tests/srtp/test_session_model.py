@@ -110,6 +110,26 @@ class SessionMachine(RuleBasedStateMachine):
         index = max(0, min(index, (1 << 48) - 1))
         return self.models[Direction.INBOUND].seal(rtp(index, ssrc=ssrc, payload=bytes(length)), index)
 
+    def receive_at(self, ssrc: int, index: int) -> None:
+        if 0 <= index < 1 << 48:
+            sealed = self.models[Direction.INBOUND].seal(rtp(index, ssrc=ssrc), index)
+            self.run("unprotect", Direction.INBOUND, sealed, False)
+
+    @rule(ssrc=SSRCS, count=st.integers(1, 300), stride=st.integers(1, 3))
+    def receive_run(self, ssrc, count, stride):
+        """Many packets in order, so that the replay list has gone all round."""
+        top = self.models[Direction.INBOUND].stream(ssrc).rtp.top
+        for number in range(1, count + 1):
+            self.receive_at(ssrc, top + number * stride)
+
+    @rule(ssrc=SSRCS, jump=st.integers(0, 3), behind=st.sampled_from((0, 1, 64, 65, 127, 128, 199, 200, 256)))
+    def receive_around_the_top(self, ssrc, jump, behind):
+        """A jump ahead, then what it left out, and packets about as old as the window is long."""
+        top = self.models[Direction.INBOUND].stream(ssrc).rtp.top + jump
+        self.receive_at(ssrc, top)
+        for index in (*range(top - 4, top), *range(top - behind - 1, top - behind + 2)):
+            self.receive_at(ssrc, index)
+
     @rule(packet=wire, in_place=st.booleans())
     def deliver(self, packet, in_place):
         self.run("unprotect", Direction.INBOUND, packet, in_place)
