@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ipaddress
 import os
-import ssl
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -19,13 +20,13 @@ from rich.console import Console
 
 from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
-from sip import Credentials, SipError, SipParseError, SipUri
+from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
 
 from .call_display import report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
-from .errors import SecureRtcError
+from .errors import CallRefusedError, SecureRtcError
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
 from .security_policy import SecurityPolicy
@@ -38,11 +39,35 @@ _Result = TypeVar("_Result")
 _Command = Callable[..., None]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Finds out before the call whether a file can be written after it."""
+    if path is not None and not os.access(path.parent, os.W_OK):
+        raise click.BadParameter(f"the directory {str(path.parent)!r} cannot be written to")
+    return path
+
+
+def _own_address(context: click.Context, parameter: click.Parameter, host: str | None) -> str | None:
+    """Lets a numeric address pass that this machine has."""
+    if host is None:
+        return None
+    try:
+        version = ipaddress.ip_address(host).version
+        with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except ValueError:
+        raise click.BadParameter(f"{host!r} is no numeric address") from None
+    except OSError:
+        raise click.BadParameter(f"{host} is no address of this machine") from None
+    return host
+
+
 _wav_in = click.option("--wav-in", type=_FILE, help="WAV file to play, instead of the tune that comes along.")
-_wav_out = click.option("--wav-out", type=_NEW_FILE, help="WAV file to write what was heard to.")
+_wav_out = click.option("--wav-out", type=_NEW_FILE, callback=_writable, help="WAV file to write what was heard to.")
 _CALL_OPTIONS = (
     click.option("--aor", default="sip:anonymous@anonymous.invalid", help="Our address, sip:USER@DOMAIN."),
-    click.option("--host", help="Numeric address of ours, for SIP and for media."),
+    click.option("--host", callback=_own_address, help="Numeric address of ours, for SIP and for media."),
     click.option("--port", type=click.IntRange(0, 65535), default=0, help="Our SIP port; 0 takes any."),
     click.option("--ca-file", type=_FILE, help="PEM file of the authorities to trust.  [default: the system's]"),
     click.option("--certificate", type=_FILE, help="PEM file of our certificate, to listen on TLS."),
@@ -219,9 +244,20 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
         click.echo("interrupted", err=True)
     except TimeoutError:
         click.echo("error: it took too long", err=True)
-    except (SecureRtcError, SipError, SdpError, RtpError, ssl.SSLError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
+    except OSError as error:
+        click.echo(f"error: {error.strerror or error}", err=True)
+    except (SecureRtcError, SipError, SdpError, RtpError) as error:
+        click.echo(f"error: {error}{_advice(error)}", err=True)
     sys.exit(EXIT_NO_CALL)
+
+
+def _advice(error: Exception) -> str:
+    """Which option helps, where one may."""
+    if isinstance(error, CallRefusedError) and error.status in (401, 407):
+        return "\nThe other side asks who is calling: see --username and --realm."
+    if isinstance(error, TlsVerificationError) and not error.presented:
+        return "\n--ca-file names the authorities to trust."
+    return ""
 
 
 if __name__ == "__main__":

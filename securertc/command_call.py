@@ -22,7 +22,7 @@ from .call import Call, IncomingCall
 from .call_audio import Listener
 from .call_display import live_line
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
-from .errors import CallEndedError
+from .errors import CallEndedError, GivenUpError
 from .media_stream import Samples
 from .security_policy import SecurityPolicy
 
@@ -68,7 +68,8 @@ class CallOutcome:
 async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutcome:
     """Calls, plays the audio, and returns what came of it.
 
-    Raises what Endpoint.call() raises when there is no call, and OSError when no port can be had.
+    Raises what Endpoint.call() raises when there is no call, GivenUpError when interrupted before there is one, and
+    OSError when no port can be had.
     """
     target = target_of(SipUri.parse(options.proxy or uri))
     host = options.host or local_address_towards(target.host, target.port)
@@ -79,15 +80,15 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
         console.print(f"calling {escape(uri)}", highlight=False)
         calling = asyncio.ensure_future(endpoint.call(uri, on_progress=lambda status: _progress(status, console)))
         if not await _unless(interrupted, calling):
-            raise CallEndedError("given up")
+            raise GivenUpError("given up before there was a call")
         return await _talk(calling.result(), options, interrupted, console)
 
 
 async def run_answer(answering: Answering, options: CallOptions, console: Console) -> CallOutcome:
     """Waits for one call, answers it, plays the audio, and returns what came of it.
 
-    Raises SipError when registering fails, CallEndedError when the wait was given up, and OSError when the
-    port cannot be had.
+    Raises SipError when registering fails, GivenUpError when interrupted before there is a call, and OSError when
+    the port cannot be had.
     """
     host = options.host or LOOPBACK
     arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
@@ -101,7 +102,7 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
         while True:
             waiting = asyncio.ensure_future(arrived.get())
             if not await _unless(interrupted, waiting):
-                raise CallEndedError("given up")
+                raise GivenUpError("given up before there was a call")
             incoming = waiting.result()
             who = incoming.authenticated_user
             proof = f", proven to be {who} by Digest" if who else ", unproven"
@@ -154,6 +155,7 @@ async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, co
     try:
         async with live_line(console, call):
             await asyncio.wait((playing, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        how = _in_words(ended.result()) if ended.done() else "hung up"
         report = call.security
         await call.hangup()
         await listener.finished()
@@ -161,8 +163,11 @@ async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, co
         for task in (playing, ended, stopped):
             task.cancel()
         await asyncio.gather(playing, ended, stopped, listener.stop(), return_exceptions=True)
-    how = "the other side hung up" if ended.done() and not ended.cancelled() else "hung up"
     return CallOutcome(report, listener.heard, how)
+
+
+def _in_words(how: str) -> str:
+    return "the other side hung up" if how == "remote" else f"the call has ended: {how}"
 
 
 async def _play(call: Call, options: CallOptions) -> None:

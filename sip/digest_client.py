@@ -115,7 +115,9 @@ class DigestClient:
                 fitting.append(parameters)
         if not fitting:
             known = [realm for realm in realms if realm in self._credentials]
-            what = "only algorithms that are not allowed" if known else f"no credentials for the realm {realms!r}"
+            what = "only algorithms that are not allowed"
+            if not known:
+                what = f"no credentials for the realm {' or '.join(repr(one) for one in dict.fromkeys(realms))}"
             raise DigestError(f"the challenge cannot be answered: {what}", realm=realms[0] if realms else None)
         if self._strongest_first:
             fitting.sort(key=lambda one: self._algorithms.index(canonical_algorithm(one.get("algorithm")) or ""))

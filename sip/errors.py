@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ class TlsVerificationError(TransportError):
         super().__init__(message, target=expected)
         self.expected = expected
         self.presented = presented
+
+
+class TlsFileError(SipError, ValueError):
+    """A PEM file cannot be used for TLS; `path` names it."""
+
+    def __init__(self, message: str, *, path: str | Path) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
 
 
 class TransactionTimeoutError(SipError):

@@ -509,7 +509,7 @@ class UserAgent:
         for client in [one for one in self._clients.values() if one.flow is flow]:
             if client.transaction.request.method != "INVITE" or client.transaction.state.value != "accepted":
                 self._end_client(client)
-                client.on_failure(TransportError("the connection was lost", target=str(flow.remote)))
+                client.on_failure(TransportError("the connection was lost", target=via_host(flow.remote)))
 
     def invite(self, request: Request) -> OutgoingInvite:
         """Returns the call that an INVITE makes; nothing is sent before its run()."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import sys
 import wave
 
 import numpy as np
@@ -208,6 +210,26 @@ def test_wav_round_trip(tmp_path):
         read_wav(tmp_path / "no.wav")
     with pytest.raises(FileNotFoundError):
         read_wav(tmp_path / "missing.wav")
+
+
+def test_wav_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    """The `wave` module leaves half an object behind where it opens the file itself, which fails when it is freed."""
+    unraisable = []
+    before, sys.unraisablehook = sys.unraisablehook, unraisable.append
+    try:
+        with pytest.raises(FileNotFoundError):
+            write_wav(tmp_path / "nowhere" / "heard.wav", np.zeros(8, np.int16))
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
+    assert unraisable == []
+
+
+@pytest.mark.parametrize("data", [b"", b"hi", b"RIFF", b"RIFF\x04\0\0\0WAVE"])
+def test_what_is_no_wav_file_is_said(tmp_path, data):
+    (tmp_path / "bad.wav").write_bytes(data)
+    with pytest.raises(UnsupportedAudioError, match=r"bad\.wav is no WAV file of PCM samples: .+"):
+        read_wav(tmp_path / "bad.wav")
 
 
 async def test_udp_socket_delivers_and_closes():

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from securertc.call_display import media_line
 from securertc.cli import main
 from securertc.media_statistics import MediaStatistics
 from securertc.melody import shipped_melody
+from securertc.throwaway_authority import ThrowawayAuthority
 
 COMMAND = [sys.executable, "-m", "securertc"]
 
@@ -115,6 +117,9 @@ def _expecting_sha256(original, who, report):
         (("answer",), "--certificate"),
         (("answer", "--transport", "udp", "--users", "/nonexistent"), "--users"),
         (("demo", "--wav-in", __file__), "no WAV file"),
+        (("demo", "--wav-out", "/nonexistent/heard.wav"), "--wav-out"),
+        (("call", "sip:bob@127.0.0.1", "--host", "localhost"), "no numeric address"),
+        (("call", "sip:bob@127.0.0.1", "--host", "203.0.113.7"), "no address of this machine"),
     ],
 )
 def test_wrong_usage_is_said_in_one_line(arguments, text):
@@ -128,10 +133,11 @@ def test_wrong_usage_is_said_in_one_line(arguments, text):
     ("arguments", "text"),
     [
         (("sip:bob@127.0.0.1:1;transport=udp",), "SRTP is required"),
-        (("sip:bob@127.0.0.1:1;transport=tls",), "error: tls:127.0.0.1:1"),
+        (("sip:bob@127.0.0.1:1;transport=tls",), "error: tls:127.0.0.1:1: Connection refused"),
         (("sip:bob@127.0.0.1:1;transport=sctp",), "sctp"),
-        (("sip:bob@no-such-host.invalid;transport=tls",), "error:"),
-        (("sip:bob@127.0.0.1:1;transport=tls", "--host", "203.0.113.7"), "error:"),
+        (("sip:bob@no-such-host.invalid;transport=tls",), "error: no-such-host.invalid:5061: the name is not resolved"),
+        (("sip:bob@127.0.0.1:1;transport=tls", "--ca-file", __file__), "holds no PEM certificate of an authority"),
+        (("sip:bob@127.0.0.1:1;transport=tls", "--certificate", __file__), "holds no PEM certificate"),
     ],
 )
 def test_a_call_that_cannot_be_says_why(arguments, text):
@@ -203,7 +209,56 @@ def test_a_wrong_password_is_said(tmp_path, tls_files):
         mine = ("--username", "alice", "--realm", "remote.example", "--ca-file", str(tls_files.ca_file))
         result = run("call", uri, *mine, env={"SECURERTC_PASSWORD": "wrong"})
     assert result.exit_code == 3
-    assert "refused" in result.output
+    assert "the credentials for the realm 'remote.example' were refused" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((), "--username"),
+        (("--username", "alice"), "no credentials for the realm 'remote.example'\n"),
+        (("--ca-file", "other/ca.pem"), "the certificate is not trusted"),
+        (("--ca-file", "other/ca.pem"), "--ca-file names the authorities"),
+    ],
+)
+def test_what_is_missing_is_said(tmp_path, tls_files, arguments, text, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    ThrowawayAuthority(tmp_path / "other")
+    (tmp_path / "users").write_text("alice:secret\n")
+    files = ("--certificate", str(tls_files.certificate), "--key", str(tls_files.key))
+    with answering(*files, "--users", "users", "--realm", "remote.example") as (_, port):
+        uri = f"sip:bob@remote.example:{port};transport=tls;maddr=127.0.0.1"
+        trust = () if "--ca-file" in arguments else ("--ca-file", str(tls_files.ca_file))
+        result = run("call", uri, *trust, *arguments, env={"SECURERTC_PASSWORD": "secret"})
+    assert result.exit_code == 3
+    assert text in result.output
+
+
+def test_ctrl_c_ends_the_call_and_says_who_did(tls_files):
+    files = ("--certificate", str(tls_files.certificate), "--key", str(tls_files.key))
+    with answering(*files, "--duration", "30") as (answerer, port):
+        uri = f"sip:bob@remote.example:{port};transport=tls;maddr=127.0.0.1"
+        caller = subprocess.Popen(
+            [*COMMAND, "call", uri, "--ca-file", str(tls_files.ca_file), "--duration", "30"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        try:
+            while "ringing" not in (line := caller.stdout.readline()):
+                assert line
+            time.sleep(1)
+            caller.send_signal(signal.SIGINT)
+            out, err = caller.communicate(timeout=20)
+        finally:
+            caller.kill()
+        answered, _ = answerer.communicate(timeout=20)
+    assert caller.returncode == answerer.returncode == 0, out + err
+    assert err == ""
+    assert "\nhung up\n" in out
+    assert "\nthe other side hung up\n" in answered
 
 
 def test_ctrl_c_ends_the_wait(tls_files):
