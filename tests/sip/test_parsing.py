@@ -136,8 +136,35 @@ def test_headers_cannot_be_injected(value):
 
 
 @pytest.mark.parametrize(
+    "value", ['"Alice\\" <sip:a@h>', '"Alice\\', '"\\', '"a\\"<sip:a@h>', "<>", "<:>", "<sip:>", '"a" http://x']
+)
+@pytest.mark.parametrize("name", ["From", "To", "Contact"])
+def test_broken_addresses_are_answered_400(name, value):
+    """A display name that ends in a backslash among them (CVE-2021-43611)."""
+    lines = [
+        f"{name}: {value}".encode() if line.startswith(f"{name}:".encode()) else line for line in INVITE.split(b"\r\n")
+    ]
+    with pytest.raises(SipParseError) as error:
+        parse_message(b"\r\n".join(lines))
+    assert error.value.status == 400
+    assert error.value.request is not None
+
+
+@pytest.mark.parametrize(
     "text",
-    ["sip:a\0b@h", 'sip:a"b@h', "sip:a b@h", "sip:@h", "sip:", "sip", "sip:h:99999", "sip:h;a=", "1:x", "sip:u@[::1"],
+    [
+        "sip:a\0b@h",
+        'sip:a"b@h',
+        "sip:a b@h",
+        "sip:@h",
+        "sip:",
+        "sip",
+        "sip:h:99999",
+        "sip:h;a=",
+        "1:x",
+        "sip:u@[::1",
+        "sip:a@bücher.example",
+    ],
 )
 def test_bad_uris(text):
     with pytest.raises(SipParseError):

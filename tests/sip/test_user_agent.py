@@ -134,6 +134,41 @@ async def test_call_with_digest_and_without_credentials():
         assert error.value.status == 401
 
 
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "REGISTER"])
+async def test_digest_is_asked_of_every_method(method):
+    """Not of INVITE and REGISTER only (CVE-2021-37624)."""
+    server = DigestServer.with_passwords("r", {"alice": "pw"}, clock=asyncio.get_running_loop().time)
+    served = []
+    callee = {
+        "on_invite": served.append,
+        "on_request": served.append,
+        "extra_methods": frozenset(("MESSAGE", "SUBSCRIBE", "REGISTER")),
+        "authenticator": server,
+    }
+    async with agents(callee=callee) as (one, _, uri):
+        request = make(one, method, uri)
+        if method == "INVITE":
+            with pytest.raises(RequestFailedError) as error:
+                await one.invite(request).run()
+            assert error.value.status == 401
+        else:
+            assert (await one.request(request)).status == 401
+    assert served == []
+
+
+@pytest.mark.parametrize("caller", ["<tel:+12015550123>", "<http://example.com/a>", "<urn:service:sos>", "sip:x"])
+async def test_a_caller_without_sip_uri_is_a_caller(caller):
+    """A From of any scheme is legal, and must not be taken for a SIP URI (CVE-2021-33056)."""
+    accepted = []
+    async with agents(callee={"on_invite": accept(accepted)}) as (one, _, uri):
+        request = make(one, "INVITE", uri, body=SDP)
+        request.headers.set("From", f"{caller};tag=1")
+        dialog = await one.invite(request).run()
+        await asyncio.sleep(0.05)
+        await accepted[0].bye()
+        assert await dialog.ended == "remote"
+
+
 async def test_cancel_while_it_rings():
     ringing = []
 

@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import random
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,23 @@ def test_in_place_is_the_same_without_a_copy(kernels, profile):
         assert buffer[:length] == wanted
         assert getattr(receiver, f"un{operation}_into")(buffer, length) == len(packet)
         assert buffer[: len(packet)] == packet
+
+
+@pytest.mark.parametrize("profile", list(Profile))
+def test_in_place_takes_no_memory(profile):
+    sender, receiver = pair(profile)
+    length = 50_000
+    buffers = [bytearray(rtp(n, payload=bytes(length - 12))) + bytearray(10) for n in range(4)]
+    receiver.unprotect_into(buffers[0], sender.protect_into(buffers[0], length))  # makes both streams
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        for buffer in buffers[1:]:
+            assert receiver.unprotect_into(buffer, sender.protect_into(buffer, length)) == length
+        assert tracemalloc.get_traced_memory()[1] - before < 1000
+    finally:
+        tracemalloc.stop()
 
 
 def test_largest_packet():
