@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
+import json
 import random
 import sys
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,14 +37,18 @@ EVERY_SAMPLE = np.arange(-32768, 32768, dtype=np.int16)
 EVERY_CODE = bytes(range(256))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_g711_against_the_standard_library():
-    audioop = pytest.importorskip("audioop", reason="Python 3.13 has no audioop")
-    raw = EVERY_SAMPLE.astype("<i2").tobytes()
-    assert encode_pcmu(EVERY_SAMPLE) == audioop.lin2ulaw(raw, 2)
-    assert encode_pcma(EVERY_SAMPLE) == audioop.lin2alaw(raw, 2)
-    assert decode_pcmu(EVERY_CODE).astype("<i2").tobytes() == audioop.ulaw2lin(EVERY_CODE, 2)
-    assert decode_pcma(EVERY_CODE).astype("<i2").tobytes() == audioop.alaw2lin(EVERY_CODE, 2)
+def test_g711_against_cpythons_audioop():
+    """By digests, since Python 3.13 has that module no more."""
+    found = {
+        "encode_pcmu": encode_pcmu(EVERY_SAMPLE),
+        "encode_pcma": encode_pcma(EVERY_SAMPLE),
+        "decode_pcmu": decode_pcmu(EVERY_CODE).astype("<i2").tobytes(),
+        "decode_pcma": decode_pcma(EVERY_CODE).astype("<i2").tobytes(),
+    }
+    wanted = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "g711.json").read_text())
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in found.items()} == {
+        name: digest for name, digest in wanted.items() if name != "source"
+    }
 
 
 @pytest.mark.parametrize(("encode", "decode"), [(encode_pcmu, decode_pcmu), (encode_pcma, decode_pcma)])
