@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
 from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
 
-from .call_display import report_table
+from .call_display import printable, report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
@@ -221,7 +222,7 @@ def _write_audio(path: Path | None, heard: Samples) -> None:
 def _finish(outcome: CallOutcome, settings: CallOptions, wav_out: Path | None, console: Console) -> None:
     """Prints the report and ends the program by what it says."""
     _write_audio(wav_out, outcome.heard)
-    console.print(f"{outcome.how}\n", highlight=False)
+    console.print(f"{escape(outcome.how)}\n", highlight=False)
     console.print(report_table(outcome.report, "What protected the call"))
     shortfalls = outcome.report.shortfalls(settings.policy)
     for shortfall in shortfalls:
@@ -245,9 +246,9 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
     except TimeoutError:
         click.echo("error: it took too long", err=True)
     except OSError as error:
-        click.echo(f"error: {error.strerror or error}", err=True)
+        click.echo(f"error: {printable(str(error.strerror or error))}", err=True)
     except (SecureRtcError, SipError, SdpError, RtpError) as error:
-        click.echo(f"error: {error}{_advice(error)}", err=True)
+        click.echo(f"error: {printable(str(error))}{_advice(error)}", err=True)
     sys.exit(EXIT_NO_CALL)
 
 

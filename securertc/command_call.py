@@ -20,7 +20,7 @@ from sip.transport import local_address_towards
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
 from .call_audio import Listener
-from .call_display import live_line
+from .call_display import live_line, printable
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
 from .errors import CallEndedError, GivenUpError
 from .media_stream import Samples
@@ -105,8 +105,8 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
                 raise GivenUpError("given up before there was a call")
             incoming = waiting.result()
             who = incoming.authenticated_user
-            proof = f", proven to be {who} by Digest" if who else ", unproven"
-            console.print(f"call from {escape(incoming.remote_uri)}{escape(proof)}", highlight=False)
+            proof = f"proven to be {who} by Digest" if who else "unproven"
+            console.print(escape(printable(f"call from {incoming.remote_uri}, {proof}")), highlight=False)
             incoming.ring()
             with contextlib.suppress(CallEndedError):
                 return await _talk(await incoming.answer(), options, interrupted, console)
@@ -167,7 +167,7 @@ async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, co
 
 
 def _in_words(how: str) -> str:
-    return "the other side hung up" if how == "remote" else f"the call has ended: {how}"
+    return "the other side hung up" if how == "remote" else f"the call has ended: {printable(how)}"
 
 
 async def _play(call: Call, options: CallOptions) -> None:

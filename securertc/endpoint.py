@@ -203,12 +203,15 @@ class Endpoint:
         return SignallingFacts(flow.transport, flow.remote[0], flow.peer, digest_algorithm, user, path)
 
     def remember(self, call: Call) -> None:
+        """Counts an established call among `calls`."""
         self._calls.add(call)
 
     def forget(self, call: Call) -> None:
+        """Drops a call that has ended from `calls`."""
         self._calls.discard(call)
 
     def forget_incoming(self, call: IncomingCall) -> None:
+        """Drops an incoming call that was answered, refused or given up."""
         self._incoming_calls.discard(call)
 
     def hang_up_soon(self, call: Call) -> None:

@@ -159,10 +159,12 @@ class Response(_Fields):
 
     @property
     def provisional(self) -> bool:
+        """Whether another response follows (1xx)."""
         return self.status < 200
 
     @property
     def success(self) -> bool:
+        """Whether the request was accepted (2xx)."""
         return 200 <= self.status < 300
 
     def serialize(self) -> bytes:

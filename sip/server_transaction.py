@@ -61,6 +61,7 @@ class ServerTransaction:
 
     @property
     def terminated(self) -> bool:
+        """Whether it is over and can be forgotten."""
         return self.state is ServerState.TERMINATED
 
     @property

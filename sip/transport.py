@@ -47,19 +47,23 @@ class Flow(abc.ABC):
 
     @property
     def reliable(self) -> bool:
+        """Whether what is sent arrives or the flow ends: all but UDP."""
         return self.transport != "udp"
 
     @property
     def secure(self) -> bool:
+        """Whether it is TLS."""
         return self.transport == "tls"
 
     @property
     @abc.abstractmethod
-    def closed(self) -> bool: ...
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
 
     @property
     @abc.abstractmethod
-    def local(self) -> tuple[str, int]: ...
+    def local(self) -> tuple[str, int]:
+        """Our address and port."""
 
     @abc.abstractmethod
     def send(self, data: bytes) -> None:
@@ -354,6 +358,7 @@ class TransportLayer:
         return None if self._udp is None else UdpFlow(self._udp, remote)
 
     def received(self, message: Message, flow: Flow) -> None:
+        """Passes a message on."""
         self._received(message, flow)
 
     def malformed(self, error: SipParseError, flow: Flow) -> None:
@@ -381,6 +386,7 @@ class TransportLayer:
         return True
 
     def forget(self, flow: StreamFlow) -> None:
+        """Takes a connection that has ended off the books and reports its loss."""
         self._flows.discard(flow)
         self._lost(flow)
         for target in [target for target, opened in self._opened.items() if opened is flow]:

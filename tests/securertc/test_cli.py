@@ -6,8 +6,10 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -23,6 +25,7 @@ from securertc.cli import main
 from securertc.media_statistics import MediaStatistics
 from securertc.melody import shipped_melody
 from securertc.throwaway_authority import ThrowawayAuthority
+from sip import parse_message
 
 COMMAND = [sys.executable, "-m", "securertc"]
 
@@ -291,6 +294,28 @@ def test_the_live_line_names_everything():
     assert "2.1 ms" in text
     assert "AES_CM_128_HMAC_SHA1_80" in text
     assert "NOT ENCRYPTED" in text
+
+
+def test_a_refusal_cannot_steer_the_terminal():
+    """Reason phrases and Warnings are the peer's: behind a backslash they may hold control characters."""
+    peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    peer.bind(("127.0.0.1", 0))
+    peer.settimeout(10)
+
+    def refuse() -> None:
+        data, address = peer.recvfrom(65535)
+        response = parse_message(data).create_response(488, "No\\\x1b[2Jthing \x9b31m")
+        response.headers.add("Warning", '399 x "\\\x1b]0;title\\\x07"')
+        peer.sendto(response.serialize(), address)
+
+    answering = threading.Thread(target=refuse)
+    answering.start()
+    with peer:
+        result = run("call", f"sip:bob@127.0.0.1:{peer.getsockname()[1]}", "--media", "off")
+        answering.join()
+    assert result.exit_code == 3
+    assert "error: 488 No\\?[2Jthing ?31m (399 x" in result.output
+    assert not any(character in result.output for character in "\x1b\x9b\x07")
 
 
 def test_help_says_what_there_is():
