@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from .errors import SipParseError
 from .grammar import has_control, is_token, parse_number
-from .header_values import CSeq, NameAddr, Via, media_type, parse_addresses, parse_vias
+from .header_values import BRANCH_COOKIE, CSeq, NameAddr, Via, media_type, parse_addresses, parse_vias
 from .headers import Headers
 from .reasons import REASONS
-from .uri import SipUri, Uri
+from .uri import Uri
 
 
 class _Fields:
@@ -182,14 +182,9 @@ def new_tag() -> str:
 
 def new_branch() -> str:
     """Returns a random branch with the cookie of RFC 3261."""
-    return f"z9hG4bK{secrets.token_hex(12)}"
+    return f"{BRANCH_COOKIE}{secrets.token_hex(12)}"
 
 
 def new_call_id() -> str:
     """Returns a random Call-ID that tells nothing of the host."""
     return secrets.token_hex(16)
-
-
-def request_uri_of(uri: Uri) -> Uri:
-    """Returns a URI as it may stand in a request line."""
-    return uri.without_headers() if isinstance(uri, SipUri) else uri
