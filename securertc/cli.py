@@ -175,8 +175,7 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         _check_uri(options["proxy"], "--proxy")
     credentials: tuple[Credentials, ...] = ()
     if options["username"] is not None:
-        password = os.environ.get(_PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, err=True)
-        credentials = (Credentials(options["realm"] or aor.host, options["username"], password),)
+        credentials = (Credentials(options["realm"] or aor.host, options["username"], _password()),)
     return CallOptions(
         aor=options["aor"],
         policy=SecurityPolicy(MediaSecurity(options["media"]), allow_cleartext_keys=options["cleartext_keys"]),
@@ -189,6 +188,17 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         register=options["register"],
         duration=options["duration"],
     )
+
+
+def _password() -> str:
+    """From the environment, from who sits at the terminal, or else the first line of the standard input."""
+    if given := os.environ.get(_PASSWORD_VARIABLE):
+        return given
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, err=True))
+    if line := sys.stdin.readline().rstrip("\r\n"):
+        return line
+    raise click.UsageError(f"--username needs a password: set {_PASSWORD_VARIABLE}")
 
 
 def _check_uri(text: str, hint: str) -> SipUri:
@@ -231,9 +241,9 @@ def _finish(outcome: CallOutcome, settings: CallOptions, wav_out: Path | None, c
 
 
 def _console() -> Console:
-    """A console on stdout that writes "?" where its encoding has no character, rather than fail."""
+    """A console on stdout that writes line by line, and "?" where its encoding has no character, rather than fail."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+        sys.stdout.reconfigure(errors="replace", line_buffering=True)
     return Console()
 
 

@@ -13,9 +13,9 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 
-from sip import Credentials, SipUri
+from sip import Credentials, SipUri, TransportError
 from sip.target import target_of
-from sip.transport import local_address_towards
+from sip.transport import local_address_towards, reason_of, via_host
 
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
@@ -68,8 +68,8 @@ class CallOutcome:
 async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutcome:
     """Calls, plays the audio, and returns what came of it.
 
-    Raises what Endpoint.call() raises when there is no call, GivenUpError when interrupted before there is one, and
-    OSError when no port can be had.
+    Raises what Endpoint.call() raises when there is no call, TransportError when no port can be had, and
+    GivenUpError when interrupted before there is a call.
     """
     target = target_of(SipUri.parse(options.proxy or uri))
     host = options.host or local_address_towards(target.host, target.port)
@@ -87,8 +87,8 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
 async def run_answer(answering: Answering, options: CallOptions, console: Console) -> CallOutcome:
     """Waits for one call, answers it, plays the audio, and returns what came of it.
 
-    Raises SipError when registering fails, GivenUpError when interrupted before there is a call, and OSError when
-    the port cannot be had.
+    Raises SipError when registering fails or the port cannot be had, and GivenUpError when interrupted before there
+    is a call. Who else calls meanwhile hears 486.
     """
     host = options.host or LOOPBACK
     arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
@@ -114,7 +114,7 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
 
 
 def _settings(options: CallOptions, host: str, answering: Answering | None = None) -> EndpointSettings:
-    settings = EndpointSettings(
+    return EndpointSettings(
         options.aor,
         policy=options.policy,
         credentials=options.credentials,
@@ -124,16 +124,20 @@ def _settings(options: CallOptions, host: str, answering: Answering | None = Non
         realm=answering.realm if answering else None,
         users=answering.users if answering else {},
         digest_algorithms=answering.digest_algorithms if answering else (),
+        max_calls=1,
     )
-    return settings
 
 
 async def _listen(endpoint: Endpoint, transport: str, host: str, options: CallOptions) -> str | None:
     """Listens where we can: without a certificate a TLS peer reaches us over the connection we open to it."""
     if transport == "tls" and options.tls.certificate is None:
         return None
-    address = await endpoint.listen(transport, host, options.port)
-    return f"{address.host}:{address.port}"
+    try:
+        address = await endpoint.listen(transport, host, options.port)
+    except OSError as error:
+        reason = f"cannot be listened on: {reason_of(error)}"
+        raise TransportError(reason, target=via_host((host, options.port))) from None
+    return via_host((address.host, address.port))
 
 
 async def _register(endpoint: Endpoint, console: Console) -> None:

@@ -120,6 +120,7 @@ def _expecting_sha256(original, who, report):
         (("answer",), "--certificate"),
         (("answer", "--transport", "udp", "--users", "/nonexistent"), "--users"),
         (("demo", "--wav-in", __file__), "no WAV file"),
+        (("call", "sip:bob@127.0.0.1", "--username", "alice"), "SECURERTC_PASSWORD"),
         (("demo", "--wav-out", "/nonexistent/heard.wav"), "--wav-out"),
         (("call", "sip:bob@127.0.0.1", "--host", "localhost"), "no numeric address"),
         (("call", "sip:bob@127.0.0.1", "--host", "203.0.113.7"), "no address of this machine"),
@@ -158,7 +159,6 @@ def answering(*arguments: str):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
         line = process.stdout.readline()
@@ -238,6 +238,45 @@ def test_what_is_missing_is_said(tmp_path, tls_files, arguments, text, monkeypat
     assert text in result.output
 
 
+def test_a_password_may_come_by_the_standard_input(tmp_path, tls_files):
+    (tmp_path / "users").write_text("alice:secret\n")
+    files = ("--certificate", str(tls_files.certificate), "--key", str(tls_files.key))
+    with answering(*files, "--users", str(tmp_path / "users"), "--realm", "remote.example") as (_, port):
+        uri = f"sip:bob@remote.example:{port};transport=tls;maddr=127.0.0.1"
+        mine = ("--username", "alice", "--realm", "remote.example", "--ca-file", str(tls_files.ca_file))
+        result = run("call", uri, *mine, "--duration", "0.3", input="secret\n")
+    assert result.exit_code == 0, result.output
+    assert "secret\n" not in result.output
+
+
+def test_a_second_caller_hears_busy(tls_files):
+    files = ("--certificate", str(tls_files.certificate), "--key", str(tls_files.key))
+    with answering(*files, "--duration", "30") as (_, port):
+        uri = f"sip:bob@remote.example:{port};transport=tls;maddr=127.0.0.1"
+        trust = ("--ca-file", str(tls_files.ca_file))
+        with subprocess.Popen([*COMMAND, "call", uri, *trust, "--duration", "30"], stdout=subprocess.PIPE) as first:
+            try:
+                while b"ringing" not in (line := first.stdout.readline()):
+                    assert line
+                result = run("call", uri, *trust)
+            finally:
+                first.terminate()
+    assert result.exit_code == 3
+    assert "486" in result.output
+
+
+@pytest.mark.parametrize(("transport", "kind"), [("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)])
+def test_a_port_that_is_taken_is_named(transport, kind):
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        result = run("answer", "--transport", transport, "--port", str(port))
+    assert result.exit_code == 3
+    assert f"error: 127.0.0.1:{port}: cannot be listened on: Address already in use" in result.output
+
+
 def test_ctrl_c_ends_the_call_and_says_who_did(tls_files):
     files = ("--certificate", str(tls_files.certificate), "--key", str(tls_files.key))
     with answering(*files, "--duration", "30") as (answerer, port):
@@ -247,7 +286,6 @@ def test_ctrl_c_ends_the_call_and_says_who_did(tls_files):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         try:
             while "ringing" not in (line := caller.stdout.readline()):
