@@ -3,11 +3,13 @@
 from .digest_client import Credentials, DigestClient
 from .digest_server import Authentication, DigestServer, Verdict
 from .errors import (
+    CallCancelledError,
     DialogError,
     DigestError,
     RequestFailedError,
     SipError,
     SipParseError,
+    StreamFramingError,
     TlsFileError,
     TlsVerificationError,
     TransactionTimeoutError,
@@ -26,6 +28,7 @@ __all__ = [
     "AuthParameters",
     "Authentication",
     "CSeq",
+    "CallCancelledError",
     "Credentials",
     "DialogError",
     "DigestClient",
@@ -43,6 +46,7 @@ __all__ = [
     "SipError",
     "SipParseError",
     "SipUri",
+    "StreamFramingError",
     "StreamParser",
     "Timers",
     "TlsFileError",

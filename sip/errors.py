@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .message import Request, Response
+    from .message import Message, Request, Response
+    from .stream_parser import KeepAlive
 
 
 class SipError(Exception):
@@ -29,6 +30,14 @@ class SipParseError(SipError, ValueError):
         self.status = status
         self.header = header
         self.request = request
+
+
+class StreamFramingError(SipParseError):
+    """A fault after which a stream cannot go on; `parsed` are the messages that were complete before it."""
+
+    def __init__(self, error: SipParseError, parsed: list[Message | KeepAlive]) -> None:
+        super().__init__(error.reason, status=error.status, header=error.header, request=error.request)
+        self.parsed = parsed
 
 
 class TransportError(SipError):
@@ -68,6 +77,10 @@ class RequestFailedError(SipError):
         super().__init__(f"{response.status} {response.reason}" + (f" ({warning})" if warning else ""))
         self.response = response
         self.status = response.status
+
+
+class CallCancelledError(SipError):
+    """The call was cancelled before it was answered."""
 
 
 class DigestError(SipError):

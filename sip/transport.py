@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from .errors import SipParseError, TlsVerificationError, TransportError
+from .errors import SipParseError, StreamFramingError, TlsVerificationError, TransportError
 from .message import Message
 from .parser import DEFAULT_LIMITS, Limits, parse_message
-from .stream_parser import KeepAlive, StreamFramingError, StreamParser
+from .stream_parser import KeepAlive, StreamParser
 from .target import Target
 from .tls import VerifiedPeer, verify_identity
 

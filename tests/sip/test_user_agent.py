@@ -9,6 +9,7 @@ import random
 import pytest
 
 from sip import (
+    CallCancelledError,
     Credentials,
     DigestClient,
     DigestServer,
@@ -21,7 +22,6 @@ from sip import (
     TransactionTimeoutError,
     parse_message,
 )
-from sip.invite import CallCancelledError
 from sip.registration import Registration
 from sip.user_agent import UserAgent
 
