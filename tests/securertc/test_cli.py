@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import re
 import signal
 import socket
@@ -354,6 +355,25 @@ def test_a_refusal_cannot_steer_the_terminal():
     assert result.exit_code == 3
     assert "error: 488 No\\?[2Jthing ?31m (399 x" in result.output
     assert not any(character in result.output for character in "\x1b\x9b\x07")
+
+
+def test_on_a_terminal_the_line_lives():
+    """Where there is a terminal the line is drawn again and again, with what was counted so far."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([*COMMAND, "demo", "--seconds", "1.5"], stdout=theirs, stderr=theirs, stdin=theirs) as done:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal ends whose other side is closed
+            while data := os.read(ours, 65536):
+                shown += data
+    os.close(ours)
+    assert done.returncode == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    counts = [int(number) for number in re.findall(r"00:0\d\.\d  out (\d+)  in \d+  lost 0\.0 %  jitter", text)]
+    assert len(set(counts)) >= 4
+    assert counts == sorted(counts)
+    assert counts[-1] == 75
+    assert "AES_CM_128_HMAC_SHA1_80" in text
 
 
 def test_help_says_what_there_is():
