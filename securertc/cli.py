@@ -9,6 +9,7 @@ import asyncio
 import io
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
@@ -249,6 +250,8 @@ def _console() -> Console:
 
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Runs the work; what it fails of becomes one line on stderr and the exit code."""
+    # Asked to terminate is the same as Ctrl-C: what was opened and written is to be closed and removed.
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
@@ -259,6 +262,8 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
         click.echo(f"error: {printable(str(error.strerror or error))}", err=True)
     except (SecureRtcError, SipError, SdpError, RtpError) as error:
         click.echo(f"error: {printable(str(error))}{_advice(error)}", err=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(EXIT_NO_CALL)
 
 

@@ -58,6 +58,24 @@ def test_demo_leaves_no_files(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_no_files(tmp_path, number):
+    demo = subprocess.Popen(
+        [*COMMAND, "demo"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "established" not in (line := demo.stdout.readline()):
+        assert line
+    assert list(tmp_path.iterdir())
+    demo.send_signal(number)
+    _, err = demo.communicate(timeout=20)
+    assert (demo.returncode, err) == (3, "interrupted\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_demo_prints_where_there_is_only_ascii():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     done = subprocess.run([*COMMAND, "demo", "--seconds", "0.2"], env=environment, capture_output=True)
