@@ -321,6 +321,33 @@ def test_ctrl_c_ends_the_call_and_says_who_did(tls_files):
     assert "\nthe other side hung up\n" in answered
 
 
+def test_ctrl_c_while_it_rings_cancels():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.settimeout(20)
+        uri = f"sip:bob@127.0.0.1:{peer.getsockname()[1]}"
+        caller = subprocess.Popen(
+            [*COMMAND, "call", uri, "--media", "off"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            data, address = peer.recvfrom(65535)
+            invite = parse_message(data)
+            peer.sendto(invite.create_response(180, to_tag="t").serialize(), address)
+            while "ringing" not in (line := caller.stdout.readline()):
+                assert line
+            caller.send_signal(signal.SIGINT)
+            while (request := parse_message(peer.recvfrom(65535)[0])).method == "INVITE":
+                pass  # sent again before the 180 came
+            assert (request.method, request.top_via.branch) == ("CANCEL", invite.top_via.branch)
+            peer.sendto(request.create_response(200, to_tag="t").serialize(), address)
+            peer.sendto(invite.create_response(487, to_tag="t").serialize(), address)
+            assert parse_message(peer.recvfrom(65535)[0]).method == "ACK"
+            _, err = caller.communicate(timeout=20)
+        finally:
+            caller.kill()
+    assert (caller.returncode, err) == (3, "error: given up before there was a call\n")
+
+
 def test_ctrl_c_ends_the_wait(tls_files):
     with answering("--certificate", str(tls_files.certificate), "--key", str(tls_files.key)) as (process, _):
         process.send_signal(signal.SIGINT)
