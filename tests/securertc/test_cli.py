@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pty
 import re
@@ -66,6 +67,8 @@ def test_an_interrupted_demo_leaves_no_files(tmp_path, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # What runs in the background of a shell is deaf to Ctrl-C, and so would be what it starts.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while "established" not in (line := demo.stdout.readline()):
         assert line
