@@ -30,6 +30,10 @@ class CallRefusedError(SecureRtcError):
         return cls(str(error), status=getattr(error, "status", 0))
 
 
+class GivenUpError(SecureRtcError):
+    """The user ended a command before there was a call."""
+
+
 class CallEndedError(SecureRtcError):
     """The call has ended, so that nothing can be sent or received; `how` is "local", "remote" or a fault."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import random
 import secrets
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ class MediaStream:
     def poll(self, now: float) -> list[Datagram]:
         """Does what is due at `now`, to be called some ten times a second; returns the RTCP to be sent."""
         self._receiver.flush(now, pause=_FLUSH_AFTER)
-        if now < self._next_report:
+        if now < self._next_report or self._held_without_address:
             return []
         self._reports += 1
         self._next_report = now + self._report_interval()
@@ -107,9 +108,14 @@ class MediaStream:
     def close(self, now: float) -> list[Datagram]:
         """Hands out the last frames and returns the RTCP BYE, protected as all else; [] if we never sent."""
         self._receiver.flush(now, pause=0.0)
-        if not self._sender.packets and not self._reports:
+        if self._held_without_address or not (self._sender.packets or self._reports):
             return []
         return [self._rtcp([*self._report(now), Goodbye((self._sender.ssrc,))])]
+
+    @property
+    def _held_without_address(self) -> bool:
+        """Whether the peer took its address back, the old form of hold: RTCP stops too then (RFC 3264 8.4)."""
+        return ipaddress.ip_address(self._receiver.rtp_address[0]).is_unspecified
 
     def silent_for(self, now: float) -> float:
         """Returns for how many seconds nothing of the peer's has come, RTP or RTCP."""

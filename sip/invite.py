@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .dialog import Dialog
-from .errors import DigestError, RequestFailedError, SipError, SipParseError
+from .errors import CallCancelledError, DigestError, RequestFailedError, SipError, SipParseError
 from .header_values import CSeq, NameAddr
 from .message import Request, Response, new_branch, new_tag
 from .transport import Flow
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 # How a re-INVITE is answered: (status, body) of the response.
 ReInvite = Callable[[Request], tuple[int, bytes]]
 MAX_CHALLENGES = 4
-
-
-class CallCancelledError(SipError):
-    """The call was cancelled before it was answered."""
 
 
 class OutgoingInvite:

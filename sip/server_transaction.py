@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from .client_transaction import Send, TimedOut
+from .header_values import BRANCH_COOKIE
 from .message import Request, Response
 from .timers import DEFAULT_TIMERS, Timers
 
@@ -33,7 +34,7 @@ def server_key(request: Request) -> tuple[str, ...]:
     host, port = via.sent_by
     sent_by = (host, str(port))
     branch = via.branch or ""
-    if branch.startswith("z9hG4bK") and len(branch) > 7:
+    if branch.startswith(BRANCH_COOKIE) and branch != BRANCH_COOKIE:
         return (branch, *sent_by, method)
     via_text = f"{via.transport} {via.host} {via.port} {branch}"
     return (request.call_id, request.from_.tag or "", str(request.cseq.number), via_text, method)
@@ -61,6 +62,7 @@ class ServerTransaction:
 
     @property
     def terminated(self) -> bool:
+        """Whether it is over and can be forgotten."""
         return self.state is ServerState.TERMINATED
 
     @property

@@ -279,6 +279,15 @@ def test_addresses_and_rtcp():
         side(OFF).create_answer()
 
 
+@pytest.mark.parametrize("ptime", ["0", "-20", "201", "99999999999999999999", "20.5", "x", ""])
+def test_a_packet_time_that_cannot_be_is_not_taken(ptime):
+    """Buffers are as long as a packet lasts (CVE-2026-41416)."""
+    negotiation = side(OFF)
+    negotiation.receive_offer(offer("RTP/AVP", more=f"a=ptime:{ptime}\r\n"))
+    negotiation.create_answer()
+    assert negotiation.negotiated.ptime == 20
+
+
 def test_version_grows_with_every_description():
     one = side(OFF)
     versions = [int(re.search(r"o=- \d+ (\d+)", one.create_offer())[1]) for _ in range(3)]

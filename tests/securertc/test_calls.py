@@ -304,14 +304,15 @@ async def test_many_calls_leave_nothing_behind(pair, nothing_left):
             assert not side.calls
 
 
-async def test_an_endpoint_on_all_addresses_names_one(nothing_left, melody):
+@pytest.mark.parametrize("media_host", [None, "0.0.0.0"])
+async def test_an_endpoint_on_all_addresses_names_one(nothing_left, melody, media_host):
     answered: asyncio.Queue = asyncio.Queue()
     answering = []
 
     async def answer(call):
         answered.put_nowait(await call.answer())
 
-    settings = {"policy": PLAIN}
+    settings = {"policy": PLAIN, "media_host": media_host}
     async with (
         Endpoint(
             EndpointSettings("sip:bob@remote.example", **settings),

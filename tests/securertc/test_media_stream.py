@@ -215,6 +215,23 @@ def test_a_pause_moves_the_timestamp_and_sets_the_marker():
     assert (later.sequence_number - first.sequence_number) % (1 << 16) == 2
 
 
+@pytest.mark.parametrize("nowhere", ["0.0.0.0", "::"])
+def test_nothing_goes_to_a_peer_that_took_its_address_back(nowhere):
+    """Sent to 0.0.0.0 it would come to whatever listens on this machine."""
+    ours, _ = streams()
+    ours.audio(FRAME, 100.0)
+    ours.renegotiate(replace(agreement(), remote_address=nowhere, direction=Direction.INACTIVE), 101.0)
+    assert ours.audio(FRAME, 101.0) is None
+    assert [sent for second in range(101, 160) for sent in ours.poll(float(second))] == []
+    assert ours.close(160.0) == []
+    ours, _ = streams()
+    ours.audio(FRAME, 100.0)
+    ours.renegotiate(replace(agreement(), remote_address=nowhere, direction=Direction.INACTIVE), 101.0)
+    ours.renegotiate(agreement(), 102.0)
+    assert ours.audio(FRAME, 102.0).address == THEIRS
+    assert [sent.address for sent in ours.close(103.0)] == [THEIRS]
+
+
 def test_a_new_key_keeps_the_stream_and_takes_stragglers():
     sender, receiver = receiving()
     packets = feed(sender, receiver, 5)
