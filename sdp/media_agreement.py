@@ -64,7 +64,10 @@ class LocalMedia:
         """Returns the methods that may be used, the preferred first; never plain RTP for what is `secured`."""
         if self.security is MediaSecurity.OFF:
             return () if secured else (NoKeying(),)
-        methods = self.keying or (Sdescriptions(self.crypto_suites, self.mki_length, lifetime=self.lifetime),)
+        methods: tuple[KeyingMethod, ...] = self.keying or (
+            Sdescriptions(self.crypto_suites, self.mki_length, lifetime=self.lifetime),
+        )
+        methods = tuple(method for method in methods if method.name != "none")
         if secured or self.security is MediaSecurity.REQUIRED:
             return methods
         return (*methods, NoKeying())

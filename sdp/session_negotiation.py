@@ -331,6 +331,8 @@ class SessionNegotiation:
         fresh = fresh or moved(before.agreed if before else None, address, section.port)
         place = LocalSection(index, section.protocol, local.address, local.port, previous, fresh)
         answer = examined.proposal.create_answer(place)
+        if not answer.result.secured and (stream in self._secured or local.security is MediaSecurity.REQUIRED):
+            raise NegotiationError(f"SRTP is required, and {examined.method.name} gives none")
         agreed = agreement(remote, local, answer.result, stream=stream, answer=False, refusals=examined.refusals)
         event = telephone_event_of(section, agreed.codec.clock_rate) if local.telephone_event is not None else None
         plan = SectionPlan(
