@@ -1,4 +1,4 @@
-"""RTP and RTCP (RFC 3550): packets, G.711, statistics, pacing, a jitter buffer, telephone events (RFC 4733); UDP at the edge."""
+"""RTP and RTCP (RFC 3550): packets, G.711, telephone events (RFC 4733), statistics, pacing, a jitter buffer; UDP."""
 
 from .errors import MalformedRtcpError, MalformedRtpError, RtpError, UnsupportedAudioError
 from .extension import ExtensionElement, HeaderExtension

@@ -53,7 +53,7 @@ def configurations(description: SessionDescription, index: int) -> tuple[Configu
 def _potential(description: SessionDescription, index: int, value: str) -> Iterator[Configuration]:
     """The configurations of one a=pcfg, one for each alternative in it (3.5.1)."""
     section = description.media[index]
-    number, *lists = value.split()
+    number, *lists = value.split() or [""]
     if not _NUMBER.fullmatch(number):
         return
     parts: dict[str, str] = {}

@@ -49,7 +49,12 @@ def examine(
     refusals: dict[Refusal, None] = {}
     supported = False
     for configuration in configurations(offer, index):
-        read_section(configuration.description, configuration.section, local, answer=False)
+        try:
+            read_section(configuration.description, configuration.section, local, answer=False)
+        except NegotiationError:
+            if configuration.selected:
+                continue
+            raise
         protocol = configuration.section.protocol
         remote = RemoteSection(configuration.description, index, configuration.section, previous)
         taking = [method for method in methods if method.takes(protocol)]
