@@ -11,7 +11,8 @@ from .media_agreement import LocalMedia
 from .media_attributes import Direction
 from .session_description import Line, MediaDescription, SessionDescription, address_type
 
-EVENTS = "0-16"
+# RFC 4733 3.2: the DTMF digits.
+EVENTS = "0-15"
 
 
 @dataclass(frozen=True, slots=True)

@@ -361,7 +361,7 @@ def test_attributes_of_the_answerer_and_of_groups():
     assert m_lines(answer) == ["m=audio 6000 RTP/AVP 8 101", "m=video 0 RTP/AVP 99"]
     assert re.findall("a=mid:(.*)\r\n", answer) == ["a", "v"]
     assert "a=group" not in answer  # every stream has a transport of its own
-    assert "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n" in answer
+    assert "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n" in answer
 
 
 def test_an_answer_with_other_payload_types():
