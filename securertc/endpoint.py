@@ -40,6 +40,8 @@ from .media_session import MediaSession
 from .security_policy import SecurityPolicy
 
 _CLOSE_TIMEOUT = 2.0
+# What we offer RFC 4733 under; nearly everybody does.
+_TELEPHONE_EVENT = 101
 OnCall = Callable[[IncomingCall], None]
 
 
@@ -327,6 +329,7 @@ class Endpoint:
             media.local_port,
             security=security,
             crypto_suites=self.settings.policy.crypto_suites,
+            telephone_event=_TELEPHONE_EVENT,
         )
 
     def _invite(self, target: SipUri) -> Request:

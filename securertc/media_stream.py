@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtp import (
+    EventPacket,
     Goodbye,
+    MalformedRtpError,
     ReceiverReport,
     SenderReport,
     SourceDescription,
+    event_of_digit,
     is_rtcp,
     ntp_time,
     round_trip,
@@ -27,6 +30,7 @@ from sdp import NegotiatedAudio
 
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
+from .errors import SecurityPolicyError, UnsupportedDigitError
 from .media_statistics import MediaStatistics
 
 Samples = NDArray[np.int16]
@@ -49,10 +53,12 @@ class MediaStream:
     """RTP and RTCP of one agreement, protected as it says, in both directions.
 
     `now` is always in seconds of one steady clock; `unix_time` is the time of day at the `now` given first.
+    Raises SecurityPolicyError while the keys of SRTP that was agreed on are still to come.
     The CNAME is random for each stream, so that it tells nothing of the user (RFC 7022 4.2).
     """
 
     def __init__(self, agreed: NegotiatedAudio, now: float, *, unix_time: float) -> None:
+        _check_keys(agreed)
         self.agreed = agreed
         self._unix_offset = unix_time - now
         self._cname = base64.b64encode(secrets.token_bytes(12)).decode()
@@ -73,6 +79,7 @@ class MediaStream:
 
     def renegotiate(self, agreed: NegotiatedAudio, now: float) -> None:
         """Goes on with another agreement; raises SecurityPolicyError when it would end the protection."""
+        _check_keys(agreed)
         self._receiver.update(agreed, now)
         self._sender.update(agreed)
         self.agreed = agreed
@@ -82,6 +89,31 @@ class MediaStream:
         if not self.agreed.direction.sends:
             return None
         return Datagram(self._sender.audio(samples, now), self._receiver.rtp_address)
+
+    def begin_digit(self, digit: str, milliseconds: int, now: float) -> list[EventPacket]:
+        """Returns the packets of a DTMF digit that begins at `now`, for digit() to send each when it is due.
+
+        [] while the agreement lets us send nothing. Raises UnsupportedDigitError when the peer takes no telephone
+        events, and for what is no digit.
+        """
+        if self.agreed.telephone_event_payload_type is None:
+            raise UnsupportedDigitError("the peer takes no telephone events")
+        try:
+            event = event_of_digit(digit)
+        except MalformedRtpError as error:
+            raise UnsupportedDigitError(str(error)) from None
+        return self._sender.begin_event(event, milliseconds, now) if self.agreed.direction.sends else []
+
+    def digit(self, packet: EventPacket) -> Datagram | None:
+        """Returns the datagram for a packet of begin_digit(), None when the agreement has changed against it."""
+        payload_type = self.agreed.telephone_event_payload_type
+        if payload_type is None or not self.agreed.direction.sends:
+            return None
+        return Datagram(self._sender.event(packet, payload_type), self._receiver.rtp_address)
+
+    def next_digit(self) -> str | None:
+        """Returns the next DTMF digit received, None when there is none."""
+        return self._receiver.digits.popleft() if self._receiver.digits else None
 
     def receive(self, data: bytes, address: Address, now: float, *, by_rtcp_socket: bool) -> None:
         """Takes a datagram; frames of audio are then to be had by next_frame()."""
@@ -197,3 +229,8 @@ class MediaStream:
                     self._round_trip = self._round_trip if trip is None else trip
         elif isinstance(packet, Goodbye) and receiver.source in packet.ssrcs:
             self.remote_goodbye = True
+
+
+def _check_keys(agreed: NegotiatedAudio) -> None:
+    if agreed.keys_pending:
+        raise SecurityPolicyError("the keys of the media are not there yet", tier="media")
