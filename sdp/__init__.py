@@ -1,6 +1,14 @@
 """SDP (RFC 8866), offer/answer (RFC 3264) and security descriptions (RFC 4568): text in, `srtp` policies out."""
 
-from .errors import CryptoAttributeError, NegotiationError, Refusal, SdpError, SdpParseError
+from .errors import (
+    CryptoAttributeError,
+    MikeyError,
+    MikeyParseError,
+    NegotiationError,
+    Refusal,
+    SdpError,
+    SdpParseError,
+)
 from .offer_answer import AudioNegotiation, Codec, Direction, LocalMedia, MediaSecurity, NegotiatedAudio
 from .sdescriptions import CryptoAttribute, InlineKey
 from .session_description import Line, MediaDescription, Origin, RtpMap, SessionDescription
@@ -16,6 +24,8 @@ __all__ = [
     "LocalMedia",
     "MediaDescription",
     "MediaSecurity",
+    "MikeyError",
+    "MikeyParseError",
     "NegotiatedAudio",
     "NegotiationError",
     "Origin",

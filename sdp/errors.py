@@ -43,3 +43,18 @@ class NegotiationError(SdpError):
         self.reason = message
         self.refusals = refusals
         self.status = status
+
+
+class MikeyError(SdpError):
+    """Base of every error of MIKEY (RFC 3830)."""
+
+
+class MikeyParseError(MikeyError, ValueError):
+    """Bytes are no MIKEY message, or values make none; `payload` and `field` say where, `offset` is in bytes."""
+
+    def __init__(self, payload: str, field: str, message: str, *, offset: int | None = None) -> None:
+        place = f"{payload}, {field}"
+        super().__init__(f"{place}: {message}" if offset is None else f"{place} (at byte {offset}): {message}")
+        self.payload = payload
+        self.field = field
+        self.offset = offset

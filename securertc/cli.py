@@ -1,4 +1,4 @@
-"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`.
+"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`, `securertc mikey show BASE64`.
 
 Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call came about.
 """
@@ -23,6 +23,7 @@ from sip import Credentials, SipError, SipParseError, SipUri
 
 from .call_display import report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
+from .command_mikey import mikey
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
 from .errors import SecureRtcError
@@ -75,6 +76,9 @@ def _call_options(command: _Command) -> _Command:
 @click.version_option(package_name="securertc", prog_name="securertc")
 def main() -> None:
     """Secured calls: SIP over TLS, SRTP keyed by sdescriptions, and a report of what that gives."""
+
+
+main.add_command(mikey)
 
 
 @main.command()
