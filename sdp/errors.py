@@ -58,3 +58,29 @@ class MikeyParseError(MikeyError, ValueError):
         self.payload = payload
         self.field = field
         self.offset = offset
+
+
+class MikeyRefusedError(MikeyError):
+    """A MIKEY message is not accepted, or what it asks for is not; `error_no` is the number of RFC 3830 6.12.
+
+    `response` is the error message to answer with, where there is one.
+    """
+
+    def __init__(self, error_no: int, message: str) -> None:
+        super().__init__(message)
+        self.error_no = error_no
+        self.response: bytes | None = None
+
+
+class MikeyPeerError(MikeyError):
+    """The peer answered with an error message; `error_numbers` are its numbers, `policies` the SP payloads it accepts.
+
+    Unless `authenticated`, anybody may have sent it: then it is a hint, and the exchange still waits.
+    """
+
+    def __init__(self, error_numbers: tuple[int, ...], policies: tuple[object, ...], *, authenticated: bool) -> None:
+        numbers = ", ".join(map(str, error_numbers))
+        super().__init__(f"the peer answered with error {numbers}{'' if authenticated else ', unauthenticated'}")
+        self.error_numbers = error_numbers
+        self.policies = policies
+        self.authenticated = authenticated

@@ -17,6 +17,7 @@ from .code_points import (
     MAC_LENGTHS,
     TIMESTAMP_LENGTHS,
     DataType,
+    MacAlgorithm,
     PayloadType,
     TimestampType,
 )
@@ -43,11 +44,13 @@ class Kemac:
     rfc4650_numbering: bool = False
 
     @property
-    def mac_length(self) -> int:
-        """How long the MAC of this algorithm is, in bytes."""
+    def mac_algorithm(self) -> MacAlgorithm:
+        """The MAC algorithm, whichever numbering it has; raises MikeyParseError when the number is unknown."""
         if self.rfc4650_numbering:
-            return 0 if self.mac_alg else 20
-        return MAC_LENGTHS.get(self.mac_alg, 0)
+            return MacAlgorithm.NULL if self.mac_alg else MacAlgorithm.HMAC_SHA_1_160
+        if self.mac_alg not in MAC_LENGTHS:
+            raise Reader(b"", self.payload_type.name).error("Mac alg", f"the algorithm {self.mac_alg} is unknown")
+        return MacAlgorithm(self.mac_alg)
 
     @classmethod
     def parse_body(cls, reader: Reader, data_type: int) -> Kemac:
@@ -63,8 +66,9 @@ class Kemac:
 
     def serialize_body(self) -> bytes:
         payload = self.payload_type.name
-        if len(self.mac) != self.mac_length:
-            raise Reader(b"", payload).error("MAC", f"{len(self.mac)} bytes, the algorithm has {self.mac_length}")
+        length = MAC_LENGTHS[self.mac_algorithm]
+        if len(self.mac) != length:
+            raise Reader(b"", payload).error("MAC", f"{len(self.mac)} bytes, the algorithm has {length}")
         return self.authenticated_body() + self.mac
 
     def authenticated_body(self) -> bytes:
