@@ -7,7 +7,7 @@ import secrets
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -155,7 +155,7 @@ def _check_chain(
     builder = PolicyBuilder().store(Store(list(authorities))).time(_moment(now))
     try:
         builder.max_chain_depth(MAX_CHAIN).build_client_verifier().verify(leaf, chain)
-    except VerificationError as error:
+    except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
         raise _bad_certificate(f"the certificate chain does not verify: {error}") from None
 
 
@@ -167,7 +167,7 @@ def _check_name(leaf: x509.Certificate, identity: Id) -> None:
 def _names(certificate: x509.Certificate) -> list[Id]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return []
     uris = [Id(IdType.URI, uri.encode()) for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]
     return uris + [Id(IdType.NAI, mail.encode()) for mail in names.get_values_for_type(x509.RFC822Name)]
@@ -176,18 +176,25 @@ def _names(certificate: x509.Certificate) -> list[Id]:
 def _load(payload: Cert) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(payload.data)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise _bad_certificate("a certificate is malformed") from None
 
 
 def _valid_now(certificate: x509.Certificate, now: float) -> x509.Certificate:
-    if not certificate.not_valid_before_utc <= _moment(now) <= certificate.not_valid_after_utc:
+    try:
+        valid = certificate.not_valid_before_utc <= _moment(now) <= certificate.not_valid_after_utc
+    except ValueError:
+        valid = False
+    if not valid:
         raise _bad_certificate("the certificate is not valid now")
     return certificate
 
 
 def _rsa_key(certificate: x509.Certificate) -> RSAPublicKey:
-    key = certificate.public_key()
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
     if not isinstance(key, RSAPublicKey) or key.key_size < MIN_RSA_BITS:
         raise _bad_certificate(f"the certificate's key is no RSA key of {MIN_RSA_BITS} bits")
     return key

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from srtp import SecretBytes
 
-from .code_points import PrfFunction
+from ..errors import MikeyRefusedError
+from .code_points import ErrorNumber, PrfFunction
 
 _BLOCK = 32
 _DIGESTS = {PrfFunction.MIKEY_1: hashlib.sha1, PrfFunction.HMAC_SHA_256: hashlib.sha256}
@@ -30,15 +31,17 @@ def prf(function: PrfFunction, inkey: bytes, label: bytes, length: int) -> bytes
     """Returns `length` bytes of PRF(inkey, label) (4.1.2).
 
     The key is split in blocks of 256 bits, of which only the last may be shorter and none is empty: with a key
-    of a whole number of blocks an empty block would add what anybody can compute. Raises ValueError for an
-    empty key.
+    of a whole number of blocks an empty block would add what anybody can compute. Raises MikeyRefusedError for
+    an empty key, and for one with two equal blocks: their parts would cancel each other out, and what is left
+    may be nothing.
     """
-    if not inkey:
-        raise ValueError("the key is empty")
+    blocks = [inkey[start : start + _BLOCK] for start in range(0, len(inkey), _BLOCK)]
+    if not blocks or len(set(blocks)) < len(blocks):
+        raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, "the key is empty, or two 32-byte blocks of it are equal")
     result = 0
-    for start in range(0, len(inkey), _BLOCK):
-        block = b"".join(_p(function, inkey[start : start + _BLOCK], label, length))
-        result ^= int.from_bytes(block[:length])
+    for block in blocks:
+        part = b"".join(_p(function, block, label, length))
+        result ^= int.from_bytes(part[:length])
     return result.to_bytes(length)
 
 

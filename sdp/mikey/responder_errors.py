@@ -5,6 +5,7 @@ from __future__ import annotations
 from srtp import SecretBytes
 
 from ..errors import MikeyError
+from .certificates import certificate_payloads
 from .code_points import DataType, EncryptionAlgorithm, ErrorNumber, MacAlgorithm
 from .exchange import Mode, seal_with_kemac, seal_with_signature, seal_with_v
 from .header import Header
@@ -33,7 +34,10 @@ def error_message(
         return Message(header, payloads).serialize()
     key = request.ourselves.private_key
     try:
-        if request.mode in (Mode.DH_SIGN, Mode.RSA_R) and key is not None:
+        if request.mode.signs and key is not None:
+            # 5.1.2 names no CERT, but who starts these modes may know our certificate from our response only.
+            if request.mode is not Mode.PUBLIC_KEY:
+                payloads = (payloads[0], *certificate_payloads(request.ourselves.certificates), *payloads[1:])
             return seal_with_signature(header, payloads, key, settings.signature_type, settings.signature_hash)
         if request.keys is not None and request.mode is Mode.DHHMAC:
             kemac = Kemac(EncryptionAlgorithm.NULL, SecretBytes(b""), MacAlgorithm.HMAC_SHA_1_160)

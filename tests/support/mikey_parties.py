@@ -101,7 +101,10 @@ class Pair:
         peer = self.alice_to_bob()
         made = ResponderSettings(**settings)  # type: ignore[arg-type]
         return Responder(
-            self.bob, lambda claimed: peer if claimed in (None, peer.identity) else None, cache or ReplayCache(), made
+            self.bob,
+            lambda claimed: peer if claimed in (None, peer.identity) else None,
+            ReplayCache() if cache is None else cache,
+            made,
         )
 
     def reversed(self) -> Pair:
