@@ -2,6 +2,7 @@
 
 from .errors import (
     CryptoAttributeError,
+    KeyManagementError,
     MikeyError,
     MikeyParseError,
     MikeyPeerError,
@@ -11,7 +12,9 @@ from .errors import (
     SdpError,
     SdpParseError,
 )
+from .key_mgmt import KeyMgmtAttribute, TakenKeyMgmt, take_key_mgmt
 from .offer_answer import AudioNegotiation, Codec, Direction, LocalMedia, MediaSecurity, NegotiatedAudio
+from .rtsp_key_mgmt import KeyMgmtSpec, parse_key_mgmt_header, serialize_key_mgmt_header
 from .sdescriptions import CryptoAttribute, InlineKey
 from .session_description import Line, MediaDescription, Origin, RtpMap, SessionDescription
 
@@ -22,6 +25,9 @@ __all__ = [
     "CryptoAttributeError",
     "Direction",
     "InlineKey",
+    "KeyManagementError",
+    "KeyMgmtAttribute",
+    "KeyMgmtSpec",
     "Line",
     "LocalMedia",
     "MediaDescription",
@@ -38,4 +44,8 @@ __all__ = [
     "SdpError",
     "SdpParseError",
     "SessionDescription",
+    "TakenKeyMgmt",
+    "parse_key_mgmt_header",
+    "serialize_key_mgmt_header",
+    "take_key_mgmt",
 ]

@@ -45,6 +45,24 @@ class NegotiationError(SdpError):
         self.status = status
 
 
+class KeyManagementError(NegotiationError):
+    """Key management failed (RFC 4567 4.1.2): refused with 488 and a Warning of code 306; in RTSP with 463.
+
+    `response` is the message to send back inside, where there is one.
+    """
+
+    warning_code = 306
+    warning_text = "Attribute not understood"
+
+    def __init__(self, message: str, *, refusals: tuple[Refusal, ...] = (), status: int = 488) -> None:
+        super().__init__(message, refusals=refusals, status=status)
+        self.response: bytes | None = None
+
+    def warning(self, agent: str) -> str:
+        """Returns the value of the Warning header; `agent` is our host name or pseudonym."""
+        return f'{self.warning_code} {agent} "{self.warning_text}"'
+
+
 class MikeyError(SdpError):
     """Base of every error of MIKEY (RFC 3830)."""
 

@@ -18,6 +18,7 @@ from .exchange import NULL_OVER_TLS, STRICT, MikeyProfile, Mode
 from .header import CsIdMap, EmptyMap, GenericId, GenericIdMap, Header, SrtpId, SrtpIdMap
 from .initiator import Initiator, Proposal
 from .key_data import KeyData, KeyValidity
+from .media_lines import streams_of_media
 from .message import Message, Payload, parse_key_data
 from .parties import Ourselves, Peer, nai_id, uri_id
 from .payloads import (
@@ -100,5 +101,6 @@ __all__ = [
     "parse_key_data",
     "policy_payload",
     "profile_of",
+    "streams_of_media",
     "uri_id",
 ]

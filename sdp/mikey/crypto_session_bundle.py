@@ -95,6 +95,17 @@ class CryptoSessionBundle:
             for cs_id, one in enumerate(self.cs_id_map.entries, 1)
         )
 
+    def media_sessions(self, line: int, *, initiator: bool) -> tuple[CryptoSession, CryptoSession]:
+        """Returns the crypto sessions that we send and receive a media line with, the first line being 0.
+
+        Each line has two consecutive IDs (RFC 4567 7.1); of them the first is the stream of the initiator.
+        Raises MikeyRefusedError when the map has no such two.
+        """
+        pair = self.sessions[2 * line : 2 * line + 2]
+        if line < 0 or len(pair) != 2:
+            raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, f"media line {line} has no two crypto sessions")
+        return (pair[0], pair[1]) if initiator else (pair[1], pair[0])
+
     def keyed_policies(self, cs_id: int, profile: Profile) -> tuple[KeyedPolicy, ...]:
         """Returns the policies of a crypto session, one for each key, for a profile told outside of MIKEY.
 
