@@ -64,7 +64,8 @@ class Proposal:
     `streams` are the entries of the SRTP-ID map; over SDP two for each m line, ours with its SSRC and the peer's
     with 0 (RFC 4567 7.1). Policy n is `srtp_profiles[n]`. `keys` are made where none are given: one TGK with
     `validity`. `sdp_ids` are the key management protocols of the offer. `rekey` false makes an update without
-    new keys.
+    new keys. Without `include_identities` the peer has to know by other means whose message it is, as GStreamer,
+    whose parser stops at an ID.
     """
 
     mode: Mode
@@ -82,6 +83,7 @@ class Proposal:
     signature_hash: HashFunction = HashFunction.SHA_1
     envelope_key_cache: EnvelopeKeyCache = EnvelopeKeyCache.NO_CACHE
     rekey: bool = True
+    include_identities: bool = True
 
 
 class Initiator:
@@ -135,10 +137,14 @@ class Initiator:
             proposal.prf,
         )
         policies = tuple(policy_payload(one, number) for number, one in enumerate(proposal.srtp_profiles))
-        front: list[Payload] = [timestamp, *rand, self.ourselves.identity]
+        front: list[Payload] = [timestamp, *rand]
+        if proposal.include_identities:
+            front.append(self.ourselves.identity)
         if proposal.mode.signs:
             front += certificate_payloads(self.ourselves.certificates)
-        front += [self.peer.identity, *policies]
+        if proposal.include_identities:
+            front.append(self.peer.identity)
+        front += policies
         if proposal.sdp_ids:
             front.append(GeneralExtension(ExtensionType.SDP_IDS, ";".join(proposal.sdp_ids).encode()))
         pending = CryptoSessionBundle(
