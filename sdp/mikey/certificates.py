@@ -62,7 +62,7 @@ def public_key_of(message: Message, peer: Peer, now: float, *, encrypting: bool 
     usable = _ENCRYPTING if encrypting else _SIGNING
     payloads = message.all(Cert)
     if not payloads:
-        return known_public_key(peer, now)
+        return known_public_key(peer, now, encrypting=encrypting)
     if len(payloads) > MAX_CHAIN:
         raise _bad_certificate(f"a chain of {len(payloads)} certificates is longer than {MAX_CHAIN}")
     if any(one.cert_type == CertificateType.X509V3_URL for one in payloads):
@@ -75,14 +75,14 @@ def public_key_of(message: Message, peer: Peer, now: float, *, encrypting: bool 
     if leaf != peer.certificate:
         _check_chain(leaf, chain, peer.authorities, now)
         _check_name(leaf, peer.identity)
-    return _rsa_key(_valid_now(leaf, now))
+    return _usable_key(leaf, now, encrypting)
 
 
-def known_public_key(peer: Peer, now: float) -> RSAPublicKey:
+def known_public_key(peer: Peer, now: float, *, encrypting: bool) -> RSAPublicKey:
     """Returns the key of the certificate that we know of the peer; raises MikeyRefusedError (INVALID_CERT)."""
     if peer.certificate is None:
         raise _bad_certificate("no certificate of the peer is known")
-    return _rsa_key(_valid_now(peer.certificate, now))
+    return _usable_key(peer.certificate, now, encrypting)
 
 
 def identity_of(certificate: Cert) -> Id | None:
@@ -183,17 +183,22 @@ def _load(payload: Cert) -> x509.Certificate:
         raise _bad_certificate("a certificate is malformed") from None
 
 
-def _valid_now(certificate: x509.Certificate, now: float) -> x509.Certificate:
+def _usable_key(certificate: x509.Certificate, now: float, encrypting: bool) -> RSAPublicKey:
+    """The certificate's RSA key, if it is valid now and its key usage, where it has one, is this (RFC 5280 4.2.1.3)."""
     try:
         valid = certificate.not_valid_before_utc <= _moment(now) <= certificate.not_valid_after_utc
     except ValueError:
         valid = False
     if not valid:
         raise _bad_certificate("the certificate is not valid now")
-    return certificate
-
-
-def _rsa_key(certificate: x509.Certificate) -> RSAPublicKey:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        usage = None
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        raise _bad_certificate("the certificate's extensions are malformed") from None
+    if usage is not None and not (usage.key_encipherment if encrypting else usage.digital_signature):
+        raise _bad_certificate("the certificate's key is not for this use")
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):

@@ -51,7 +51,7 @@ from .payloads import Dh, GeneralExtension, Id, Kemac, Pke, Rand, T
 from .prf import KeyDerivation
 from .replay_cache import ReplayCache
 from .srtp_policy import policy_payload
-from .timestamp import ntp_timestamp
+from .timestamp import is_later, ntp_timestamp
 
 _RAND_LENGTH = 16
 _DEFAULT_PROFILES = (Profile.AES_CM_128_HMAC_SHA1_80,)
@@ -91,7 +91,8 @@ class Initiator:
 
     `create_message` makes the first message; `receive` reads what comes back. `bundle` is what was agreed: at
     once where no response is needed, else after it. `replay_cache`, when it is that of our responder, keeps our
-    message from being reflected to us. Raises MikeyRefusedError when the proposal is not of the profile, or
+    message from being reflected to us. A new bundle gets an ID that is not of `csb_ids_in_use`, those that there
+    are with this peer (6.1). Raises MikeyRefusedError when the proposal is not of the profile, or
     something that the mode needs is missing.
     """
 
@@ -104,6 +105,7 @@ class Initiator:
         profile: MikeyProfile = STRICT,
         bundle: CryptoSessionBundle | None = None,
         replay_cache: ReplayCache | None = None,
+        csb_ids_in_use: frozenset[int] = frozenset(),
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         _check_proposal(proposal, profile)
@@ -114,6 +116,7 @@ class Initiator:
         self.bundle: CryptoSessionBundle | None = None
         self._previous = bundle
         self._replay_cache = replay_cache
+        self._csb_ids_in_use = csb_ids_in_use
         self._random_bytes = random_bytes
         self._reader: ResponseReader | None = None
 
@@ -126,7 +129,7 @@ class Initiator:
             raise MikeyError("the message of this exchange was made before")
         proposal = self.proposal
         timestamp = T(TimestampType.NTP_UTC, ntp_timestamp(now))
-        if self._previous is not None and timestamp == self._previous.timestamp:
+        if self._previous is not None and not is_later(timestamp.value, self._previous.timestamp.value):
             raise MikeyError("an update needs a later time than the exchange before")
         derivation, rand = self._derivation()
         header = Header(
@@ -186,6 +189,8 @@ class Initiator:
         if self._previous is not None:
             return replace(self._previous.derivation, function=self.proposal.prf), ()
         csb_id = int.from_bytes(self._random_bytes(4))
+        while csb_id in self._csb_ids_in_use:
+            csb_id = int.from_bytes(self._random_bytes(4))
         rand = self._random_bytes(_RAND_LENGTH)
         return KeyDerivation(self.proposal.prf, csb_id, rand), (Rand(rand),)
 
@@ -227,7 +232,7 @@ class Initiator:
         envelope_key = SecretBytes(self._random_bytes(ENVELOPE_KEY_LENGTH))
         keys = MessageKeys(pending.derivation, envelope_key)
         kemac, key_data = self._kemac(keys, pending.timestamp, (self.ourselves.identity,))
-        public_key = known_public_key(self.peer, now)
+        public_key = known_public_key(self.peer, now, encrypting=True)
         pke = Pke(self.proposal.envelope_key_cache, encrypt_envelope_key(public_key, envelope_key))
         end = (seal_kemac(kemac, keys), certificate_hash(certificate), pke)
         cached = self.proposal.envelope_key_cache is not EnvelopeKeyCache.NO_CACHE

@@ -27,6 +27,7 @@ from .replay_cache import ReplayCache
 from .responder_errors import error_message
 from .responder_modes import process
 from .responder_request import Request, ResponderSettings
+from .timestamp import is_later
 
 _MODES = {int(mode.request): mode for mode in Mode}
 _MIN_RAND_LENGTH = 16
@@ -111,8 +112,9 @@ class Responder:
             raise MikeyRefusedError(ErrorNumber.INVALID_ID, "the message is for somebody else")
         peer = self._peer(message, claimed)
         known = _known_bundle(message, bundle, peer)
-        if known is not None and timestamp == known.timestamp:
-            raise MikeyRefusedError(ErrorNumber.INVALID_TS, "the update has the timestamp of the exchange before")
+        if known is not None and not is_later(timestamp.value, known.timestamp.value):
+            # Else an update that was held back could bring back keys that were replaced.
+            raise MikeyRefusedError(ErrorNumber.INVALID_TS, "the update is not later than the exchange before")
         derivation = KeyDerivation(prf, message.header.csb_id, self._rand(message, known))
         request = Request(
             message,

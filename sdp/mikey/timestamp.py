@@ -19,3 +19,8 @@ def ntp_time(value: bytes, now: float) -> float:
     """
     seconds = int.from_bytes(value[:4]) + int.from_bytes(value[4:8].ljust(4, b"\0")) / _ERA - _UNIX_EPOCH
     return seconds + round((now - seconds) / _ERA) * _ERA
+
+
+def is_later(value: bytes, other: bytes) -> bool:
+    """Whether a 64-bit timestamp is later than another, by less than half of the 136 years in which they wrap."""
+    return 0 < (int.from_bytes(value) - int.from_bytes(other)) % (1 << 64) < 1 << 63

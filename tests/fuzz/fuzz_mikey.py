@@ -86,7 +86,7 @@ def check_certificates(data: bytes) -> None:
         for encrypting in (False, True):
             with contextlib.suppress(SdpError):
                 public_key_of(message, PAIR.alice_to_bob(), NOW, encrypting=encrypting)
-    assert known_public_key(PAIR.bob_to_alice(), NOW)
+    assert known_public_key(PAIR.bob_to_alice(), NOW, encrypting=True)
 
 
 def check_responders(data: bytes) -> None:

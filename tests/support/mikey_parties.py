@@ -38,10 +38,14 @@ class RsaAuthority:
         self.intermediate = self._certificate(f"{name} 2", self._key.public_key(), name, self._root_key, ca=True)
         self._name = name
 
-    def issue(self, uri: str, *, bits: int = 2048, days: int = 2) -> Ourselves:
+    def issue(
+        self, uri: str, *, bits: int = 2048, days: int = 2, signs: bool = True, encrypts: bool = True
+    ) -> Ourselves:
         """A party of this URI, with its key and chain."""
         key = rsa.generate_private_key(65537, bits)
-        certificate = self._certificate(uri, key.public_key(), f"{self._name} 2", self._key, days=days)
+        certificate = self._certificate(
+            uri, key.public_key(), f"{self._name} 2", self._key, days=days, usage=(signs, encrypts)
+        )
         return Ourselves(uri_id(uri), key, (certificate, self.intermediate))
 
     def _certificate(
@@ -53,6 +57,7 @@ class RsaAuthority:
         *,
         ca: bool = False,
         days: int = 2,
+        usage: tuple[bool, bool] = (False, False),
     ) -> x509.Certificate:
         now = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
         builder = (
@@ -67,7 +72,7 @@ class RsaAuthority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
             .add_extension(
-                x509.KeyUsage(not ca, False, not ca, False, False, ca, ca, False, False),
+                x509.KeyUsage(usage[0], False, usage[1], False, False, ca, ca, False, False),
                 critical=True,
             )
         )

@@ -329,3 +329,18 @@ def test_an_envelope_that_does_not_decrypt_tells_nothing_more_than_a_wrong_mac(p
         )
         texts.add(str(refused(pair.responder(), data)))
     assert texts == {"the MAC does not verify"}
+
+
+@pytest.mark.parametrize("mode", [Mode.DH_SIGN, Mode.PUBLIC_KEY, Mode.RSA_R])
+def test_a_key_is_used_only_for_what_its_certificate_says(pair: Pair, mode: Mode) -> None:
+    """A certificate for encryption signs nothing, and to one for signatures nothing is encrypted."""
+    encrypts = pair.authority.issue("sip:alice@example.com", signs=False)
+    initiator = replace(pair, alice=encrypts).initiator(Proposal(mode=mode, streams=STREAMS))
+    assert refused(pair.responder(), initiator.create_message(NOW)).error_no == ErrorNumber.INVALID_CERT
+    signs = pair.authority.issue("sip:alice@example.com", encrypts=False)
+    initiator = replace(pair, alice=signs).initiator(Proposal(mode=mode, streams=STREAMS))
+    request = initiator.create_message(NOW)
+    if mode is Mode.RSA_R:
+        assert refused(pair.responder(), request).error_no == ErrorNumber.INVALID_CERT
+    else:
+        pair.responder().receive(request, NOW)

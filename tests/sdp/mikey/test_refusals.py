@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import replace
 
+import mikey_derivation as rfc
 import pytest
 from mikey_messages import ONVIF
 from mikey_parties import NOW, STREAMS, Pair
@@ -14,6 +16,7 @@ from sdp.mikey import (
     NULL_OVER_TLS,
     CryptoSessionBundle,
     DataType,
+    EmptyMap,
     EncryptionAlgorithm,
     EnvelopeKeyCache,
     Err,
@@ -31,6 +34,7 @@ from sdp.mikey import (
     Ourselves,
     Peer,
     PolicyParameter,
+    PrfFunction,
     Proposal,
     Rand,
     ReplayCache,
@@ -45,6 +49,8 @@ from sdp.mikey import (
     uri_id,
 )
 from sdp.mikey.exchange import seal_with_kemac
+from sdp.mikey.key_transport import MessageKeys
+from sdp.mikey.prf import KeyDerivation
 from srtp import Profile, SecretBytes
 
 
@@ -225,3 +231,63 @@ def test_a_nai_is_an_identity_too(pair: Pair) -> None:
     peer = Peer(alice.identity, pair.psk)
     request = Initiator(Proposal(mode=Mode.PSK, streams=STREAMS), alice, pair.bob_to_alice()).create_message(NOW)
     assert Responder(pair.bob, lambda _: peer, ReplayCache()).receive(request, NOW).bundle.initiator == alice.identity
+
+
+def test_an_update_that_was_held_back_brings_no_old_keys_back(pair: Pair) -> None:
+    bundle = established(pair, Mode.PSK)
+    proposal = Proposal(mode=Mode.PSK, streams=STREAMS)
+    early = pair.initiator(proposal, bundle=bundle).create_message(NOW + 5)
+    late = pair.initiator(proposal, bundle=bundle).create_message(NOW + 6)
+    updated = pair.responder().receive(late, NOW + 6, bundle=bundle).bundle
+    assert refused(pair.responder(), early, now=NOW + 7, bundle=updated).error_no == ErrorNumber.INVALID_TS
+
+
+def test_a_csb_id_in_use_is_not_taken_again(pair: Pair) -> None:
+    given = [b"\0\0\0\1", b"\0\0\0\2", b"\0\0\0\3"]
+    initiator = pair.initiator(
+        Proposal(mode=Mode.PSK, streams=STREAMS),
+        csb_ids_in_use=frozenset((1, 2)),
+        random_bytes=lambda length: given.pop(0) if length == 4 else bytes(range(length)),
+    )
+    assert Message.parse(initiator.create_message(NOW)).header.csb_id == 3
+
+
+def sealed_dhhmac(pair: Pair, request: bytes, mac_alg: int, mac: bytes) -> bytes:
+    """A DHHMAC message with the numbers of RFC 4650's tables, its MAC by a key of the test's own derivation."""
+    message = Message.parse(request)
+    kemac = Kemac(2, SecretBytes(b""), mac_alg, mac, rfc4650_numbering=True)
+    raw = Message(message.header, (*message.payloads[:-1], kemac)).serialize()
+    if not mac:
+        return raw
+    rand = message.all(Rand)[0].rand
+    label = bytes.fromhex("2D22AC75FF") + message.header.csb_id.to_bytes(4) + rand
+    key = rfc.prf("MIKEY-1", bytes(pair.psk), label, 160)
+    return raw[:-20] + hmac.digest(key, raw[:-20], "sha1")
+
+
+def test_dhhmac_with_the_numbers_of_rfc_4650(pair: Pair) -> None:
+    _, request = request_of(pair, Mode.DHHMAC)
+    accepted = pair.responder().receive(sealed_dhhmac(pair, request, 0, bytes(20)), NOW)
+    assert accepted.response is not None
+    answer = Message.parse(accepted.response).payloads[-1]
+    assert isinstance(answer, Kemac)
+    assert (answer.encr_alg, answer.mac_alg, len(answer.mac), answer.rfc4650_numbering) == (2, 0, 20, True)
+    null = refused(pair.responder(), sealed_dhhmac(pair, request, 1, b""))
+    assert null.error_no == ErrorNumber.INVALID_MAC
+
+
+def test_an_empty_map_leaves_policies_to_others(pair: Pair) -> None:
+    """RFC 4563 5: no SP payload, and the application names the profile."""
+    _, request = request_of(pair, Mode.PSK)
+    message = Message.parse(request)
+    rand = message.all(Rand)[0].rand
+    keys = MessageKeys(KeyDerivation(PrfFunction.MIKEY_1, message.header.csb_id, rand), pair.psk)
+    kemac = replace(message.all(Kemac)[0], mac=b"")
+    header = replace(message.header, cs_id_map=EmptyMap(1), v=False)
+    with_policy = seal_with_kemac(header, message.payloads[:-1], kemac, keys)
+    assert refused(pair.responder(), with_policy).error_no == ErrorNumber.INVALID_SP
+    payloads = tuple(one for one in message.payloads[:-1] if not isinstance(one, Sp))
+    bundle = pair.responder().receive(seal_with_kemac(header, payloads, kemac, keys), NOW).bundle
+    assert bundle.sessions == ()
+    (keyed,) = bundle.keyed_policies(1, Profile.AES_CM_128_HMAC_SHA1_80)
+    assert len(keyed.policy.master_key) == 16
