@@ -29,10 +29,12 @@ _SIGNING = (CertificateType.X509V3, CertificateType.X509V3_SIGN)
 _ENCRYPTING = (CertificateType.X509V3, CertificateType.X509V3_ENCR)
 
 
-def certificate_payloads(certificates: tuple[x509.Certificate, ...]) -> tuple[Cert, ...]:
-    """Returns a CERT payload for each certificate of a chain."""
+def certificate_payloads(ourselves: Ourselves) -> tuple[Cert, ...]:
+    """Returns a CERT payload for each certificate of our chain, or the one with its URL."""
+    if ourselves.certificate_url is not None:
+        return (Cert(CertificateType.X509V3_URL, ourselves.certificate_url.encode()),)
     der = serialization.Encoding.DER
-    return tuple(Cert(CertificateType.X509V3, one.public_bytes(der)) for one in certificates)
+    return tuple(Cert(CertificateType.X509V3, one.public_bytes(der)) for one in ourselves.certificates)
 
 
 def certificate_hash(certificate: x509.Certificate) -> Chash:
@@ -56,17 +58,16 @@ def public_key_of(message: Message, peer: Peer, now: float, *, encrypting: bool 
     """Returns the peer's public key: of the message's certificates, else of the one we know.
 
     A chain has to lead to one of the peer's authorities, or start with the very certificate we know, and name
-    the peer in its subject alternative names. Raises MikeyRefusedError (INVALID_CERT, INVALID_ID) when it does
-    not, the certificate is not valid now, its key is no RSA key of 2,048 bits, or it is only a URL.
+    the peer in its subject alternative names. A URL is not fetched here: who wants that does it before, and gives
+    the certificate in `peer`. Raises MikeyRefusedError (INVALID_CERT, INVALID_ID) when there is no certificate, it
+    is not valid now or not for this use, or its key is no RSA key of 2,048 bits.
     """
     usable = _ENCRYPTING if encrypting else _SIGNING
-    payloads = message.all(Cert)
+    payloads = tuple(one for one in message.all(Cert) if one.cert_type != CertificateType.X509V3_URL)
     if not payloads:
         return known_public_key(peer, now, encrypting=encrypting)
     if len(payloads) > MAX_CHAIN:
         raise _bad_certificate(f"a chain of {len(payloads)} certificates is longer than {MAX_CHAIN}")
-    if any(one.cert_type == CertificateType.X509V3_URL for one in payloads):
-        raise _bad_certificate("certificates are not fetched from a URL")
     leaf_place = next((place for place, one in enumerate(payloads) if one.cert_type in usable), None)
     if leaf_place is None:
         raise _bad_certificate("no certificate is for this use")

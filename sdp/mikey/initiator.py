@@ -144,7 +144,7 @@ class Initiator:
         if proposal.include_identities:
             front.append(self.ourselves.identity)
         if proposal.mode.signs:
-            front += certificate_payloads(self.ourselves.certificates)
+            front += certificate_payloads(self.ourselves)
         if proposal.include_identities:
             front.append(self.peer.identity)
         front += policies

@@ -25,11 +25,16 @@ def nai_id(nai: str) -> Id:
 
 @dataclass(frozen=True, slots=True)
 class Ourselves:
-    """Our identity; for the modes with signatures, our RSA key and its certificate, with the chain behind it."""
+    """Our identity; for the modes with signatures, our RSA key and its certificate, with the chain behind it.
+
+    With a `certificate_url` messages carry that instead of the certificates (RFC 4738 3.8): for peers that know
+    the certificate or fetch it.
+    """
 
     identity: Id
     private_key: RSAPrivateKey | None = field(default=None, repr=False)
     certificates: tuple[Certificate, ...] = field(default=(), repr=False)
+    certificate_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

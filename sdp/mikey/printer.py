@@ -54,6 +54,8 @@ _VALUES_OF_PARAMETERS: dict[int, type[IntEnum]] = {
     SrtpParameter.SRTP_PRF: SrtpPrf,
 }
 _FLAGS = "DEFGHIJKLMNO"
+# 2036-02-07: times are taken to be of 1968 to 2104, as RFC 4330 3 says.
+_PIVOT = 2_085_978_496.0
 _PUBLIC_KEY_KINDS = (DataType.PUBLIC_KEY, DataType.RSA_R_RESP)
 
 
@@ -300,5 +302,5 @@ def _text(data: bytes) -> str:
 def _time(ts_type: int, value: bytes) -> str:
     if ts_type == TimestampType.COUNTER:
         return str(int.from_bytes(value))
-    moment = datetime.fromtimestamp(ntp_time(value, 0.0), UTC)
+    moment = datetime.fromtimestamp(ntp_time(value, _PIVOT), UTC)
     return f"{value.hex()} ({moment.isoformat(timespec='milliseconds')})"

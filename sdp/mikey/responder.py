@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..errors import MikeyError, MikeyParseError, MikeyRefusedError
 from .certificates import identity_of, public_key_of, verify
-from .code_points import DataType, ErrorNumber
+from .code_points import CertificateType, DataType, ErrorNumber
 from .crypto_session_bundle import CryptoSessionBundle
 from .exchange import (
     Mode,
@@ -132,7 +132,8 @@ class Responder:
         return request
 
     def _peer(self, message: Message, claimed: Id | None) -> Peer:
-        if claimed is None and (certificates := message.all(Cert)):
+        certificates = message.all(Cert)
+        if claimed is None and certificates and certificates[0].cert_type != CertificateType.X509V3_URL:
             claimed = identity_of(certificates[0])
         peer = self.find_peer(claimed)
         if peer is None or (claimed is not None and peer.identity != claimed):

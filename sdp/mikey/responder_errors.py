@@ -37,7 +37,7 @@ def error_message(
         if request.mode.signs and key is not None:
             # 5.1.2 names no CERT, but who starts these modes may know our certificate from our response only.
             if request.mode is not Mode.PUBLIC_KEY:
-                payloads = (payloads[0], *certificate_payloads(request.ourselves.certificates), *payloads[1:])
+                payloads = (payloads[0], *certificate_payloads(request.ourselves), *payloads[1:])
             return seal_with_signature(header, payloads, key, settings.signature_type, settings.signature_hash)
         if request.keys is not None and request.mode is Mode.DHHMAC:
             kemac = Kemac(EncryptionAlgorithm.NULL, SecretBytes(b""), MacAlgorithm.HMAC_SHA_1_160)

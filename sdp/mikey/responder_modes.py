@@ -188,7 +188,7 @@ def _diffie_hellman(
     header = _response_header(request, agreed)
     front: tuple[Payload, ...] = (request.timestamp, request.ourselves.identity)
     if request.mode is Mode.DH_SIGN:
-        front += certificate_payloads(request.ourselves.certificates)
+        front += certificate_payloads(request.ourselves)
         return agreed, _sign(request, header, (*front, request.peer.identity, *ours))
     kemac = required(request.message.only(Kemac), "KEMAC")
     if len(kemac.data):
@@ -213,7 +213,7 @@ def _rsa_r(
     payloads: tuple[Payload, ...] = (
         request.timestamp,
         identity,
-        *certificate_payloads(request.ourselves.certificates),
+        *certificate_payloads(request.ourselves),
         *agreed.policies,
         seal_kemac(kemac, keys),
         Pke(EnvelopeKeyCache.NO_CACHE, encrypt_envelope_key(public_key, envelope_key)),

@@ -13,30 +13,40 @@ from mikey_refusals import error_of, refused, request_of, timestamp
 from sdp import MikeyRefusedError, SdpError
 from sdp.mikey import (
     STRICT,
+    Cert,
+    DataType,
     Dh,
     DhGroup,
     EncryptionAlgorithm,
     Err,
     ErrorNumber,
     HashFunction,
+    Id,
     Initiator,
     Kemac,
     KeyData,
     KeyType,
+    MacAlgorithm,
     Message,
     Mode,
     Peer,
     Pke,
+    PrfFunction,
     Proposal,
+    Rand,
     ReplayCache,
     Responder,
     SignatureType,
+    SrtpId,
+    SrtpIdMap,
     T,
     uri_id,
 )
 from sdp.mikey.diffie_hellman import DhKey
-from sdp.mikey.exchange import seal_with_kemac, seal_with_signature
+from sdp.mikey.exchange import Verification, seal_with_kemac, seal_with_signature, seal_with_v
+from sdp.mikey.key_transport import MessageKeys
 from sdp.mikey.message import serialize_chain
+from sdp.mikey.prf import KeyDerivation
 from srtp import SecretBytes
 
 
@@ -344,3 +354,66 @@ def test_a_key_is_used_only_for_what_its_certificate_says(pair: Pair, mode: Mode
         assert refused(pair.responder(), request).error_no == ErrorNumber.INVALID_CERT
     else:
         pair.responder().receive(request, NOW)
+
+
+def test_a_certificate_by_its_url_has_to_be_known(pair: Pair) -> None:
+    url = replace(pair.alice, certificate_url="http://192.0.2.1/alice.cer")
+    for mode in (Mode.DH_SIGN, Mode.RSA_R):
+        request = replace(pair, alice=url).initiator(Proposal(mode=mode, streams=STREAMS)).create_message(NOW)
+        assert [one.cert_type for one in Message.parse(request).all(Cert)] == [1]
+        assert refused(pair.responder(), request).error_no == ErrorNumber.INVALID_CERT
+        peer = Peer(pair.alice.identity, None, pair.alice.certificates[0])
+        Responder(pair.bob, lambda _, peer=peer: peer, ReplayCache()).receive(request, NOW)
+
+
+@pytest.mark.parametrize("mode", [Mode.PSK, Mode.DHHMAC])
+def test_a_response_has_our_timestamp_and_its_mac_covers_the_identities(pair: Pair, mode: Mode) -> None:
+    """Others make a new timestamp, and leave the identities out of V; who has the key could do so, and is refused."""
+    initiator, request = request_of(pair, mode)
+    response = pair.responder().receive(request, NOW).response
+    assert response is not None
+    message = Message.parse(response)
+    sent = Message.parse(request)
+    assert message.all(T) == sent.all(T)
+    keys = MessageKeys(KeyDerivation(PrfFunction.MIKEY_1, sent.header.csb_id, sent.all(Rand)[0].rand), pair.psk)
+    other = tuple(T(0, timestamp(NOW + 1)) if isinstance(one, T) else one for one in message.payloads[:-1])
+    sha1 = MacAlgorithm.HMAC_SHA_1_160
+    if mode is Mode.DHHMAC:
+        forged = [seal_with_kemac(message.header, other, replace(message.all(Kemac)[0], mac=b""), keys)]
+    else:
+        behind = Verification(pair.alice.identity, pair.bob.identity, other[0])  # type: ignore[arg-type]  # T is first
+        forged = [
+            seal_with_v(message.header, other, sha1, keys, behind),
+            response[:-20] + keys.mac(sha1, response[:-20]),
+        ]
+    for data in forged:
+        with pytest.raises(MikeyRefusedError):
+            initiator.receive(data, NOW)
+    initiator.receive(response, NOW)
+
+
+def test_another_bundle_peer_mode_or_identity_is_no_response(pair: Pair) -> None:
+    initiator, request = request_of(pair, Mode.PSK)
+    response = pair.responder().receive(request, NOW).response
+    assert response is not None
+    message = Message.parse(response)
+    header = message.header
+    assert isinstance(header.cs_id_map, SrtpIdMap)
+    keys = MessageKeys(
+        KeyDerivation(PrfFunction.MIKEY_1, header.csb_id, Message.parse(request).all(Rand)[0].rand), pair.psk
+    )
+    behind = Verification(pair.alice.identity, pair.bob.identity, message.all(T)[0])
+    mallory = tuple(uri_id("sip:mallory@example.com") if isinstance(one, Id) else one for one in message.payloads[:-1])
+    changed = SrtpIdMap((SrtpId(0, 0xBAD), *header.cs_id_map.entries[1:]))
+    cases = [
+        (replace(header, csb_id=header.csb_id ^ 1), message.payloads[:-1]),
+        (replace(header, data_type=DataType.PUBLIC_KEY_VERIFICATION), message.payloads[:-1]),
+        (replace(header, prf=1), message.payloads[:-1]),
+        (replace(header, cs_id_map=changed), message.payloads[:-1]),
+        (replace(header, cs_id_map=SrtpIdMap(header.cs_id_map.entries[:1])), message.payloads[:-1]),
+        (header, mallory),
+    ]
+    for other, payloads in cases:
+        with pytest.raises(MikeyRefusedError):
+            initiator.receive(seal_with_v(other, payloads, MacAlgorithm.HMAC_SHA_1_160, keys, behind), NOW)
+    initiator.receive(response, NOW)
