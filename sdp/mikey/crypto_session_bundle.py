@@ -86,10 +86,12 @@ class CryptoSessionBundle:
     def sessions(self) -> tuple[CryptoSession, ...]:
         """The crypto sessions of the SRTP-ID map, in order, with all their keys derived; none of an Empty map.
 
-        Raises MikeyRefusedError when a policy is missing or not supported, or a key does not fit it.
+        Raises MikeyRefusedError when a policy is missing or not supported, a key does not fit it, or two streams
+        would have both key and SSRC in common.
         """
         if not isinstance(self.cs_id_map, SrtpIdMap):
             return ()
+        self._refuse_shared_keystream(self.cs_id_map)
         return tuple(
             CryptoSession(cs_id, one.ssrc, one.roc, self.keyed_policies(cs_id, self.profile_of_policy(one.policy_no)))
             for cs_id, one in enumerate(self.cs_id_map.entries, 1)
@@ -114,6 +116,12 @@ class CryptoSessionBundle:
         if not self.keys:
             raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, "there is no key")
         return tuple(self._keyed_policy(key, cs_id, profile) for key in self.keys)
+
+    def _refuse_shared_keystream(self, cs_id_map: SrtpIdMap) -> None:
+        """A TEK is the key of all streams, so two of one SSRC would share their keystream (RFC 3711 9.1)."""
+        ssrcs = [entry.ssrc for entry in cs_id_map.entries if entry.ssrc]
+        if len(set(ssrcs)) < len(ssrcs) and any(key.kind in _TEKS for key in self.keys):
+            raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, "two streams have a TEK and an SSRC in common")
 
     def _keyed_policy(self, key: KeyData, cs_id: int, profile: Profile) -> KeyedPolicy:
         if key.kind in _TGKS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from srtp import Profile, SecretBytes
 
-from ..errors import MikeyError, MikeyRefusedError
+from ..errors import MikeyError, MikeyPeerError, MikeyRefusedError
 from .certificates import (
     ENVELOPE_KEY_LENGTH,
     certificate_hash,
@@ -119,6 +119,7 @@ class Initiator:
         self._csb_ids_in_use = csb_ids_in_use
         self._random_bytes = random_bytes
         self._reader: ResponseReader | None = None
+        self._over = False
 
     def create_message(self, now: float) -> bytes:
         """Returns the first message, with the time `now`, seconds since 1970 in UTC. Each message takes another.
@@ -174,14 +175,18 @@ class Initiator:
         """Reads the response and returns what was agreed.
 
         Raises MikeyPeerError for an error message, MikeyParseError and MikeyRefusedError for a response that
-        is not acceptable. Only an authenticated response or error ends the exchange; after anything else it
-        still waits.
+        is not acceptable, and MikeyError when the exchange is over. Only an authenticated response or error ends
+        it; after anything else it still waits.
         """
         if self._reader is None:
             raise MikeyError("no message was sent")
-        if self.bundle is not None:
+        if self._over or self.bundle is not None:
             raise MikeyError("the exchange is over")
-        self.bundle = _released(self._reader.read(data, now))
+        try:
+            self.bundle = _released(self._reader.read(data, now))
+        except MikeyPeerError as error:
+            self._over = error.authenticated
+            raise
         return self.bundle
 
     def _derivation(self) -> tuple[KeyDerivation, tuple[Rand, ...]]:

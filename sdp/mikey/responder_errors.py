@@ -14,17 +14,20 @@ from .payloads import Err, Kemac, T
 from .responder_request import Request, ResponderSettings
 from .srtp_policy import policy_payload
 
+_NEVER_ANSWERED = frozenset((DataType.ERROR, *(mode.response for mode in Mode)))
+
 
 def error_message(
     message: Message, error_no: int, request: Request | None, settings: ResponderSettings
 ) -> bytes | None:
     """Returns the error message, None where the refused message has no timestamp to answer with.
 
+    To a response or an error message there is none either: two sides would answer errors with errors for ever.
     It is authenticated only when the initiator was (`request`): signing for anybody would invite floods. When
     the policies were not acceptable, it lists those that are.
     """
     timestamps = message.all(T)
-    if not timestamps:
+    if not timestamps or message.header.data_type in _NEVER_ANSWERED:
         return None
     header = Header(DataType.ERROR, message.header.csb_id, prf=message.header.prf)
     payloads: tuple[Payload, ...] = (timestamps[0], Err(error_no))

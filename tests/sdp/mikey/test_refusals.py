@@ -8,7 +8,7 @@ from dataclasses import replace
 import mikey_derivation as rfc
 import pytest
 from mikey_messages import ONVIF
-from mikey_parties import NOW, STREAMS, Pair
+from mikey_parties import ALICE_SSRC, BOB_SSRC, NOW, STREAMS, Pair
 from mikey_refusals import refused, request_of, timestamp
 
 from sdp import MikeyError, MikeyParseError, MikeyPeerError, MikeyRefusedError
@@ -61,14 +61,16 @@ def test_policies_that_are_not_accepted_are_answered_with_those_that_are(pair: P
     error = refused(responder, request)
     assert error.error_no == ErrorNumber.INVALID_SPPAR
     assert error.response is not None
+    damaged = error.response[:-1] + bytes((error.response[-1] ^ 1,))
+    with pytest.raises(MikeyRefusedError):
+        initiator.receive(damaged, NOW)
     with pytest.raises(MikeyPeerError) as caught:
         initiator.receive(error.response, NOW)
     assert caught.value.authenticated
     assert caught.value.error_numbers == (ErrorNumber.INVALID_SPPAR,)
     assert caught.value.policies == (policy_payload(Profile.AES_CM_128_HMAC_SHA1_32),)
-    damaged = error.response[:-1] + bytes((error.response[-1] ^ 1,))
-    with pytest.raises(MikeyRefusedError):
-        initiator.receive(damaged, NOW)
+    with pytest.raises(MikeyError, match="over"):
+        initiator.receive(error.response, NOW)
 
 
 def test_an_error_that_anybody_may_have_sent_does_not_end_the_exchange(pair: Pair) -> None:
@@ -291,3 +293,22 @@ def test_an_empty_map_leaves_policies_to_others(pair: Pair) -> None:
     assert bundle.sessions == ()
     (keyed,) = bundle.keyed_policies(1, Profile.AES_CM_128_HMAC_SHA1_80)
     assert len(keyed.policy.master_key) == 16
+
+
+def test_errors_and_responses_are_not_answered_with_errors(pair: Pair) -> None:
+    _, request = request_of(pair, Mode.PSK)
+    response = pair.responder().receive(request, NOW).response
+    assert response is not None
+    error = refused(pair.responder(), request, now=NOW + 999).response
+    assert error is not None
+    for data in (response, error):
+        assert refused(pair.responder(), data).response is None
+
+
+def test_two_streams_with_one_tek_and_one_ssrc_are_refused(pair: Pair) -> None:
+    """They would be encrypted with the same keystream; the responder's SSRC counts too."""
+    tek = (KeyData(KeyType.TEK_SALT, SecretBytes(b"k" * 16), SecretBytes(b"s" * 14)),)
+    _, request = request_of(pair, Mode.PSK, keys=tek)
+    assert refused(pair.responder(), request, ssrcs=(ALICE_SSRC,)).error_no == ErrorNumber.UNSPECIFIED
+    _, request = request_of(pair, Mode.PSK, keys=tek)
+    pair.responder().receive(request, NOW, ssrcs=(BOB_SSRC,))
