@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from mikey_parties import NOW, STREAMS, Pair, RsaAuthority
 from peers.gstreamer_mikey import gstreamer
 from peers.tshark import capture, dissect
 
+from sdp import MikeyRefusedError
 from sdp.mikey import (
     NULL_OVER_TLS,
     Chash,
@@ -39,7 +41,6 @@ from srtp import Profile, SecretBytes
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "mikey"
 NAMES = sorted(path.stem for path in VECTORS.glob("*.json") if path.stem != "parties")
-NOW = 1_800_000_000.0
 KEY, SALT = bytes(range(0x20, 0x30)), bytes(range(0x40, 0x4E))
 CAMERA, US = uri_id("rtsp://camera.example.com"), Ourselves(uri_id("sip:us@example.com"))
 uses_gstreamer = pytest.mark.interop("gst-inspect-1.0")
@@ -107,6 +108,31 @@ def test_gstreamer_reads_what_we_write_byte_for_byte(keys: tuple[KeyData, ...]) 
     assert len(ours) == max(1, len(keys))
 
 
+def errors_and_updates() -> list[tuple[str, bytes]]:
+    """An error message that is not authenticated, one that is, and one with policies, of each mode; and an update."""
+    authority = RsaAuthority("an authority")
+    pair = Pair(authority.issue("sip:alice@example.com"), authority.issue("sip:bob@example.com"), authority)
+    found = []
+    for mode in Mode:
+        initiator = pair.initiator(Proposal(mode=mode, streams=STREAMS))
+        request = initiator.create_message(NOW)
+        for name, responder, late, sdp_ids in (
+            ("late", pair.responder(), 999, None),
+            ("bid down", pair.responder(), 0, ("mikey",)),
+            ("policies", pair.responder(srtp_profiles=(Profile.AES_CM_128_HMAC_SHA1_32,)), 0, None),
+        ):
+            with pytest.raises(MikeyRefusedError) as caught:
+                responder.receive(request, NOW + late, sdp_ids=sdp_ids)
+            assert caught.value.response is not None
+            found.append((f"{mode.name} {name}", caught.value.response))
+        response = pair.responder().receive(request, NOW).response
+        assert response is not None
+        bundle = initiator.receive(response, NOW)
+        update = pair.initiator(Proposal(mode=mode, streams=STREAMS, rekey=False), bundle=bundle)
+        found.append((f"{mode.name} update", update.create_message(NOW + 1)))
+    return found
+
+
 @uses_tshark
 def test_wireshark_finds_no_fault_with_any_message_of_ours(tmp_path: Path) -> None:
     messages, names = [], []
@@ -115,6 +141,9 @@ def test_wireshark_finds_no_fault_with_any_message_of_ours(tmp_path: Path) -> No
         for which in ("i_message", "r_message"):
             messages.append(bytes.fromhex(vector[which]))
             names.append(f"{name} {which}")
+    for name, data in errors_and_updates():
+        messages.append(data)
+        names.append(name)
     null = Initiator(null_proposal(), US, Peer(CAMERA), profile=NULL_OVER_TLS).create_message(NOW)
     messages.append(null)
     names.append("null over tls")
