@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -22,21 +23,35 @@ from mikey_parties import BOB_SSRC, NOW, STREAMS, Pair, RsaAuthority
 from sdp import KeyMgmtAttribute, SdpError, parse_key_mgmt_header, serialize_key_mgmt_header
 from sdp.mikey import (
     NULL_OVER_TLS,
+    EncryptionAlgorithm,
+    HashFunction,
     Initiator,
     Kemac,
+    KeyData,
+    KeyType,
+    KeyValidity,
+    MacAlgorithm,
     Message,
     Mode,
     Peer,
+    PrfFunction,
     Proposal,
+    Rand,
     ReplayCache,
     Responder,
     ResponderSettings,
+    SignatureType,
+    T,
     describe,
     parse_key_data,
     uri_id,
 )
 from sdp.mikey.certificates import known_public_key, public_key_of
+from sdp.mikey.exchange import seal_with_kemac, seal_with_signature
+from sdp.mikey.key_transport import MessageKeys
 from sdp.mikey.message import serialize_chain
+from sdp.mikey.prf import KeyDerivation
+from srtp import SecretBytes
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "mikey"
 MESSAGES = [ONVIF] + [
@@ -100,6 +115,41 @@ def check_responders(data: bytes) -> None:
             raise AssertionError("a damaged message was accepted")
 
 
+def check_sealed(data: bytes) -> None:
+    """Damaged messages of somebody who has the key, or may sign: authentic, and still only refused or accepted."""
+    check_one_sealed(data)
+    # Most damage ends in the parser. A few changed bytes get further.
+    source = random.Random(data)
+    changed = bytearray(source.choice(SEALABLE))
+    for _ in range(source.randint(1, 3)):
+        changed[source.randrange(len(changed))] = source.randrange(256)
+    check_one_sealed(bytes(changed))
+
+
+def check_one_sealed(data: bytes) -> None:
+    with contextlib.suppress(SdpError):
+        message = Message.parse(data)
+        rands, timestamps = message.all(Rand), message.all(T)
+        mode = next((mode for mode in Mode if mode.request == message.header.data_type), None)
+        if not rands or not timestamps or mode is None or not message.payloads:
+            return
+        derivation = KeyDerivation(PrfFunction(message.header.prf & 1), message.header.csb_id, rands[0].rand)
+        keys = MessageKeys(derivation, PAIR.psk)
+        front = message.payloads[:-1]
+        if mode.signs:
+            assert PAIR.alice.private_key is not None
+            kinds = (SignatureType.RSA_PKCS1_1_5, HashFunction.SHA_1)
+            sealed = seal_with_signature(message.header, front, PAIR.alice.private_key, *kinds)
+        else:
+            kemacs = message.all(Kemac)
+            clear = bytes(kemacs[-1].data) if kemacs else b""
+            secret = SecretBytes(keys.encrypt(EncryptionAlgorithm.AES_CM_128, timestamps[0].value64, clear))
+            kemac = Kemac(EncryptionAlgorithm.AES_CM_128, secret, MacAlgorithm.HMAC_SHA_1_160)
+            sealed = seal_with_kemac(message.header, front, kemac, keys)
+        accepted = PAIR.responder(require_sdp_ids=False).receive(sealed, NOW, ssrcs=(BOB_SSRC,))
+        assert accepted.bundle.sessions is not None
+
+
 def check_initiators(data: bytes) -> None:
     for initiator, response in EXCHANGES:
         if data != response:
@@ -131,7 +181,24 @@ def exchanges() -> tuple[list[bytes], list[tuple[Initiator, bytes]]]:
     return requests, answered
 
 
+def clear_requests() -> list[bytes]:
+    """First messages whose KEMAC holds key data in clear, for check_sealed to encrypt once it is damaged."""
+    key = KeyData(KeyType.TGK_SALT, PAIR.psk, SecretBytes(bytes(14)), KeyValidity(1, spi=b"\1"))
+    proposal = Proposal(
+        mode=Mode.PSK,
+        streams=STREAMS,
+        keys=(
+            key,
+            KeyData(KeyType.TEK_SALT, SecretBytes(bytes(16)), SecretBytes(bytes(14)), KeyValidity(1, spi=b"\2")),
+        ),
+        encryption=EncryptionAlgorithm.NULL,
+        mac=MacAlgorithm.NULL,
+    )
+    return [PAIR.initiator(proposal, profile=NULL_OVER_TLS).create_message(NOW)]
+
+
 REQUESTS, EXCHANGES = exchanges()
+SEALABLE = [*REQUESTS, *clear_requests() * 3]
 
 
 if __name__ == "__main__":
@@ -140,6 +207,7 @@ if __name__ == "__main__":
         (check_message, MESSAGES),
         (check_certificates, REQUESTS),
         (check_responders, [*REQUESTS, ONVIF]),
+        (check_sealed, SEALABLE),
         (check_initiators, responses),
         (check_attribute, TEXTS),
         (check_header, HEADERS),
