@@ -80,10 +80,13 @@ class AudioReceiver:
         )
         self._agreed = agreed
         self._decode = DECODERS[agreed.codec.encoding]
+        own = agreed.receive_payload_type
+        self._payload_type = agreed.payload_type if own is None else own
         if moved:
             host = ipaddress.ip_address(agreed.remote_address).compressed
             self.rtp_address: Address = (host, agreed.remote_port)
-            self.rtcp_address: Address = (host, agreed.remote_rtcp_port)
+            rtcp_host = ipaddress.ip_address(agreed.remote_rtcp_address or agreed.remote_address).compressed
+            self.rtcp_address: Address = (rtcp_host, agreed.remote_rtcp_port)
             self._rtp_latched = self._rtcp_latched = False
         if agreed.inbound is not None and (former is None or former.inbound != agreed.inbound):
             self._previous, self._previous_until = self._session, now + KEY_OVERLAP
@@ -205,7 +208,7 @@ class AudioReceiver:
         if isinstance(item, Lost):
             self.concealed += 1
             self._append(self._silence())
-        elif item.payload_type != self._agreed.payload_type:
+        elif item.payload_type != self._payload_type:
             self.unexpected += 1
             self._append(self._silence())
         elif len(item.payload):

@@ -26,6 +26,7 @@ from sdp import NegotiatedAudio
 
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
+from .errors import SecurityPolicyError
 from .media_statistics import MediaStatistics
 
 Samples = NDArray[np.int16]
@@ -48,10 +49,12 @@ class MediaStream:
     """RTP and RTCP of one agreement, protected as it says, in both directions.
 
     `now` is always in seconds of one steady clock; `unix_time` is the time of day at the `now` given first.
+    Raises SecurityPolicyError while the keys of SRTP that was agreed on are still to come.
     The CNAME is random for each stream, so that it tells nothing of the user (RFC 7022 4.2).
     """
 
     def __init__(self, agreed: NegotiatedAudio, now: float, *, unix_time: float) -> None:
+        _check_keys(agreed)
         self.agreed = agreed
         self._unix_offset = unix_time - now
         self._cname = base64.b64encode(secrets.token_bytes(12)).decode()
@@ -72,6 +75,7 @@ class MediaStream:
 
     def renegotiate(self, agreed: NegotiatedAudio, now: float) -> None:
         """Goes on with another agreement; raises SecurityPolicyError when it would end the protection."""
+        _check_keys(agreed)
         self._receiver.update(agreed, now)
         self._sender.update(agreed)
         self.agreed = agreed
@@ -191,3 +195,8 @@ class MediaStream:
                     self._round_trip = self._round_trip if trip is None else trip
         elif isinstance(packet, Goodbye) and receiver.source in packet.ssrcs:
             self.remote_goodbye = True
+
+
+def _check_keys(agreed: NegotiatedAudio) -> None:
+    if agreed.keys_pending:
+        raise SecurityPolicyError("the keys of the media are not there yet", tier="media")

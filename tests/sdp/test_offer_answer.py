@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtp_packets import rtp
 
-from sdp import AudioNegotiation, Codec, Direction, LocalMedia, MediaSecurity, NegotiationError, SdpError
-from sdp.offer_answer import PCMA, PCMU
+from sdp import PCMA, PCMU, AudioNegotiation, Codec, Direction, LocalMedia, MediaSecurity, NegotiationError, SdpError
 from srtp import Session
 
 OFF, PREFERRED, REQUIRED = MediaSecurity.OFF, MediaSecurity.PREFERRED, MediaSecurity.REQUIRED
@@ -117,8 +116,8 @@ def test_any_offer_of_ours_can_be_answered(policy, offered, preferred, mki1, mki
 def test_keys_are_fresh_every_time():
     one = side()
     keys = [line[2] for _ in range(3) for line in crypto_lines(one.create_offer())]
-    two = side()
     for _ in range(3):
+        two = side()
         two.receive_offer(offer("RTP/SAVP", f"1 {SUITES[0]} inline:{KEY}"))
         keys += [line[2] for line in crypto_lines(two.create_answer())]
     assert len(set(keys)) == len(keys) == 9

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rtp import Goodbye, RtpPacket, SenderReport, SourceDescription, parse_compound
-from sdp import Codec, Direction, NegotiatedAudio
+from sdp import Codec, Direction, KeyingResult, KeyingState, NegotiatedAudio
 from securertc import SecurityPolicyError
 from securertc.media_stream import MediaStream
 from srtp import Policy, Profile, Session
@@ -279,3 +279,36 @@ def test_other_payload_types_and_our_own_packets_are_not_played():
     receiver.receive(own, OURS, 100.1, by_rtcp_socket=False)
     assert receiver.statistics.unexpected == 1
     assert receiver.statistics.packets_received == 3
+
+
+def test_nothing_starts_while_the_keys_are_still_to_come():
+    """As with DTLS-SRTP: agreed, but the handshake is not over."""
+    pending = KeyingResult(method="dtls-srtp", state=KeyingState.PENDING)
+    waiting = replace(agreement(secured=False), keying=pending)
+    assert waiting.secured
+    with pytest.raises(SecurityPolicyError, match="keys"):
+        MediaStream(waiting, 100.0, unix_time=1.7e9)
+    stream, _ = streams()
+    with pytest.raises(SecurityPolicyError, match="keys"):
+        stream.renegotiate(waiting, 101.0)
+    assert stream.agreed == agreement()
+    done = pending.with_policies(policy(1), policy(2), PROFILE.name)
+    assert (done.state, done.secured) == (KeyingState.KEYED, True)
+    for wrong in (
+        lambda: KeyingResult(method="none", state=KeyingState.PLAIN).with_policies(policy(1), policy(2), None),
+        lambda: KeyingResult(method="sdescriptions", state=KeyingState.KEYED, outbound=policy(1)),
+        lambda: KeyingResult(method="none", state=KeyingState.PLAIN, inbound=policy(1)),
+    ):
+        with pytest.raises(ValueError, match=r"keys|policies"):
+            wrong()
+
+
+def test_the_answerers_own_payload_type_and_rtcp_address():
+    ours, theirs = streams()
+    theirs.renegotiate(replace(theirs.agreed, payload_type=96, receive_payload_type=0), 100.0)
+    feed(ours, theirs, 20)
+    assert theirs.statistics.unexpected == 0
+    assert RtpPacket.parse(Session(None, policy(2)).unprotect(theirs.audio(FRAME, 100.0).data)).payload_type == 96
+    apart = replace(agreement(), rtcp_mux=False, remote_rtcp_address="192.0.2.77", remote_rtcp_port=5011)
+    stream = MediaStream(apart, 100.0, unix_time=1.7e9)
+    assert [datagram.address for datagram in stream.poll(110.0)] == [("192.0.2.77", 5011)]
