@@ -18,6 +18,7 @@ from .exchange import NULL_OVER_TLS, STRICT, MikeyProfile, Mode
 from .header import CsIdMap, EmptyMap, GenericId, GenericIdMap, Header, SrtpId, SrtpIdMap
 from .initiator import Initiator, Proposal
 from .key_data import KeyData, KeyValidity
+from .keying import MikeyKeying, MikeyResult
 from .media_lines import streams_of_media
 from .message import Message, Payload, parse_key_data
 from .parties import Ourselves, Peer, nai_id, uri_id
@@ -76,7 +77,9 @@ __all__ = [
     "KeyedPolicy",
     "MacAlgorithm",
     "Message",
+    "MikeyKeying",
     "MikeyProfile",
+    "MikeyResult",
     "Mode",
     "Ourselves",
     "Payload",
