@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdp import MediaSecurity
+from sdp import KeyingMethod, MediaSecurity
 
 DEFAULT_SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
 
@@ -16,15 +16,18 @@ class SecurityPolicy:
     `media` off offers and takes plain RTP only; preferred offers RTP/AVP with `a=crypto` and takes what the
     peer can; required offers RTP/SAVP and refuses any call without SRTP. `crypto_suites` stand in order of
     preference. Keys of sdescriptions stand readable in the SDP, so they never travel over a hop without TLS
-    unless `allow_cleartext_keys`. `allow_wildcards` lets wildcard certificates prove a SIP domain, which
-    RFC 5922 forbids.
+    unless `allow_cleartext_keys`. `keying` are the keying methods instead of sdescriptions, in order of preference;
+    when all of them hide their keys, as MIKEY does, no hop needs TLS for the sake of the keys. `allow_wildcards`
+    lets wildcard certificates prove a SIP domain, which RFC 5922 forbids.
     """
 
     media: MediaSecurity = MediaSecurity.REQUIRED
     crypto_suites: tuple[str, ...] = DEFAULT_SUITES
     allow_cleartext_keys: bool = False
     allow_wildcards: bool = False
+    keying: tuple[KeyingMethod, ...] = ()
 
     def keys_may_travel(self, *, hop_is_secure: bool) -> bool:
         """Whether an SDP with keys may be sent over, or taken from, a hop."""
-        return hop_is_secure or self.allow_cleartext_keys
+        hidden = bool(self.keying) and all(getattr(method, "hides_keys", False) for method in self.keying)
+        return hop_is_secure or self.allow_cleartext_keys or hidden

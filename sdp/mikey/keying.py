@@ -94,6 +94,11 @@ class MikeyKeying:
         self._clock = clock
         self._last: _Message | None = None
 
+    @property
+    def hides_keys(self) -> bool:
+        """Whether the keys are safe from who reads the SDP, which needs no TLS then."""
+        return not self.settings.profile.null_over_tls
+
     def protocol(self, *, feedback: bool) -> str:
         return "RTP/SAVPF" if feedback else "RTP/SAVP"
 
