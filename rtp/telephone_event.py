@@ -145,7 +145,7 @@ class EventReceiver:
         """The event that goes on, None when none does."""
         return None if self._event is None else self._event.event
 
-    def receive(self, payload: bytes | memoryview, timestamp: int, now: float) -> list[ReceivedEvent]:
+    def receive(self, payload: bytes | bytearray | memoryview, timestamp: int, now: float) -> list[ReceivedEvent]:
         """Takes the payload of a packet, its timestamp, and the time in seconds; returns the events that are over.
 
         Raises MalformedRtpError when the payload holds no events; nothing changes then.

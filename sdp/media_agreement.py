@@ -78,7 +78,9 @@ class NegotiatedMedia:
     """What both sides agreed on for one stream: where to send, what, and how it is protected.
 
     `payload_type` is that of the packets we send, `receive_payload_type` that of those we receive (None: the same).
-    `codecs` are all that both sides can take, `codec` the one to send. `fmtp` are the peer's parameters for it.
+    `telephone_event_payload_type` is that of the events the peer takes (RFC 4733), `receive_telephone_event` that of
+    those it may send; None for none. `codecs` are all that both sides can take, `codec` the one to send. `fmtp` are
+    the peer's parameters for it.
     `outbound` protects what we send, `inbound` unprotects what we receive; both are None for plain RTP, and while
     the keys are still to come (`keys_pending`). `refusals` are the offered lines that were not taken, each with
     its reason. `lifetime` is the shortest one of the keys', in packets. `index` is the place among the m= lines,
@@ -102,6 +104,7 @@ class NegotiatedMedia:
     refusals: tuple[Refusal, ...] = ()
     remote_rtcp_address: str | None = None
     receive_payload_type: int | None = None
+    receive_telephone_event: int | None = None
     codecs: tuple[SharedCodec, ...] = ()
     fmtp: str = ""
     keying: KeyingResult | None = None

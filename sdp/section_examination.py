@@ -140,6 +140,8 @@ def agreement(
     first = read.codecs[0]
     mux = local.rtcp_mux and section.attribute("rtcp-mux") is not None
     rtcp_port, rtcp_address = rtcp_of(section)
+    event = telephone_event_of(section, first.codec.clock_rate)
+    ours = local.telephone_event
     return NegotiatedMedia(
         remote_address=read.address,
         remote_port=section.port,
@@ -154,11 +156,12 @@ def agreement(
         outbound=keying.outbound,
         inbound=keying.inbound,
         lifetime=keying.lifetime,
-        telephone_event_payload_type=telephone_event_of(section, first.codec.clock_rate),
+        telephone_event_payload_type=event,
         refusals=refusals,
         remote_rtcp_address=None if mux else rtcp_address,
         # We answer with the offerer's payload types; an answerer may have its own (RFC 3264 6.1).
         receive_payload_type=first.codec.payload_type if answer else first.payload_type,
+        receive_telephone_event=(ours if answer else event) if ours is not None and event is not None else None,
         codecs=read.codecs,
         fmtp=first.fmtp,
         keying=keying,

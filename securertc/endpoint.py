@@ -37,6 +37,8 @@ from .media_session import MediaSession
 from .security_policy import SecurityPolicy
 
 _CLOSE_TIMEOUT = 2.0
+# What we offer RFC 4733 under; nearly everybody does.
+_TELEPHONE_EVENT = 101
 OnCall = Callable[[IncomingCall], None]
 
 
@@ -323,6 +325,7 @@ class Endpoint:
             security=security,
             crypto_suites=self.settings.policy.crypto_suites,
             keying=self.settings.policy.keying,
+            telephone_event=_TELEPHONE_EVENT,
         )
 
     def _invite(self, target: SipUri) -> Request:

@@ -36,3 +36,7 @@ class CallEndedError(SecureRtcError):
     def __init__(self, how: str) -> None:
         super().__init__(f"the call has ended ({how})")
         self.how = how
+
+
+class UnsupportedDigitError(SecureRtcError):
+    """What was to be sent is no DTMF digit, or the peer takes no telephone events."""

@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtp import (
+    EventPacket,
     Goodbye,
+    MalformedRtpError,
     ReceiverReport,
     SenderReport,
     SourceDescription,
+    event_of_digit,
     is_rtcp,
     ntp_time,
     round_trip,
@@ -26,7 +29,7 @@ from sdp import NegotiatedAudio
 
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
-from .errors import SecurityPolicyError
+from .errors import SecurityPolicyError, UnsupportedDigitError
 from .media_statistics import MediaStatistics
 
 Samples = NDArray[np.int16]
@@ -85,6 +88,31 @@ class MediaStream:
         if not self.agreed.direction.sends:
             return None
         return Datagram(self._sender.audio(samples, now), self._receiver.rtp_address)
+
+    def begin_digit(self, digit: str, milliseconds: int, now: float) -> list[EventPacket]:
+        """Returns the packets of a DTMF digit that begins at `now`, for digit() to send each when it is due.
+
+        [] while the agreement lets us send nothing. Raises UnsupportedDigitError when the peer takes no telephone
+        events, and for what is no digit.
+        """
+        if self.agreed.telephone_event_payload_type is None:
+            raise UnsupportedDigitError("the peer takes no telephone events")
+        try:
+            event = event_of_digit(digit)
+        except MalformedRtpError as error:
+            raise UnsupportedDigitError(str(error)) from None
+        return self._sender.begin_event(event, milliseconds, now) if self.agreed.direction.sends else []
+
+    def digit(self, packet: EventPacket) -> Datagram | None:
+        """Returns the datagram for a packet of begin_digit(), None when the agreement has changed against it."""
+        payload_type = self.agreed.telephone_event_payload_type
+        if payload_type is None or not self.agreed.direction.sends:
+            return None
+        return Datagram(self._sender.event(packet, payload_type), self._receiver.rtp_address)
+
+    def next_digit(self) -> str | None:
+        """Returns the next DTMF digit received, None when there is none."""
+        return self._receiver.digits.popleft() if self._receiver.digits else None
 
     def receive(self, data: bytes, address: Address, now: float, *, by_rtcp_socket: bool) -> None:
         """Takes a datagram; frames of audio are then to be had by next_frame()."""
