@@ -207,8 +207,10 @@ def _rsa_r(
     identity = request.ourselves.identity
     encryption, mac = request.settings.profile.encryption[0], request.settings.profile.macs[0]
     tgk = new_tgk(random_bytes, encryption, request.settings.validity, (identity,))
-    agreed = _usable(replace(pending, keys=(tgk,)))
-    data = keys.encrypt(encryption, request.timestamp.value64, serialize_chain((identity, tgk)))
+    # An update need not have new keys (RFC 3830 4.5): KEMAC then holds only the identity.
+    key_data = (tgk,) if request.known is None or request.settings.rekey_updates else ()
+    agreed = _usable(replace(pending, keys=key_data or pending.keys))
+    data = keys.encrypt(encryption, request.timestamp.value64, serialize_chain((identity, *key_data)))
     kemac = Kemac(encryption, SecretBytes(data), mac)
     payloads: tuple[Payload, ...] = (
         request.timestamp,

@@ -23,7 +23,7 @@ class ResponderSettings:
 
     `srtp_profiles` are those it takes, the preferred first; `require_sdp_ids` refuses an offer whose list of
     protocols is not authenticated, wherever an SDP offer is told to `receive`. `validity` is that of the TGK
-    that the responder makes in RSA_R.
+    that the responder makes in RSA_R; with `rekey_updates` it makes one for updates too.
     """
 
     profile: MikeyProfile = STRICT
@@ -32,6 +32,7 @@ class ResponderSettings:
     signature_hash: HashFunction = HashFunction.SHA_1
     require_sdp_ids: bool = True
     validity: KeyValidity = field(default_factory=KeyValidity)
+    rekey_updates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
