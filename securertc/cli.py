@@ -1,4 +1,4 @@
-"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`, `securertc register AOR`.
+"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR`, `mikey show BASE64`.
 
 Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call came about.
 """
@@ -26,6 +26,7 @@ from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationErr
 
 from .call_display import printable, report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
+from .command_mikey import mikey
 from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
@@ -119,6 +120,9 @@ def _peer_options(command: _Command) -> _Command:
 @click.version_option(package_name="securertc", prog_name="securertc")
 def main() -> None:
     """Secured calls: SIP over TLS, SRTP keyed by sdescriptions, and a report of what that gives."""
+
+
+main.add_command(mikey)
 
 
 @main.command()

@@ -303,7 +303,10 @@ class Endpoint:
         except SdpError as error:
             media.close("local")
             status = error.status if isinstance(error, NegotiationError) else 400
-            invite.reject(status, warning=str(error))
+            refusals = error.refusals if isinstance(error, NegotiationError) else ()
+            # RFC 4567 4.1.2 has its own code for key management that failed.
+            code = 306 if any(one.subject.startswith("a=key-mgmt") for one in refusals) else 399
+            invite.reject(status, warning=str(error), warning_code=code)
             return
         incoming = IncomingCall(self, invite, media, negotiation, note)
         self._incoming_calls.add(incoming)
@@ -329,6 +332,7 @@ class Endpoint:
             media.local_port,
             security=security,
             crypto_suites=self.settings.policy.crypto_suites,
+            keying=self.settings.policy.keying,
             telephone_event=_TELEPHONE_EVENT,
         )
 

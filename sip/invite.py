@@ -178,15 +178,17 @@ class IncomingInvite:
         self._add_contact(response)
         self._user_agent.respond(self._exchange, response)
 
-    def reject(self, status: int, *, warning: str | None = None, reason: str | None = None) -> None:
-        """Sends a final refusal; `warning` becomes a Warning 399 that tells the caller why."""
+    def reject(
+        self, status: int, *, warning: str | None = None, warning_code: int = 399, reason: str | None = None
+    ) -> None:
+        """Sends a final refusal; `warning` becomes a Warning that tells the caller why, of `warning_code` (20.43)."""
         if not self.pending:
             return
         response = self.request.create_response(status, reason, to_tag=self.local_tag)
         if warning is not None:
             text = "".join(" " if ord(c) < 32 or c == "\x7f" else c for c in warning)[:300]
             text = text.replace("\\", "\\\\").replace('"', '\\"')
-            response.headers.add("Warning", f'399 securertc "{text}"')
+            response.headers.add("Warning", f'{warning_code} securertc "{text}"')
         self._user_agent.respond(self._exchange, response)
 
     def accept(self, body: bytes) -> InviteDialog:

@@ -42,6 +42,14 @@ async def test_negotiate_and_protect() -> None:
     assert b"the same packet again:" in printed
 
 
+async def test_mikey_exchange() -> None:
+    process = await start("mikey_exchange.py")
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, printed
+    assert b"agreed: DHHMAC, AES_CM_128_HMAC_SHA1_80" in printed
+    assert b"bob reads: hello" in printed
+
+
 async def test_echo_endpoint(authority: TestAuthority) -> None:
     process = await start("echo_endpoint.py", "sip:echo@127.0.0.1", authority.issue("echo"), authority.ca_path)
     assert process.stdout is not None
