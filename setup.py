@@ -16,6 +16,13 @@ extensions = [
         extra_compile_args=COMPILE_ARGS,
     ),
     Extension(
+        "srtp.packet_batch",
+        sources=["srtp/packet_batch.pyx"],
+        depends=["srtp/packet_batch.pxd", "srtp/engine.pxd", *glob("srtp/core/*.h")],
+        include_dirs=["srtp"],
+        extra_compile_args=COMPILE_ARGS,
+    ),
+    Extension(
         "srtp.secret",
         sources=["srtp/secret.pyx"],
         extra_compile_args=COMPILE_ARGS,
