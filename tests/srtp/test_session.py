@@ -50,7 +50,9 @@ def kernels(request):
 
 
 def policy(profile=Profile.AES_CM_128_HMAC_SHA1_80, **more):
-    return Policy(profile, KEY, SALT, **more)
+    # Longer keys and shorter salts for the profiles that have them.
+    key, salt = (KEY + KEY)[: profile.master_key_length], SALT[: profile.master_salt_length]
+    return Policy(profile, key, salt, **more)
 
 
 def pair(profile=Profile.AES_CM_128_HMAC_SHA1_80, *, kernels=None, **more):
@@ -192,9 +194,9 @@ def test_bad_policy_names_the_value(change, value):
         Policy(**arguments)
 
 
-def test_session_needs_a_policy_and_known_kernels(monkeypatch):
-    with pytest.raises(PolicyError):
-        Session(None, None)
+def test_session_needs_known_kernels_and_a_policy_for_what_it_does():
+    with pytest.raises(NoPolicyError):
+        Session(None, None).protect(rtp(1))
     with pytest.raises(PolicyError, match="nonesuch"):
         Session(policy(), None, kernels="nonesuch")
     sender, receiver = pair()
