@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
@@ -140,7 +141,7 @@ def test_allowed_flags_are_negotiated_and_echoed(flag):
 
 @pytest.mark.parametrize("flag", [UNENCRYPTED_SRTP, UNAUTHENTICATED_SRTP])
 def test_gcm_cannot_be_weakened(flag):
-    line = CryptoAttribute.parse(f"1 AEAD_AES_128_GCM inline:{KEY[:36]}AA== {flag}".replace("AA==", "AA"))
+    key = base64.b64encode(bytes(28)).decode()
     with pytest.raises(CryptoAttributeError) as error:
-        policy_of(line, FLAGS)
-    assert error.value.code in ("policy", "key-length")
+        policy_of(CryptoAttribute.parse(f"1 AEAD_AES_128_GCM inline:{key} {flag}"), FLAGS)
+    assert error.value.code == "policy"
