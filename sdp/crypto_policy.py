@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from srtp import Policy, PolicyError
+from srtp.master_key import MasterKey
 
-from .crypto_suites import CryptoSuite
+from .crypto_suites import MAX_SRTCP_LIFETIME, CryptoSuite
 from .errors import CryptoAttributeError
 from .inline_key import InlineKey
 from .sdescriptions import CryptoAttribute
-from .session_parameters import SessionParameters
+from .session_parameters import UNAUTHENTICATED_SRTP, UNENCRYPTED_SRTCP, UNENCRYPTED_SRTP, SessionParameters
 
 _NONE: frozenset[str] = frozenset()
 _DEFAULT_WINDOW = 128
@@ -18,29 +19,41 @@ _MAX_WINDOW = 32768
 def policy_of(attribute: CryptoAttribute, allowed_flags: frozenset[str] = _NONE) -> Policy:
     """Returns the policy of the direction that is protected with this line's keys: its sender's (6.1).
 
-    Raises CryptoAttributeError when the line is not valid or cannot be honoured in full: its suite is not
-    supported, it has one of UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP and UNAUTHENTICATED_SRTP that is not in
-    `allowed_flags`, or asks for what is not done.
+    Of several keys the first one protects, and packets under the others are taken by their MKI. Raises
+    CryptoAttributeError when the line is not valid or cannot be honoured in full: its suite is not supported, it
+    has one of UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP and UNAUTHENTICATED_SRTP that is not in `allowed_flags` or that
+    the suite does not have, or asks for what is not done.
     """
     suite, parameters = attribute.check_valid()
     profile = suite.profile
     if profile is None:
         raise CryptoAttributeError("suite", f"the crypto suite {suite.name} is not supported")
     _check_parameters(parameters, allowed_flags)
-    if len(attribute.keys) > 1:
-        raise CryptoAttributeError("keys", f"{len(attribute.keys)} keys in one line are not supported")
-    if parameters.flags or parameters.key_derivation_rate:
-        raise CryptoAttributeError("session-parameter", "KDR and the flags are not supported")
-    key, salt = _split(attribute.keys[0], suite)
     try:
-        return Policy(profile, key, salt, mki=attribute.keys[0].mki, rtp_window=_window(parameters))
+        return Policy.with_keys(
+            profile,
+            [_master_key(key, suite) for key in attribute.keys],
+            rtp_window=_window(parameters),
+            key_derivation_rate=parameters.key_derivation_rate,
+            encrypt_rtp=UNENCRYPTED_SRTP not in parameters.flags,
+            encrypt_rtcp=UNENCRYPTED_SRTCP not in parameters.flags,
+            authenticate_rtp=UNAUTHENTICATED_SRTP not in parameters.flags,
+        )
     except PolicyError as error:
         raise CryptoAttributeError("policy", str(error)) from None
 
 
-def _split(key: InlineKey, suite: CryptoSuite) -> tuple[bytes, bytes]:
+def _master_key(key: InlineKey, suite: CryptoSuite) -> MasterKey:
+    """Key and salt apart; the lifetime counts SRTP and SRTCP packets each (6.1), of SRTCP at most 2^31."""
     material = bytes(key.key_and_salt)
-    return material[: suite.master_key_length], material[suite.master_key_length :]
+    lifetime = suite.default_lifetime if key.lifetime is None else key.lifetime
+    return MasterKey(
+        material[: suite.master_key_length],
+        material[suite.master_key_length :],
+        key.mki,
+        srtp_lifetime=lifetime,
+        srtcp_lifetime=min(lifetime, MAX_SRTCP_LIFETIME),
+    )
 
 
 def _window(parameters: SessionParameters) -> int:

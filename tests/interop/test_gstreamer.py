@@ -17,12 +17,21 @@ from rtp import Pacer, RtpPacket, UdpSocket, decode_pcmu, encode_pcmu, is_rtcp
 from sdp import CryptoAttribute, LocalMedia, NegotiatedMedia, Sdescriptions, SessionNegotiation
 from srtp import Session
 
-AUTH = {"AES_CM_128_HMAC_SHA1_80": "hmac-sha1-80", "AES_CM_128_HMAC_SHA1_32": "hmac-sha1-32"}
+# What GStreamer calls the cipher and the authentication of a suite; GCM has its own.
+SUITES = {
+    "AES_CM_128_HMAC_SHA1_80": ("aes-128-icm", "hmac-sha1-80"),
+    "AES_CM_128_HMAC_SHA1_32": ("aes-128-icm", "hmac-sha1-32"),
+    "AES_256_CM_HMAC_SHA1_80": ("aes-256-icm", "hmac-sha1-80"),
+    "AEAD_AES_128_GCM": ("aes-128-gcm", "null"),
+    "AEAD_AES_256_GCM": ("aes-256-gcm", "null"),
+}
 SSRC = 0x11223344
 pytestmark = [
     pytest.mark.interop("gst-launch-1.0"),
     pytest.mark.timeout(60),
-    pytest.mark.parametrize(("suite", "mki_length"), [(suite, length) for suite in AUTH for length in (0, 4)]),
+    pytest.mark.parametrize(
+        ("suite", "mki_length"), [*((suite, 0) for suite in SUITES), ("AES_CM_128_HMAC_SHA1_80", 4)]
+    ),
 ]
 
 
@@ -51,7 +60,7 @@ def key_in(text: str) -> GstreamerKey:
     assert found is not None
     line = CryptoAttribute.parse(found[1])
     key = line.keys[0]
-    return GstreamerKey(bytes(key.key_and_salt).hex(), "aes-128-icm", AUTH[line.crypto_suite], key.mki.hex())
+    return GstreamerKey(bytes(key.key_and_salt).hex(), *SUITES[line.crypto_suite], key.mki.hex())
 
 
 async def test_we_decrypt_what_gstreamer_sends(tmp_path, suite, mki_length):

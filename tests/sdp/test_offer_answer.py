@@ -145,7 +145,7 @@ def test_answer_keeps_protocol_tag_and_suite(protocol):
         ((f"1 AES_256_CM_HMAC_SHA1_80 inline:{KEY}",), ["suite"]),
         ((f"1 {SUITES[0]} inline:short",), ["base64"]),
         ((f"1 {SUITES[0]} inline:{KEY} UNENCRYPTED_SRTP",), ["weakened"]),
-        ((f"1 {SUITES[0]} inline:{KEY}|1:1;inline:{OTHER_KEY}|2:1",), ["keys"]),
+        ((f"1 {SUITES[0]} inline:{KEY}|1:1;inline:{OTHER_KEY}",), ["mki"]),
         (("garbage", f"1 {SUITES[0]} inline:{KEY} XYZ"), ["syntax", "session-parameter"]),
     ],
 )

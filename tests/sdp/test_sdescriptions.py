@@ -96,7 +96,7 @@ def test_unpadded_base64_is_taken():
         (f"inline:{B64} UNENCRYPTED_SRTP", "weakened"),
         (f"inline:{B64} UNENCRYPTED_SRTCP", "weakened"),
         (f"inline:{B64} UNAUTHENTICATED_SRTP", "weakened"),
-        (f"inline:{B64} KDR=1", "session-parameter"),
+        (f"inline:{B64} KDR=25", "session-parameter"),
         (f"inline:{B64} FEC_KEY=inline:{B64}", "session-parameter"),
         (f"inline:{B64} WSH=63", "session-parameter"),
         (f"inline:{B64} something-new", "session-parameter"),
