@@ -173,6 +173,7 @@ cdef extern from "core/direction.h" nogil:
     ctypedef srtp_status (*srtp_operation)(srtp_direction *direction, srtp_packet *packet)
     ctypedef void (*srtp_batch_operation)(srtp_direction *direction, srtp_packet *packets, size_t count)
 
+    bint srtp_lock_try(srtp_lock *lock)
     void srtp_lock_acquire(srtp_lock *lock)
     void srtp_lock_release(srtp_lock *lock)
     srtp_direction *srtp_direction_new(srtp_context *any)

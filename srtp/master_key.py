@@ -42,9 +42,7 @@ class MasterKey:
         if len(self.mki) > MAX_MKI_LENGTH:
             raise PolicyError(f"the MKI has {len(self.mki)} bytes, at most {MAX_MKI_LENGTH} are allowed")
         if not 0 <= self.valid_from <= self.valid_to <= MAX_INDEX:
-            raise PolicyError(
-                f"a key is valid from {self.valid_from} to {self.valid_to}, of indexes up to 2^48 - 1"
-            )
+            raise PolicyError(f"a key is valid from {self.valid_from} to {self.valid_to}, of indexes up to 2^48 - 1")
         for name, most in (("srtp_lifetime", MAX_SRTP_LIFETIME), ("srtcp_lifetime", MAX_SRTCP_LIFETIME)):
             if not 1 <= getattr(self, name) <= most:
                 raise PolicyError(f"{name} is {getattr(self, name)}, it must be from 1 to {most}")

@@ -84,6 +84,13 @@ cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length,
     return IndexExhaustedError("the master key has no unused index left", ssrc=ssrc)
 
 
+cdef inline void _enter(srtp_direction *direction) noexcept:
+    """Takes a direction's lock. Whoever holds it may be waiting for the GIL, so nobody waits for it with the GIL."""
+    if not srtp_lock_try(&direction.lock):
+        with nogil:
+            srtp_lock_acquire(&direction.lock)
+
+
 cdef Py_ssize_t _capacity(const srtp_direction *direction, Py_ssize_t length, bint grow, bint rtcp) noexcept:
     """What the result of a packet takes under the policy of any SSRC; another policy may ask for more."""
     cdef Py_ssize_t overhead = 0
@@ -108,7 +115,7 @@ cdef bytes _process(
         out = PyBytes_FromStringAndSize(NULL, capacity)
         packet.out = <uint8_t *> PyBytes_AS_STRING(out)
         packet.capacity = capacity
-        srtp_lock_acquire(&direction.lock)
+        _enter(direction)
         status = operation(direction, &packet)
         srtp_lock_release(&direction.lock)
         if status == SRTP_OK:
@@ -153,7 +160,7 @@ cdef Py_ssize_t _in_place(
         packet.length = length
         packet.capacity = view.len
         packet.index = 0
-        srtp_lock_acquire(&direction.lock)
+        _enter(direction)
         status = operation(direction, &packet)
         srtp_lock_release(&direction.lock)
         if status == SRTP_NO_ROOM:
@@ -476,7 +483,7 @@ cdef class Session:
             srtp_context_free(context)
             raise MemoryError()
         stream.owns_context = True
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             if srtp_stream_find(&d.streams, ssrc) != NULL:
                 raise PolicyError("the SSRC has a stream already, remove that first", ssrc=ssrc)
@@ -502,7 +509,7 @@ cdef class Session:
     def add_key(self, direction, key, *, ssrc=None):
         direction = Direction(direction)
         cdef srtp_direction *d = self._existing(direction)
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             context = self._context_for(d, direction, ssrc)
             before = self._policies[direction, ssrc]
@@ -517,7 +524,7 @@ cdef class Session:
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_context *context
         cdef srtp_master_key *key
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             context = self._context_for(d, direction, ssrc)
             key = self._key_of(context, mki)
@@ -536,7 +543,7 @@ cdef class Session:
     def switch_key(self, mki, *, ssrc=None):
         cdef srtp_direction *d = self._existing(Direction.OUTBOUND)
         cdef srtp_context *context
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             context = self._context_for(d, Direction.OUTBOUND, ssrc)
             srtp_context_switch(context, self._key_of(context, mki))
@@ -557,7 +564,7 @@ cdef class Session:
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_context *context
         cdef srtp_master_key *added
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             context = self._context_for(d, direction, ssrc)
             before = self._policies[direction, ssrc]
@@ -578,7 +585,7 @@ cdef class Session:
     def roc(self, uint32_t ssrc, direction):
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_stream *stream
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             stream = srtp_stream_find(&d.streams, ssrc)
             if stream == NULL:
@@ -592,7 +599,7 @@ cdef class Session:
         cdef srtp_stream *stream
         cdef bint sends = d == self._outbound
         cdef uint64_t top
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             stream = self._stream_at(d, ssrc, sends)
             if not stream.rtp.window.started:
@@ -627,7 +634,7 @@ cdef class Session:
         direction = Direction(direction)
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_stream *stream
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             stream = srtp_stream_find(&d.streams, ssrc)
             if stream == NULL or stream.retired and not stream.rtp.counters.processed:
@@ -650,7 +657,7 @@ cdef class Session:
         cdef srtp_stream *stream
         cdef size_t i
         streams = []
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             for i in range(d.streams.capacity):
                 stream = d.streams.slots[i]
@@ -678,7 +685,7 @@ cdef class Session:
         found = []
         for direction, ssrc in list(self._policies):
             d = self._existing(direction)
-            srtp_lock_acquire(&d.lock)
+            _enter(d)
             try:
                 context = self._context_for(d, direction, ssrc)
                 self._drain(context, direction, ssrc, found)
@@ -725,7 +732,7 @@ cdef class Session:
         saved = []
         for (direction, ssrc), policy in self._policies.items():
             d = self._existing(direction)
-            srtp_lock_acquire(&d.lock)
+            _enter(d)
             try:
                 context = self._context_for(d, direction, ssrc)
                 used, current, previous_used = [], 0, (0, 0)
@@ -755,7 +762,7 @@ cdef class Session:
         cdef srtp_context *context
         cdef srtp_master_key *key
         cdef srtp_master_key *added
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             context = self._context_for(d, saved.direction, saved.ssrc)
             key = context.keys
@@ -778,7 +785,7 @@ cdef class Session:
         cdef srtp_direction *d = self._existing(direction)
         cdef bint sends = direction is Direction.OUTBOUND
         cdef srtp_stream *stream
-        srtp_lock_acquire(&d.lock)
+        _enter(d)
         try:
             stream = self._stream_at(d, state.ssrc, sends)
             stream.initial_roc = state.roc

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 typedef struct {
     atomic_flag held;
@@ -12,8 +13,13 @@ typedef struct {
 
 static inline void srtp_lock_init(srtp_lock *lock) { atomic_flag_clear(&lock->held); }
 
+/* Whether the lock was free and is taken now. */
+static inline bool srtp_lock_try(srtp_lock *lock) {
+    return !atomic_flag_test_and_set_explicit(&lock->held, memory_order_acquire);
+}
+
 static inline void srtp_lock_acquire(srtp_lock *lock) {
-    while (atomic_flag_test_and_set_explicit(&lock->held, memory_order_acquire)) sched_yield();
+    while (!srtp_lock_try(lock)) sched_yield();
 }
 
 static inline void srtp_lock_release(srtp_lock *lock) {

@@ -205,9 +205,6 @@ TestSessionAgainstModel = SessionMachine.TestCase
 TestSessionAgainstModel.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Session.state() shifts a C int: bits from 31 on of an exported window are wrong"
-)
 @settings(max_examples=50, deadline=None)
 @given(st.sampled_from((64, 128, 1024)), st.lists(st.integers(0, 1100), min_size=1, max_size=50, unique=True))
 def test_exported_window_has_a_bit_for_every_packet(window, indexes):
