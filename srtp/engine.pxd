@@ -154,11 +154,17 @@ cdef extern from "core/direction.h" nogil:
     ctypedef struct srtp_lock:
         pass
 
+    ctypedef struct srtp_overhead:
+        size_t most
+        size_t least
+
     ctypedef struct srtp_direction:
         srtp_context *any
         srtp_stream_table streams
         srtp_counters rtp
         srtp_counters rtcp
+        srtp_overhead rtp_overhead
+        srtp_overhead rtcp_overhead
         srtp_lock lock
 
     ctypedef struct srtp_packet:
@@ -177,6 +183,7 @@ cdef extern from "core/direction.h" nogil:
     void srtp_lock_acquire(srtp_lock *lock)
     void srtp_lock_release(srtp_lock *lock)
     srtp_direction *srtp_direction_new(srtp_context *any)
+    void srtp_direction_admit(srtp_direction *direction, const srtp_context *context)
     void srtp_direction_free(srtp_direction *direction)
     srtp_status srtp_protect(srtp_direction *direction, srtp_packet *packet)
     srtp_status srtp_protect_rtcp(srtp_direction *direction, srtp_packet *packet)

@@ -91,14 +91,12 @@ cdef inline void _enter(srtp_direction *direction) noexcept:
             srtp_lock_acquire(&direction.lock)
 
 
-cdef Py_ssize_t _capacity(const srtp_direction *direction, Py_ssize_t length, bint grow, bint rtcp) noexcept:
-    """What the result of a packet takes under the policy of any SSRC; another policy may ask for more."""
-    cdef Py_ssize_t overhead = 0
-    if direction.any != NULL:
-        overhead = direction.any.rtcp_overhead if rtcp else direction.any.rtp_overhead
+cdef inline Py_ssize_t _capacity(const srtp_direction *direction, Py_ssize_t length, bint grow, bint rtcp) noexcept:
+    """What the result of a packet takes at the most under any policy."""
+    cdef const srtp_overhead *overhead = &direction.rtcp_overhead if rtcp else &direction.rtp_overhead
     if grow:
-        return length + overhead
-    return length - overhead if length > overhead else 0
+        return length + <Py_ssize_t> overhead.most
+    return length - <Py_ssize_t> overhead.least if length > <Py_ssize_t> overhead.least else 0
 
 
 cdef bytes _process(
@@ -107,22 +105,20 @@ cdef bytes _process(
     cdef srtp_packet packet
     cdef srtp_status status
     cdef Py_ssize_t capacity = _capacity(direction, length, grow, rtcp)
-    cdef bytes out
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, capacity)
     packet.data = data
     packet.length = length
     packet.index = 0
-    while True:
-        out = PyBytes_FromStringAndSize(NULL, capacity)
-        packet.out = <uint8_t *> PyBytes_AS_STRING(out)
-        packet.capacity = capacity
-        _enter(direction)
-        status = operation(direction, &packet)
-        srtp_lock_release(&direction.lock)
-        if status == SRTP_OK:
-            return out if <Py_ssize_t> packet.out_length == capacity else out[:packet.out_length]
-        if status != SRTP_NO_ROOM:
-            raise _error(status, data, length, rtcp, packet.index)
-        capacity = packet.out_length
+    packet.out = <uint8_t *> PyBytes_AS_STRING(out)
+    packet.capacity = capacity
+    _enter(direction)
+    status = operation(direction, &packet)
+    srtp_lock_release(&direction.lock)
+    if status == SRTP_NO_ROOM:  # another thread added a policy between
+        return _process(direction, operation, data, length, grow, rtcp)
+    if status != SRTP_OK:
+        raise _error(status, data, length, rtcp, packet.index)
+    return out if <Py_ssize_t> packet.out_length == capacity else out[:packet.out_length]
 
 
 cdef bytes _to_bytes(srtp_direction *direction, srtp_operation operation, object packet, bint grow, bint rtcp):
@@ -490,6 +486,7 @@ cdef class Session:
             if srtp_stream_reserve(&d.streams) != 0:
                 raise MemoryError()
             srtp_stream_insert(&d.streams, stream)
+            srtp_direction_admit(d, context)
             stream = NULL
         finally:
             srtp_lock_release(&d.lock)

@@ -5,12 +5,20 @@
 #include "lock.h"
 #include "stream.h"
 
+/* What protecting adds at the most, and unprotecting takes away at the least, under any policy of a direction. */
+typedef struct {
+    size_t most;
+    size_t least;
+} srtp_overhead;
+
 typedef struct {
     srtp_context *any;          /* the policy of SSRCs that have none of their own; may be NULL */
     srtp_stream_table streams;
     srtp_counters rtp;
     srtp_counters rtcp;
     uint64_t chunks;            /* batch chunks begun, see srtp_stream.staged */
+    srtp_overhead rtp_overhead;
+    srtp_overhead rtcp_overhead;
     srtp_lock lock;             /* the caller of any function below holds it */
 } srtp_direction;
 
@@ -25,8 +33,10 @@ typedef struct {
     srtp_status status;
 } srtp_packet;
 
-/* NULL without memory. Owns `any`. */
+/* NULL without memory. Owns `any`, which may be NULL. */
 srtp_direction *srtp_direction_new(srtp_context *any);
+/* Reckons with the overheads of one more policy. */
+void srtp_direction_admit(srtp_direction *direction, const srtp_context *context);
 /* Wipes the keys and frees everything; NULL is allowed. */
 void srtp_direction_free(srtp_direction *direction);
 
