@@ -119,7 +119,7 @@ def test_batch_is_one_by_one(seed, count, kernels):
         i, j = rng.randrange(len(received)), rng.randrange(len(received))
         damaged = bytearray(received[i])
         damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-        received.insert(j, rng.choice((bytes(damaged), received[i], received[i][: rng.randrange(40)])))
+        received.insert(j, rng.choice((bytes(damaged), received[i], received[i][: rng.randrange(1, 40)])))
     alone, many, listed = (sessions(Direction.INBOUND, kernels) for _ in range(3))
     expected = one_by_one(alone.unprotect, received)
     assert in_batch(many.unprotect_batch, received) == expected
