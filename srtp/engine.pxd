@@ -191,6 +191,7 @@ cdef extern from "core/direction.h" nogil:
     srtp_status srtp_unprotect(srtp_direction *direction, srtp_packet *packet)
     srtp_status srtp_unprotect_rtcp(srtp_direction *direction, srtp_packet *packet)
     void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t count)
+    void srtp_protect_fanout(srtp_direction **directions, srtp_packet *packets, size_t count)
     void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_t count)
 
 

@@ -1,6 +1,17 @@
 # Lists and batches of packets through the C core, without the GIL.
 
 
+cdef list _results(list buffers, const srtp_packet *c):
+    """The buffers cut to length, a status in the place of each whose packet was refused."""
+    cdef Py_ssize_t i
+    for i in range(len(buffers)):
+        if c[i].status != SRTP_OK:
+            buffers[i] = _STATUSES[<int> c[i].status]
+        elif c[i].out_length != c[i].capacity:
+            buffers[i] = buffers[i][:c[i].out_length]
+    return buffers
+
+
 cdef list _to_list(srtp_direction *direction, srtp_batch_operation operation, object given, bint grow):
     """Many packets into new bytes, a status in the place of each that was refused."""
     # A tuple of exact bytes: nothing in it moves or goes while the GIL is released.
@@ -27,12 +38,7 @@ cdef list _to_list(srtp_direction *direction, srtp_batch_operation operation, ob
             srtp_lock_acquire(&direction.lock)
             operation(direction, c, count)
             srtp_lock_release(&direction.lock)
-        for i in range(count):
-            if c[i].status != SRTP_OK:
-                out[i] = _STATUSES[<int> c[i].status]
-            elif c[i].out_length != c[i].capacity:
-                out[i] = out[i][:c[i].out_length]
-        return out
+        return _results(out, c)
     finally:
         free(c)
 
