@@ -31,7 +31,3 @@ void srtp_direction_free(srtp_direction *direction) {
     srtp_context_free(direction->any);
     free(direction);
 }
-
-srtp_context *srtp_direction_context(const srtp_direction *direction, const srtp_stream *stream) {
-    return stream != NULL ? stream->context : direction->any;
-}

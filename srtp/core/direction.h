@@ -41,7 +41,9 @@ void srtp_direction_admit(srtp_direction *direction, const srtp_context *context
 void srtp_direction_free(srtp_direction *direction);
 
 /* The context of an SSRC: its stream's, else the one for any; NULL if there is none. */
-srtp_context *srtp_direction_context(const srtp_direction *direction, const srtp_stream *stream);
+static inline srtp_context *srtp_direction_context(const srtp_direction *direction, const srtp_stream *stream) {
+    return stream != NULL ? stream->context : direction->any;
+}
 
 /* RFC 3711 3.3: one packet. On failure nothing has changed: neither the bytes at `in` nor any state but the counters.
  * `direction` NULL is one without policy. */

@@ -18,28 +18,20 @@ void srtp_replay_init(srtp_replay_window *window, uint64_t *bits, uint32_t size)
     window->started = 0;
 }
 
-srtp_status srtp_replay_check(const srtp_replay_window *window, uint64_t index) {
-    if (!window->started || index > window->top) return SRTP_OK;
-    if (window->top - index >= window->size) return SRTP_TOO_OLD;
-    uint64_t bit = index & (window->capacity - 1);
-    return (window->bits[bit / 64] >> (bit % 64)) & 1 ? SRTP_REPLAYED : SRTP_OK;
-}
-
-void srtp_replay_commit(srtp_replay_window *window, uint64_t index) {
+void srtp_replay_jump(srtp_replay_window *window, uint64_t index) {
     uint64_t mask = window->capacity - 1;
     if (!window->started) {
         srtp_replay_move(window, index);
-    } else if (index > window->top) {
-        if (index - window->top >= window->capacity) {
-            memset(window->bits, 0, window->capacity / 8);
-        } else {
-            for (uint64_t i = window->top + 1; i < index; i++)
-                window->bits[(i & mask) / 64] &= ~((uint64_t)1 << (i & 63));
-        }
-        window->top = index;
+        window->started = 1;
+        return;
     }
-    window->started = 1;
-    window->bits[(index & mask) / 64] |= (uint64_t)1 << (index & 63);
+    if (index - window->top >= window->capacity) {
+        memset(window->bits, 0, window->capacity / 8);
+    } else {
+        for (uint64_t i = window->top + 1; i < index; i++)
+            window->bits[(i & mask) / 64] &= ~((uint64_t)1 << (i & 63));
+    }
+    window->top = index;
 }
 
 void srtp_replay_move(srtp_replay_window *window, uint64_t top) {

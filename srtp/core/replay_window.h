@@ -23,10 +23,26 @@ typedef struct {
 /* Words that a window of `size` indexes needs; size is 64 to 32,768. */
 size_t srtp_replay_words(uint32_t size);
 void srtp_replay_init(srtp_replay_window *window, uint64_t *bits, uint32_t size);
+
 /* SRTP_OK, SRTP_REPLAYED or SRTP_TOO_OLD; changes nothing. */
-srtp_status srtp_replay_check(const srtp_replay_window *window, uint64_t index);
+static inline srtp_status srtp_replay_check(const srtp_replay_window *window, uint64_t index) {
+    if (!window->started || index > window->top) return SRTP_OK;
+    if (window->top - index >= window->size) return SRTP_TOO_OLD;
+    return window->bits[(index & (window->capacity - 1)) / 64] >> (index & 63) & 1 ? SRTP_REPLAYED : SRTP_OK;
+}
+
+/* Moves the top of a window up to an index, or starts it there: what lies between is not used yet. */
+void srtp_replay_jump(srtp_replay_window *window, uint64_t index);
+
 /* Records an index that srtp_replay_check() let pass. */
-void srtp_replay_commit(srtp_replay_window *window, uint64_t index);
+static inline void srtp_replay_commit(srtp_replay_window *window, uint64_t index) {
+    if (__builtin_expect(window->started && index == window->top + 1, 1))
+        window->top = index;
+    else if (!window->started || index > window->top)
+        srtp_replay_jump(window, index);
+    window->bits[(index & (window->capacity - 1)) / 64] |= (uint64_t)1 << (index & 63);
+}
+
 /* Empties the window and moves its top. */
 void srtp_replay_move(srtp_replay_window *window, uint64_t top);
 /* Makes `window` one in which all is used up to the top of `other` plus `gap`; an empty one if `other` never started. */

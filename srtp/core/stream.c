@@ -5,23 +5,8 @@
 
 #define FIRST_CAPACITY 8
 
-static size_t slot_of(uint32_t ssrc, size_t capacity) {
-    uint32_t h = ssrc;
-    h = (h ^ (h >> 16)) * 0x85ebca6bu;
-    h = (h ^ (h >> 13)) * 0xc2b2ae35u;
-    return (h ^ (h >> 16)) & (capacity - 1);
-}
-
-srtp_stream *srtp_stream_find(const srtp_stream_table *table, uint32_t ssrc) {
-    if (table->count == 0) return NULL;
-    for (size_t i = slot_of(ssrc, table->capacity);; i = (i + 1) & (table->capacity - 1)) {
-        srtp_stream *stream = table->slots[i];
-        if (stream == NULL || stream->ssrc == ssrc) return stream;
-    }
-}
-
 static void place(srtp_stream **slots, size_t capacity, srtp_stream *stream) {
-    size_t i = slot_of(stream->ssrc, capacity);
+    size_t i = srtp_stream_slot(stream->ssrc, capacity);
     while (slots[i] != NULL) i = (i + 1) & (capacity - 1);
     slots[i] = stream;
 }
@@ -45,7 +30,7 @@ void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream) {
 }
 
 static size_t slot_holding(const srtp_stream_table *table, const srtp_stream *stream) {
-    size_t i = slot_of(stream->ssrc, table->capacity);
+    size_t i = srtp_stream_slot(stream->ssrc, table->capacity);
     while (table->slots[i] != stream) i = (i + 1) & (table->capacity - 1);
     return i;
 }

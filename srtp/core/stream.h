@@ -57,8 +57,23 @@ srtp_stream *srtp_stream_new(srtp_context *context, uint32_t ssrc, int keep_fing
 /* With its context, if that is its own; NULL is allowed. */
 void srtp_stream_free(srtp_stream *stream);
 
+/* Where the search for an SSRC begins. */
+static inline size_t srtp_stream_slot(uint32_t ssrc, size_t capacity) {
+    uint32_t h = ssrc;
+    h = (h ^ (h >> 16)) * 0x85ebca6bu;
+    h = (h ^ (h >> 13)) * 0xc2b2ae35u;
+    return (h ^ (h >> 16)) & (capacity - 1);
+}
+
 /* The stream of an SSRC, or NULL; never inserts. */
-srtp_stream *srtp_stream_find(const srtp_stream_table *table, uint32_t ssrc);
+static inline srtp_stream *srtp_stream_find(const srtp_stream_table *table, uint32_t ssrc) {
+    if (table->count == 0) return NULL;
+    for (size_t i = srtp_stream_slot(ssrc, table->capacity);; i = (i + 1) & (table->capacity - 1)) {
+        srtp_stream *stream = table->slots[i];
+        if (stream == NULL || stream->ssrc == ssrc) return stream;
+    }
+}
+
 /* Makes room for one stream more; -1 without memory. */
 int srtp_stream_reserve(srtp_stream_table *table);
 /* Puts it into the table, which has room and owns it from then on. */
