@@ -46,15 +46,17 @@ def compile_files(directory: Path, compiler: str, flags: list[str], sources: lis
 
 
 def build(directory: Path, compiler: str, flags: list[str], parts: list[str], programs: dict[str, list[str]]) -> Path:
-    """Builds programs, each from sources under tests/srtp and the `parts` of srtp ("kernels", "core").
+    """Builds programs, each from sources under tests/srtp, linker options among them, and the `parts` of srtp
+    ("kernels", "core").
 
     Returns the directory they are in.
     """
     common = [source for part in parts for source in sorted((ROOT / "srtp" / part).glob("*.c"))]
     objects = compile_files(directory, compiler, flags, common)
     for program, sources in programs.items():
-        own = compile_files(directory, compiler, flags, [SRTP_TESTS / source for source in sources])
-        subprocess.run([compiler, *flags, *own, *objects, "-o", str(directory / program)], check=True)
+        own = compile_files(directory, compiler, flags, [SRTP_TESTS / s for s in sources if not s.startswith("-")])
+        options = [s for s in sources if s.startswith("-")]
+        subprocess.run([compiler, *flags, *own, *objects, *options, "-o", str(directory / program)], check=True)
     return directory
 
 
