@@ -11,7 +11,7 @@ extensions = [
     Extension(
         "srtp.session",
         sources=["srtp/session.pyx", *sorted(glob("srtp/core/*.c")), *sorted(glob("srtp/kernels/*.c"))],
-        depends=[*glob("srtp/core/*.h"), *glob("srtp/kernels/*.h")],
+        depends=[*glob("srtp/*.px[di]"), *glob("srtp/core/*.h"), *glob("srtp/kernels/*.h")],
         include_dirs=["srtp"],
         extra_compile_args=COMPILE_ARGS,
     ),

@@ -147,7 +147,8 @@ cdef extern from "core/stream.h" nogil:
     int srtp_stream_reserve(srtp_stream_table *table)
     void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream)
     int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc)
-    int srtp_stream_retire(srtp_stream_table *table, uint32_t ssrc)
+    int srtp_stream_retire(srtp_stream_table *table, srtp_stream *stream)
+    srtp_stream *srtp_stream_revive(srtp_stream_table *table, srtp_stream *stream)
 
 
 cdef extern from "core/direction.h" nogil:
@@ -190,6 +191,7 @@ cdef extern from "core/direction.h" nogil:
     srtp_status srtp_unprotect(srtp_direction *direction, srtp_packet *packet)
     srtp_status srtp_unprotect_rtcp(srtp_direction *direction, srtp_packet *packet)
     void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t count)
+    void srtp_protect_fanout(srtp_direction **directions, srtp_packet *packets, size_t count)
     void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_t count)
 
 

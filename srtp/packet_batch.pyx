@@ -6,8 +6,6 @@ from cpython.buffer cimport PyBUF_CONTIG, PyBUF_FORMAT, PyBuffer_Release, PyObje
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 
-import numpy as np
-
 from .errors import BufferTooSmallError
 
 _NAMES = ("arena", "offsets", "lengths", "capacities", "statuses")
@@ -18,6 +16,8 @@ cdef class PacketBatch:
 
     def __init__(self, count=0, capacity=2048, *, arena=None, offsets=None, lengths=None, capacities=None,
                  statuses=None):
+        import numpy as np  # here, so that whoever has single packets needs no numpy
+
         if self._held:
             raise RuntimeError("a PacketBatch is initialised once")
         given = [array is not None for array in (arena, offsets, lengths)]
@@ -40,6 +40,8 @@ cdef class PacketBatch:
         self._hold((arena, offsets, lengths, capacities, statuses))
 
     cdef _hold(self, arrays):
+        import numpy as np
+
         for name, array, kind in zip(_NAMES, arrays, _TYPES):
             if not isinstance(array, np.ndarray) or array.dtype != kind or array.ndim != 1:
                 raise ValueError(f"{name} must be a one-dimensional numpy array of {kind}")
@@ -72,10 +74,11 @@ cdef class PacketBatch:
             raise IndexError(f"there is no packet {i} among {self.count}")
         if length > self._c.capacities[i]:
             raise BufferTooSmallError(length, self._c.capacities[i])
-        if self._c.offsets[i] < 0 or self._c.offsets[i] + self._c.capacities[i] > <int64_t> self._c.size:
+        cdef int64_t offset = self._c.offsets[i]
+        if not 0 <= offset <= <int64_t> self._c.size - self._c.capacities[i]:
             raise ValueError(f"packet {i} does not lie within the arena")
         if length:
-            memcpy(self._c.bytes + self._c.offsets[i], &packet[0], length)
+            memcpy(self._c.bytes + offset, &packet[0], length)
         self._c.lengths[i] = <int32_t> length
 
     def get(self, Py_ssize_t i):
@@ -83,6 +86,6 @@ cdef class PacketBatch:
             raise IndexError(f"there is no packet {i} among {self.count}")
         cdef int64_t offset = self._c.offsets[i]
         cdef int32_t length = self._c.lengths[i]
-        if offset < 0 or length < 0 or offset + length > <int64_t> self._c.size:
+        if length < 0 or not 0 <= offset <= <int64_t> self._c.size - length:
             raise ValueError(f"packet {i} does not lie within the arena")
         return (<char *> self._c.bytes)[offset:offset + length]

@@ -59,7 +59,7 @@ def seal(session: Session, sealing_key: Buffer) -> bytes:
     streams = [
         (direction.value, stream)
         for direction in dict.fromkeys(context.direction for context in contexts)
-        for stream in session.state(direction).streams
+        for stream in session._saved_streams(direction)
     ]
     plain = bytearray(
         json.dumps(

@@ -51,292 +51,13 @@ def available_kernels():
     return tuple(names)
 
 
-cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length, bint rtcp, uint64_t index):
-    """The exception for a status; packets that were too short have no SSRC to name."""
-    cdef const uint8_t *p = packet + (4 if rtcp else 8)
-    if status == SRTP_MALFORMED:
-        kind = "RTCP" if rtcp else "RTP"
-        return MalformedPacketError(f"{length} bytes are no {kind} packet under this policy")
-    if status == SRTP_TOO_LONG:
-        return PacketTooLongError(f"{length} bytes are more than fit in a packet of 65,535 bytes")
-    if status == SRTP_NO_MEMORY:
-        return MemoryError()
-    if packet == NULL:
-        return NoPolicyError("the session has no policy for this direction")
-    ssrc = <uint32_t> p[0] << 24 | <uint32_t> p[1] << 16 | <uint32_t> p[2] << 8 | p[3]
-    if status == SRTP_NO_POLICY:
-        return NoPolicyError("the session has no policy for this direction and SSRC", ssrc=ssrc)
-    if status == SRTP_AUTH_FAILED:
-        return AuthenticationError("the authentication tag does not match", ssrc=ssrc, index=index)
-    if status == SRTP_UNKNOWN_MKI:
-        return UnknownMkiError("the packet carries no MKI of the policy", ssrc=ssrc, index=index)
-    if status == SRTP_KEY_EXPIRED:
-        return KeyExpiredError("no master key is left for the packet", ssrc=ssrc, index=index)
-    if status == SRTP_REPLAYED:
-        return ReplayError("the packet was received before", ssrc=ssrc, index=index)
-    if status == SRTP_TOO_OLD:
-        return PacketTooOldError("the packet lies before the replay window", ssrc=ssrc)
-    if status == SRTP_UNENCRYPTED:
-        what = "the E flag contradicts the policy" if rtcp else "the header is not encrypted by Cryptex"
-        return UnencryptedPacketError(what, ssrc=ssrc, index=index)
-    if status == SRTP_INDEX_REUSED:
-        return IndexReuseError("the index was used before", ssrc=ssrc)
-    return IndexExhaustedError("the master key has no unused index left", ssrc=ssrc)
+include "one_packet.pxi"
+include "many_packets.pxi"
+include "context_values.pxi"
 
 
-cdef inline void _enter(srtp_direction *direction) noexcept:
-    """Takes a direction's lock. Whoever holds it may be waiting for the GIL, so nobody waits for it with the GIL."""
-    if not srtp_lock_try(&direction.lock):
-        with nogil:
-            srtp_lock_acquire(&direction.lock)
-
-
-cdef inline Py_ssize_t _capacity(const srtp_direction *direction, Py_ssize_t length, bint grow, bint rtcp) noexcept:
-    """What the result of a packet takes at the most under any policy."""
-    cdef const srtp_overhead *overhead = &direction.rtcp_overhead if rtcp else &direction.rtp_overhead
-    if grow:
-        return length + <Py_ssize_t> overhead.most
-    return length - <Py_ssize_t> overhead.least if length > <Py_ssize_t> overhead.least else 0
-
-
-cdef bytes _process(
-    srtp_direction *direction, srtp_operation operation, const uint8_t *data, Py_ssize_t length, bint grow, bint rtcp
-):
-    cdef srtp_packet packet
-    cdef srtp_status status
-    cdef Py_ssize_t capacity = _capacity(direction, length, grow, rtcp)
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, capacity)
-    packet.data = data
-    packet.length = length
-    packet.index = 0
-    packet.out = <uint8_t *> PyBytes_AS_STRING(out)
-    packet.capacity = capacity
-    _enter(direction)
-    status = operation(direction, &packet)
-    srtp_lock_release(&direction.lock)
-    if status == SRTP_NO_ROOM:  # another thread added a policy between
-        return _process(direction, operation, data, length, grow, rtcp)
-    if status != SRTP_OK:
-        raise _error(status, data, length, rtcp, packet.index)
-    return out if <Py_ssize_t> packet.out_length == capacity else out[:packet.out_length]
-
-
-cdef bytes _to_bytes(srtp_direction *direction, srtp_operation operation, object packet, bint grow, bint rtcp):
-    """One packet into new bytes."""
-    cdef Py_buffer view
-    if direction == NULL:
-        raise _error(SRTP_NO_POLICY, NULL, 0, rtcp, 0)
-    if PyBytes_CheckExact(packet):
-        return _process(
-            direction, operation, <const uint8_t *> PyBytes_AS_STRING(packet), PyBytes_GET_SIZE(packet), grow, rtcp
-        )
-    PyObject_GetBuffer(packet, &view, PyBUF_SIMPLE)
-    try:
-        return _process(direction, operation, <const uint8_t *> view.buf, view.len, grow, rtcp)
-    finally:
-        PyBuffer_Release(&view)
-
-
-cdef Py_ssize_t _in_place(
-    srtp_direction *direction, srtp_operation operation, object buffer, Py_ssize_t length, bint rtcp
-) except -1:
-    """One packet in the buffer it lies in; returns its new length."""
-    cdef Py_buffer view
-    cdef srtp_packet packet
-    cdef srtp_status status
-    if direction == NULL:
-        raise _error(SRTP_NO_POLICY, NULL, 0, rtcp, 0)
-    PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
-    try:
-        if length < 0:
-            raise ValueError(f"length is {length}, it cannot be negative")
-        if length > view.len:
-            raise BufferTooSmallError(length, view.len)
-        packet.data = packet.out = <uint8_t *> view.buf
-        packet.length = length
-        packet.capacity = view.len
-        packet.index = 0
-        _enter(direction)
-        status = operation(direction, &packet)
-        srtp_lock_release(&direction.lock)
-        if status == SRTP_NO_ROOM:
-            raise BufferTooSmallError(packet.out_length, view.len)
-        if status != SRTP_OK:
-            raise _error(status, packet.data, length, rtcp, packet.index)
-        return packet.out_length
-    finally:
-        PyBuffer_Release(&view)
-
-
-cdef list _to_list(srtp_direction *direction, srtp_batch_operation operation, object given, bint grow):
-    """Many packets into new bytes, a status in the place of each that was refused."""
-    # A tuple of exact bytes: nothing in it moves or goes while the GIL is released.
-    cdef tuple packets = tuple([p if PyBytes_CheckExact(p) else bytes(memoryview(p)) for p in given])
-    cdef Py_ssize_t i, capacity, count = len(packets)
-    cdef srtp_packet *c
-    cdef list out = []
-    if direction == NULL:
-        return [PacketStatus.NO_POLICY] * count
-    c = <srtp_packet *> malloc((count or 1) * sizeof(srtp_packet))
-    if c == NULL:
-        raise MemoryError()
-    try:
-        for i in range(count):
-            packet = packets[i]
-            c[i].data = <const uint8_t *> PyBytes_AS_STRING(packet)
-            c[i].length = PyBytes_GET_SIZE(packet)
-            capacity = _capacity(direction, c[i].length, grow, False)
-            protected = PyBytes_FromStringAndSize(NULL, capacity)
-            c[i].out = <uint8_t *> PyBytes_AS_STRING(protected)
-            c[i].capacity = capacity
-            out.append(protected)
-        with nogil:
-            srtp_lock_acquire(&direction.lock)
-            operation(direction, c, count)
-            srtp_lock_release(&direction.lock)
-        for i in range(count):
-            if c[i].status != SRTP_OK:
-                out[i] = _STATUSES[<int> c[i].status]
-            elif c[i].out_length != c[i].capacity:
-                out[i] = out[i][:c[i].out_length]
-        return out
-    finally:
-        free(c)
-
-
-cdef Py_ssize_t _run_batch(
-    srtp_direction *direction, srtp_batch_operation operation, PacketBatch batch, object count
-) except -1:
-    cdef Py_ssize_t n = batch.count if count is None else count
-    cdef Py_ssize_t processed
-    if direction == NULL:
-        raise _error(SRTP_NO_POLICY, NULL, 0, False, 0)
-    if not 0 <= n <= batch.count:
-        raise ValueError(f"{n} packets are asked for, the batch has {batch.count}")
-    with nogil:
-        srtp_lock_acquire(&direction.lock)
-        processed = srtp_run_arena(direction, operation, &batch._c, n)
-        srtp_lock_release(&direction.lock)
-    return processed
-
-
-def protect_fanout(packet, targets):
-    cdef bytes data = bytes(packet)
-    cdef Py_ssize_t length = len(data)
-    cdef Session session
-    cdef uint8_t *p
-    cdef uint32_t v
-    cdef list out = []
-    if length < 12:
-        raise MalformedPacketError(f"{length} bytes are no RTP packet")
-    copy = bytearray(data)
-    p = copy
-    for session, ssrc, sequence_number, timestamp, payload_type in targets:
-        memcpy(p, <const uint8_t *> data, 12)
-        if payload_type is not None:
-            p[1] = p[1] & 0x80 | <uint8_t> (payload_type & 0x7f)
-        if sequence_number is not None:
-            v = sequence_number & 0xffff
-            p[2], p[3] = v >> 8, v & 0xff
-        if timestamp is not None:
-            v = timestamp & 0xffffffff
-            p[4], p[5], p[6], p[7] = v >> 24, v >> 16 & 0xff, v >> 8 & 0xff, v & 0xff
-        if ssrc is not None:
-            v = ssrc & 0xffffffff
-            p[8], p[9], p[10], p[11] = v >> 24, v >> 16 & 0xff, v >> 8 & 0xff, v & 0xff
-        out.append(session._protect_raw(p, length))
-    return out
-
-
-cdef object _counters(const srtp_counters *c):
-    return PacketCounters(
-        c.processed, c.malformed, c.authentication_failures, c.replays, c.too_old, c.unknown_mki, c.key_expired,
-        c.refused,
-    )
-
-
-cdef object _replay(const srtp_index_space *space):
-    cdef uint64_t i
-    window = 0
-    for i in range(space.window.size):
-        if i <= space.window.top and srtp_replay_check(&space.window, space.window.top - i) == SRTP_REPLAYED:
-            window |= <object> 1 << i
-    return ReplayState(bool(space.window.started), space.window.top, window)
-
-
-cdef _set_window(srtp_replay_window *window, state, uint64_t gap, bint sends):
-    """Restores a window; a sender's has its top `gap` further on, and nothing free before it."""
-    cdef uint64_t i
-    if not state.started:
-        return
-    for i in reversed(range(min(window.size, state.window.bit_length()))):
-        if (<object> state.window) >> i & 1:
-            srtp_replay_commit(window, state.top - i)
-    if sends:
-        srtp_replay_use_up(window, window, gap)
-
-
-cdef _set_lifetime(srtp_lifetime *lifetime, uint64_t limit, uint64_t soft, uint64_t used=0):
-    lifetime.limit, lifetime.soft, lifetime.used = limit, soft, used
-
-
-cdef srtp_master_key *_add_key(srtp_context *context, key, used=(0, 0)) except NULL:
-    cdef srtp_master_key_values values
-    cdef srtp_master_key *added
-    cdef Py_buffer secret, salt
-    mki = key.mki
-    memset(&values, 0, sizeof(values))
-    values.mki = <const uint8_t *> PyBytes_AS_STRING(mki)
-    values.mki_length = len(mki)
-    values.from_, values.to = key.valid_from, key.valid_to
-    _set_lifetime(&values.rtp_lifetime, key.srtp_lifetime, key.soft(key.srtp_lifetime), used[0])
-    _set_lifetime(&values.rtcp_lifetime, key.srtcp_lifetime, key.soft(key.srtcp_lifetime), used[1])
-    PyObject_GetBuffer(key.key, &secret, PyBUF_SIMPLE)
-    try:
-        PyObject_GetBuffer(key.salt, &salt, PyBUF_SIMPLE)
-        try:
-            values.key, values.salt = <const uint8_t *> secret.buf, <const uint8_t *> salt.buf
-            added = srtp_context_add_key(context, &values)
-        finally:
-            PyBuffer_Release(&salt)
-    finally:
-        PyBuffer_Release(&secret)
-    if added == NULL:
-        raise MemoryError()
-    return added
-
-
-cdef srtp_context *_context(const srtp_kernels *kernels, policy, bint sends) except NULL:
-    cdef srtp_parameters parameters
-    cdef srtp_context *context
-    profile = policy.profile
-    memset(&parameters, 0, sizeof(parameters))
-    parameters.shape.cipher = <srtp_cipher> <int> profile.cipher.value
-    parameters.shape.key_length = profile.master_key_length
-    parameters.shape.salt_length = profile.master_salt_length
-    parameters.shape.header_keys = bool(policy.encrypted_extensions)
-    parameters.rtp_tag_length = profile.rtp_tag_length if policy.authenticate_rtp else 0
-    parameters.rtcp_tag_length = profile.rtcp_tag_length
-    parameters.mki_length = len(policy.mki)
-    parameters.key_derivation_rate = policy.key_derivation_rate
-    parameters.encrypt_rtp, parameters.encrypt_rtcp = policy.encrypt_rtp, policy.encrypt_rtcp
-    parameters.allow_repeat_tx = sends and policy.allow_repeat_tx
-    parameters.cryptex = <srtp_cryptex_use> <int> policy.cryptex.value
-    if policy.roc_carrying is not None:
-        parameters.roc_mode, parameters.roc_rate = policy.roc_carrying.mode, policy.roc_carrying.rate
-    parameters.rtp_window, parameters.rtcp_window = policy.rtp_window, policy.rtcp_window
-    for extension in policy.encrypted_extensions:
-        parameters.encrypted_extensions[extension // 8] |= 1 << extension % 8
-    context = srtp_context_new(kernels, &parameters)
-    if context == NULL:
-        raise MemoryError()
-    try:
-        for key in policy.master_keys:
-            _add_key(context, key)
-    except BaseException:
-        srtp_context_free(context)
-        raise
-    return context
+def _ssrc_of(state):
+    return state.ssrc
 
 
 cdef class Session:
@@ -438,14 +159,6 @@ cdef class Session:
 
     def unprotect_list(self, packets):
         return _to_list(self._inbound, srtp_unprotect_batch, packets, False)
-
-    cdef object _protect_raw(self, const uint8_t *data, Py_ssize_t length):
-        try:
-            if self._outbound == NULL:
-                return PacketStatus.NO_POLICY
-            return _process(self._outbound, srtp_protect, data, length, True, False)
-        except tuple(_STATUS_OF_ERROR) as error:
-            return _STATUS_OF_ERROR[type(error)]
 
     # Policies and keys.
 
@@ -585,7 +298,7 @@ cdef class Session:
         _enter(d)
         try:
             stream = srtp_stream_find(&d.streams, ssrc)
-            if stream == NULL:
+            if stream == NULL or stream.retired:
                 return None
             return stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc
         finally:
@@ -616,6 +329,10 @@ cdef class Session:
     cdef srtp_stream *_stream_at(self, srtp_direction *d, uint32_t ssrc, bint sends) except NULL:
         """The stream of an SSRC, made if need be, under the lock."""
         cdef srtp_stream *stream = srtp_stream_find(&d.streams, ssrc)
+        if stream != NULL and stream.retired:
+            stream = srtp_stream_revive(&d.streams, stream)
+            if stream == NULL:
+                raise MemoryError()
         if stream != NULL:
             return stream
         if d.any == NULL:
@@ -634,10 +351,10 @@ cdef class Session:
         _enter(d)
         try:
             stream = srtp_stream_find(&d.streams, ssrc)
-            if stream == NULL or stream.retired and not stream.rtp.counters.processed:
+            if stream == NULL or stream.retired:
                 return False
             if d == self._outbound and not stream.owns_context:
-                if srtp_stream_retire(&d.streams, ssrc) != 0:
+                if srtp_stream_retire(&d.streams, stream) != 0:
                     raise MemoryError()
             else:
                 srtp_stream_remove(&d.streams, ssrc)
@@ -651,20 +368,30 @@ cdef class Session:
 
     def state(self, direction):
         cdef srtp_direction *d = self._existing(direction)
-        cdef srtp_stream *stream
-        cdef size_t i
-        streams = []
         _enter(d)
         try:
-            for i in range(d.streams.capacity):
-                stream = d.streams.slots[i]
-                if stream == NULL or stream.retired and not stream.rtp.counters.processed:
-                    continue
-                streams.append(self._stream_state(stream))
-            streams.sort(key=lambda value: value.ssrc)
-            return DirectionState(tuple(streams), _counters(&d.rtp), _counters(&d.rtcp))
+            return DirectionState(self._streams(d, False), _counters(&d.rtp), _counters(&d.rtcp))
         finally:
             srtp_lock_release(&d.lock)
+
+    def _saved_streams(self, direction):
+        cdef srtp_direction *d = self._existing(direction)
+        _enter(d)
+        try:
+            return self._streams(d, True)
+        finally:
+            srtp_lock_release(&d.lock)
+
+    cdef tuple _streams(self, const srtp_direction *d, bint retired_too):
+        """The states of the streams by SSRC, under the lock; of those removed, if asked for, their used indexes."""
+        cdef const srtp_stream *stream
+        cdef size_t i
+        streams = []
+        for i in range(d.streams.capacity):
+            stream = d.streams.slots[i]
+            if stream != NULL and (retired_too or not stream.retired):
+                streams.append(self._stream_state(stream))
+        return tuple(sorted(streams, key=_ssrc_of))
 
     cdef object _stream_state(self, const srtp_stream *stream):
         return StreamState(
@@ -792,13 +519,50 @@ cdef class Session:
             srtp_lock_release(&d.lock)
 
 
-_STATUS_OF_ERROR = {
-    MalformedPacketError: PacketStatus.MALFORMED,
-    PacketTooLongError: PacketStatus.TOO_LONG,
-    NoPolicyError: PacketStatus.NO_POLICY,
-    KeyExpiredError: PacketStatus.KEY_EXPIRED,
-    IndexReuseError: PacketStatus.INDEX_REUSED,
-    IndexExhaustedError: PacketStatus.INDEX_EXHAUSTED,
-    UnencryptedPacketError: PacketStatus.UNENCRYPTED,
-    MemoryError: PacketStatus.NO_MEMORY,
-}
+cdef _rewrite_header(uint8_t *p, target):
+    """Puts into an RTP header what a FanoutTarget has."""
+    cdef uint32_t v
+    if target.payload_type is not None:
+        p[1] = p[1] & 0x80 | <uint8_t> (target.payload_type & 0x7f)
+    if target.sequence_number is not None:
+        v = target.sequence_number & 0xffff
+        p[2], p[3] = v >> 8, v & 0xff
+    if target.timestamp is not None:
+        v = target.timestamp & 0xffffffff
+        p[4], p[5], p[6], p[7] = v >> 24, v >> 16 & 0xff, v >> 8 & 0xff, v & 0xff
+    if target.ssrc is not None:
+        v = target.ssrc & 0xffffffff
+        p[8], p[9], p[10], p[11] = v >> 24, v >> 16 & 0xff, v >> 8 & 0xff, v & 0xff
+
+
+def protect_fanout(const unsigned char[::1] packet not None, targets):
+    cdef Py_ssize_t i, length = len(packet)
+    cdef tuple given = tuple(targets)
+    cdef Py_ssize_t count = len(given)
+    cdef Session session
+    cdef srtp_direction **directions
+    cdef srtp_packet *c
+    cdef list out = []
+    if length < 12:
+        raise MalformedPacketError(f"{length} bytes are no RTP packet")
+    directions = <srtp_direction **> malloc((count or 1) * sizeof(srtp_direction *))
+    c = <srtp_packet *> malloc((count or 1) * sizeof(srtp_packet))
+    try:
+        if directions == NULL or c == NULL:
+            raise MemoryError()
+        for i in range(count):
+            session = given[i].session
+            directions[i] = session._outbound
+            c[i].capacity = length if directions[i] == NULL else _capacity(directions[i], length, True, False)
+            copy = PyBytes_FromStringAndSize(NULL, c[i].capacity)
+            c[i].data = c[i].out = <uint8_t *> PyBytes_AS_STRING(copy)
+            c[i].length = length
+            memcpy(c[i].out, &packet[0], length)
+            _rewrite_header(c[i].out, given[i])
+            out.append(copy)
+        with nogil:
+            srtp_protect_fanout(directions, c, count)
+        return _results(out, c)
+    finally:
+        free(directions)
+        free(c)

@@ -2,11 +2,16 @@
 
 #include "plan.h"
 
-static int lies_within(const srtp_arena *arena, size_t i) {
+/* Reads each value once: the arrays are the caller's, and another thread may be writing them. */
+static int take(const srtp_arena *arena, size_t i, srtp_packet *packet) {
     int64_t offset = arena->offsets[i];
     int32_t length = arena->lengths[i], capacity = arena->capacities[i];
-    return offset >= 0 && length >= 0 && capacity >= length && (uint64_t)offset <= arena->size &&
-           (uint64_t)capacity <= arena->size - (uint64_t)offset;
+    if (offset < 0 || length < 0 || capacity < length || (uint64_t)offset > arena->size ||
+        (uint64_t)capacity > arena->size - (uint64_t)offset)
+        return 0;
+    uint8_t *bytes = arena->bytes + offset;
+    *packet = (srtp_packet){.in = bytes, .out = bytes, .length = (size_t)length, .capacity = (size_t)capacity};
+    return 1;
 }
 
 size_t srtp_run_arena(srtp_direction *direction, srtp_batch_operation operation, const srtp_arena *arena,
@@ -17,16 +22,10 @@ size_t srtp_run_arena(srtp_direction *direction, srtp_batch_operation operation,
     for (size_t next = 0; next < count;) {
         size_t taken = 0;
         for (; next < count && taken < SRTP_CHUNK; next++) {
-            if (!lies_within(arena, next)) {
+            if (take(arena, next, &packets[taken]))
+                owner[taken++] = next;
+            else
                 arena->statuses[next] = SRTP_NO_ROOM;
-                continue;
-            }
-            uint8_t *bytes = arena->bytes + arena->offsets[next];
-            packets[taken] = (srtp_packet){.in = bytes,
-                                           .out = bytes,
-                                           .length = (size_t)arena->lengths[next],
-                                           .capacity = (size_t)arena->capacities[next]};
-            owner[taken++] = next;
         }
         operation(direction, packets, taken);
         for (size_t i = 0; i < taken; i++) {

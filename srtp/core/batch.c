@@ -22,9 +22,11 @@ typedef struct {
     srtp_gcm_job gcm[SRTP_CHUNK];
 } chunk;
 
+static void clear(chunk *c) { c->count = c->ctr_count = c->hmac_count = c->gcm_count = 0; }
+
 static void start(srtp_direction *direction, chunk *c) {
     c->number = ++direction->chunks;
-    c->count = c->ctr_count = c->hmac_count = c->gcm_count = 0;
+    clear(c);
 }
 
 static void add_ctr(chunk *c, const srtp_plan *p, const srtp_packet *packet, size_t length) {
@@ -108,25 +110,66 @@ static void refuse_all(srtp_packet *packets, size_t count) {
     for (size_t i = 0; i < count; i++) packets[i].status = SRTP_NO_POLICY;
 }
 
+/* Adds a packet to the chunk. 0: the chunk was full or the packet out of the ordinary, and everything is done. */
+static int stage_or_protect(srtp_direction *direction, chunk *c, srtp_packet *packet) {
+    srtp_plan *p = &c->plans[c->count];
+    *p = (srtp_plan){0};
+    int staged = srtp_stage_protect(direction, packet, p);
+    if (staged && packet->status == SRTP_OK) {
+        if (c->count > 0 && c->kernels != p->context->kernels) {
+            srtp_plan own = *p;
+            finish_protect(c);
+            clear(c);
+            c->plans[0] = own;
+        }
+        add_protect(c, packet);
+    }
+    if (staged && c->count < SRTP_CHUNK) return 1;
+    finish_protect(c);
+    clear(c);
+    if (!staged) srtp_protect(direction, packet);
+    return 0;
+}
+
 void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t count) {
     chunk c;
     if (direction == NULL) {
         refuse_all(packets, count);
         return;
     }
-    start(direction, &c);
+    clear(&c);
+    for (size_t i = 0; i < count; i++) stage_or_protect(direction, &c, &packets[i]);
+    finish_protect(&c);
+}
+
+static void release_all(srtp_direction **held, size_t *count) {
+    while (*count > 0) srtp_lock_release(&held[--*count]->lock);
+}
+
+void srtp_protect_fanout(srtp_direction *const *directions, srtp_packet *packets, size_t count) {
+    chunk c;
+    srtp_direction *held[SRTP_CHUNK + 1];
+    size_t held_count = 0;
+    clear(&c);
     for (size_t i = 0; i < count; i++) {
-        srtp_plan *p = &c.plans[c.count];
-        *p = (srtp_plan){0};
-        int staged = srtp_stage_protect(direction, &packets[i], p);
-        if (staged && packets[i].status == SRTP_OK) add_protect(&c, &packets[i]);
-        if (!staged || c.count == SRTP_CHUNK) {
-            finish_protect(&c);
-            start(direction, &c);
+        srtp_direction *direction = directions[i];
+        if (direction == NULL) {
+            refuse_all(&packets[i], 1);
+            continue;
         }
-        if (!staged) srtp_protect(direction, &packets[i]);
+        int free_now = held_count < SRTP_CHUNK && srtp_lock_try(&direction->lock);
+        if (!free_now) {
+            /* Nobody waits for a lock while holding another: it may be one of these, or its holder wait for these. */
+            finish_protect(&c);
+            clear(&c);
+            release_all(held, &held_count);
+            srtp_lock_acquire(&direction->lock);
+        }
+        held[held_count++] = direction;
+        if (!stage_or_protect(direction, &c, &packets[i])) release_all(held, &held_count);
     }
     finish_protect(&c);
+    release_all(held, &held_count);
 }
 
 static void add_unprotect(chunk *c, srtp_packet *packet) {

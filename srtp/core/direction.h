@@ -54,6 +54,9 @@ srtp_status srtp_unprotect_rtcp(srtp_direction *direction, srtp_packet *packet);
 void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t count);
 void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_t count);
 
+/* Each packet for a direction of its own. Takes and gives back the locks itself. */
+void srtp_protect_fanout(srtp_direction *const *directions, srtp_packet *packets, size_t count);
+
 /* Any of the four, and either of the two. */
 typedef srtp_status (*srtp_operation)(srtp_direction *direction, srtp_packet *packet);
 typedef void (*srtp_batch_operation)(srtp_direction *direction, srtp_packet *packets, size_t count);

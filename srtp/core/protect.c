@@ -41,7 +41,12 @@ static srtp_status room(srtp_packet *packet, size_t overhead) {
 
 /* A sender's stream comes to be at its first packet: what we send needs no authentication. */
 static srtp_status bind_stream(srtp_direction *direction, srtp_plan *p) {
-    if (p->stream != NULL) return SRTP_OK;
+    if (p->stream != NULL && !p->stream->retired) return SRTP_OK;
+    if (p->stream != NULL) {
+        srtp_stream *stream = srtp_stream_revive(&direction->streams, p->stream);
+        if (stream != NULL) p->stream = stream;
+        return stream != NULL ? SRTP_OK : SRTP_NO_MEMORY;
+    }
     if (srtp_stream_reserve(&direction->streams) != 0) return SRTP_NO_MEMORY;
     p->stream = srtp_stream_new(p->context, p->ssrc, p->context->parameters.allow_repeat_tx);
     if (p->stream == NULL) return SRTP_NO_MEMORY;
@@ -245,7 +250,7 @@ srtp_status srtp_protect_rtcp(srtp_direction *direction, srtp_packet *packet) {
 
 int srtp_stage_protect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
     srtp_status status = plan(direction, packet, p);
-    if (status == SRTP_OK && (!p->context->plain || p->stream == NULL)) return 0;
+    if (status == SRTP_OK && (!p->context->plain || p->stream == NULL || p->stream->retired)) return 0;
     if (status == SRTP_OK)
         status = room(packet, p->context->rtp_overhead);
     if (status == SRTP_OK) commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);

@@ -98,17 +98,27 @@ void srtp_stream_free(srtp_stream *stream) {
     free(stream);
 }
 
-int srtp_stream_retire(srtp_stream_table *table, uint32_t ssrc) {
-    srtp_stream *stream = srtp_stream_find(table, ssrc);
-    srtp_stream *rest = with_windows(stream->context, ssrc, SRTP_MIN_WINDOW, SRTP_MIN_WINDOW, 0);
-    if (rest == NULL) return -1;
-    rest->retired = 1;
-    rest->initial_roc = stream->initial_roc;
-    srtp_replay_use_up(&rest->rtp.window, &stream->rtp.window, 0);
-    srtp_replay_use_up(&rest->rtcp.window, &stream->rtcp.window, 0);
-    table->slots[slot_holding(table, stream)] = rest;
+/* Puts `heir` in the stream's place: no index that is up to now used or free to be used will be used by it. */
+static srtp_stream *succeed(srtp_stream_table *table, srtp_stream *stream, srtp_stream *heir) {
+    if (heir == NULL) return NULL;
+    heir->initial_roc = stream->initial_roc;
+    srtp_replay_use_up(&heir->rtp.window, &stream->rtp.window, 0);
+    srtp_replay_use_up(&heir->rtcp.window, &stream->rtcp.window, 0);
+    table->slots[slot_holding(table, stream)] = heir;
     srtp_stream_free(stream);
+    return heir;
+}
+
+int srtp_stream_retire(srtp_stream_table *table, srtp_stream *stream) {
+    srtp_stream *rest = with_windows(stream->context, stream->ssrc, SRTP_MIN_WINDOW, SRTP_MIN_WINDOW, 0);
+    if (succeed(table, stream, rest) == NULL) return -1;
+    rest->retired = 1;
     return 0;
+}
+
+srtp_stream *srtp_stream_revive(srtp_stream_table *table, srtp_stream *stream) {
+    const srtp_parameters *p = &stream->context->parameters;
+    return succeed(table, stream, srtp_stream_new(stream->context, stream->ssrc, p->allow_repeat_tx));
 }
 
 void srtp_count_refusal(srtp_counters *counters, srtp_status status) {

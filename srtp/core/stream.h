@@ -66,7 +66,9 @@ void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream);
 /* Takes the stream of an SSRC out and frees it; 0 if there is none. */
 int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc);
 /* Shrinks a sender's stream to what keeps its indexes from being used again; -1 without memory. */
-int srtp_stream_retire(srtp_stream_table *table, uint32_t ssrc);
+int srtp_stream_retire(srtp_stream_table *table, srtp_stream *stream);
+/* Makes a whole stream of a retired one, which is freed; NULL without memory. */
+srtp_stream *srtp_stream_revive(srtp_stream_table *table, srtp_stream *stream);
 
 /* Counts a packet's fate. */
 void srtp_count_refusal(srtp_counters *counters, srtp_status status);

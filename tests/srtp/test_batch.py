@@ -119,7 +119,7 @@ def test_batch_is_one_by_one(seed, count, kernels):
         i, j = rng.randrange(len(received)), rng.randrange(len(received))
         damaged = bytearray(received[i])
         damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-        received.insert(j, rng.choice((bytes(damaged), received[i], received[i][: rng.randrange(40)])))
+        received.insert(j, rng.choice((bytes(damaged), received[i], received[i][: rng.randrange(1, 40)])))
     alone, many, listed = (sessions(Direction.INBOUND, kernels) for _ in range(3))
     expected = one_by_one(alone.unprotect, received)
     assert in_batch(many.unprotect_batch, received) == expected
@@ -211,6 +211,28 @@ def test_fanout_gives_each_recipient_a_header_of_its_own():
         protect_fanout(b"short", targets)
 
 
+def test_fanout_to_sessions_of_every_kind():
+    """Sessions with and without a policy, of all profiles and kernels, and the same one twice: each as if alone."""
+    rng = random.Random(7)
+    for round_ in range(20):
+        packet = random_rtp(rng, 500 + round_, 9)
+        made = []
+        for _ in range(rng.choice((1, 5, 64, 65, 150))):
+            key = policy(rng.choice(list(Profile)), seed=rng.randrange(9), mki=rng.choice((b"", b"m")))
+            made.append((rng.choice((key, key, key, None)), rng.choice(available_kernels()), rng.randrange(1 << 16)))
+        fanned, alone = ([Session(key, None, kernels=kernels) for key, kernels, _ in made] for _ in range(2))
+        order = [rng.randrange(len(made)) for _ in range(2 * len(made))]
+        targets = [FanoutTarget(fanned[i], sequence_number=made[i][2] + rng.choice((0, 1))) for i in order]
+        expected = []
+        for i, target in zip(order, targets, strict=True):
+            rewritten = packet[:2] + struct.pack("!H", target.sequence_number & 0xFFFF) + packet[4:]
+            expected += one_by_one(alone[i].protect, [rewritten])
+        assert protect_fanout(packet, targets) == expected
+        for one, other in zip(fanned, alone, strict=True):
+            if one.outbound_policy is not None:
+                assert one.state(Direction.OUTBOUND) == other.state(Direction.OUTBOUND)
+
+
 def test_threads_share_a_session():
     """Each thread has its SSRC; batches run without the GIL, and beside them single packets and looks at the state."""
     sender, receiver = Session(policy(), None), Session(None, policy())
@@ -243,3 +265,28 @@ def test_threads_share_a_session():
     assert not errors
     assert receiver.state(Direction.INBOUND).rtp.processed == 8 * 60 * 61
     assert len(receiver.state(Direction.INBOUND).streams) == 8
+
+
+def test_fanouts_of_several_threads_to_the_same_sessions():
+    """Each thread has its SSRC and its order of the sessions, some of them twice."""
+    shared = [Session(policy(seed=i), None) for i in range(80)]
+    refused = []
+
+    def fan_out(ssrc):
+        rng = random.Random(ssrc)
+        for round_ in range(100):
+            packet = rtp(0, ssrc=ssrc, payload=bytes(50))
+            targets = [FanoutTarget(one, sequence_number=2 * round_) for one in shared]
+            targets += [FanoutTarget(one, sequence_number=2 * round_ + 1) for one in shared[:20]]
+            rng.shuffle(targets)
+            targets.sort(key=lambda target: target.sequence_number)
+            refused.extend(status for status in protect_fanout(packet, targets) if not isinstance(status, bytes))
+
+    threads = [threading.Thread(target=fan_out, args=(ssrc,)) for ssrc in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not refused
+    for i, one in enumerate(shared):
+        assert one.state(Direction.OUTBOUND).rtp.processed == 4 * 100 * (2 if i < 20 else 1)

@@ -117,7 +117,7 @@ def test_in_place_is_the_same_without_a_copy(kernels, profile):
 def test_in_place_takes_no_memory(profile):
     sender, receiver = pair(profile)
     length = 50_000
-    buffers = [bytearray(rtp(n, payload=bytes(length - 12))) + bytearray(10) for n in range(4)]
+    buffers = [bytearray(rtp(n, payload=bytes(length - 12))) + bytearray(16) for n in range(4)]
     receiver.unprotect_into(buffers[0], sender.protect_into(buffers[0], length))  # makes both streams
     tracemalloc.start()
     try:

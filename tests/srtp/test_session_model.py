@@ -53,8 +53,8 @@ class SessionMachine(RuleBasedStateMachine):
     def start(self, profile, kernels, mki, rtp_window, rtcp_window, allow_repeat_tx):
         policy = Policy(
             profile,
-            bytes(range(16)),
-            bytes(range(50, 64)),
+            bytes(range(profile.master_key_length)),
+            bytes(range(50, 50 + profile.master_salt_length)),
             mki=mki,
             rtp_window=rtp_window,
             rtcp_window=rtcp_window,
@@ -176,7 +176,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(ssrc=SSRCS, direction=st.sampled_from(Direction))
     def remove_stream(self, ssrc, direction):
-        known = self.models[direction].streams.pop(ssrc, None) is not None
+        known = self.models[direction].remove(ssrc, sends=direction is Direction.OUTBOUND)
         assert self.session.remove_stream(ssrc, direction) is known
 
     @invariant()
