@@ -201,10 +201,10 @@ cdef class Session:
             srtp_stream_insert(&d.streams, stream)
             srtp_direction_admit(d, context)
             stream = NULL
+            self._policies[direction, ssrc] = policy
         finally:
             srtp_lock_release(&d.lock)
             srtp_stream_free(stream)
-        self._policies[direction, ssrc] = policy
 
     cdef srtp_context *_context_for(self, srtp_direction *d, direction, ssrc) except NULL:
         """The context of a policy, under the lock."""
@@ -411,6 +411,8 @@ cdef class Session:
             d = self._existing(direction)
             _enter(d)
             try:
+                if (direction, ssrc) not in self._policies:
+                    continue  # another thread has just removed the stream
                 context = self._context_for(d, direction, ssrc)
                 self._drain(context, direction, ssrc, found)
                 if context.previous == NULL:
@@ -454,10 +456,13 @@ cdef class Session:
         cdef srtp_context *context
         cdef srtp_master_key *key
         saved = []
-        for (direction, ssrc), policy in self._policies.items():
+        for direction, ssrc in list(self._policies):
             d = self._existing(direction)
             _enter(d)
             try:
+                policy = self._policies.get((direction, ssrc))
+                if policy is None:
+                    continue  # another thread has just removed the stream
                 context = self._context_for(d, direction, ssrc)
                 used, current, previous_used = [], 0, (0, 0)
                 key = context.keys
