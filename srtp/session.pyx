@@ -29,6 +29,7 @@ from .errors import (
     UnknownMkiError,
 )
 from .packet_status import PacketStatus
+from .policy import Policy
 from .state import (
     Direction,
     DirectionState,
@@ -261,7 +262,7 @@ cdef class Session:
             srtp_lock_release(&d.lock)
 
     cdef srtp_master_key *_key_of(self, srtp_context *context, mki) except NULL:
-        cdef bytes wanted = bytes(mki)
+        cdef bytes wanted = bytes(memoryview(mki))
         cdef srtp_master_key *key = NULL
         if wanted and len(wanted) == <Py_ssize_t> context.parameters.mki_length:
             key = srtp_context_key(context, <const uint8_t *> PyBytes_AS_STRING(wanted))
@@ -278,9 +279,9 @@ cdef class Session:
         try:
             context = self._context_for(d, direction, ssrc)
             before = self._policies[direction, ssrc]
+            after = before.replace_keys([key])
             if before.mki or key.mki or len(before.master_keys) > 1:
                 raise PolicyError("rekey() is for one key without MKI; others are added, switched and removed")
-            after = before.replace_keys([key])
             added = _add_key(context, key)
             srtp_context_rekey(context, added, 0 if direction is Direction.OUTBOUND else overlap)
             self._policies[direction, ssrc] = after
@@ -440,7 +441,7 @@ cdef class Session:
             found.append(KeyEvent(KeyEventKind.OVERLAP_ENDED, direction, ssrc, b""))
 
     def diagnose(self, packet, *, rtcp=False):
-        return diagnose(self, bytes(packet), rtcp)
+        return diagnose(self, bytes(memoryview(packet)), rtcp)
 
     # Saving and restoring.
 
