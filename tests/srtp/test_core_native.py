@@ -20,7 +20,7 @@ from native_programs import (
     THREAD_SANITIZER,
     VALGRIND,
     VALGRIND_TABLES,
-    build,
+    NativeBuilder,
     passes,
     require,
     run,
@@ -34,28 +34,27 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def native_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def native_programs(native_builder: NativeBuilder) -> Path:
     programs = dict(CHECK)
     if shutil.which("valgrind"):
         programs["core_secrets"] = ["core_native/core_secrets.c", SETUP, WRAPPED]
-    return build(tmp_path_factory.mktemp("native"), require("cc"), ["-O3"], PARTS, programs)
+    return native_builder.build(require("cc"), ["-O3"], PARTS, programs)
 
 
 @pytest.fixture(scope="module")
-def sanitized_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("sanitized"), require("cc"), SANITIZERS, PARTS, CHECK) / "core_check"
+def sanitized_program(native_builder: NativeBuilder) -> Path:
+    return native_builder.build(require("cc"), SANITIZERS, PARTS, CHECK) / "core_check"
 
 
 @pytest.fixture(scope="module")
-def cross_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("cross")
-    return build(directory, require(CROSS_CC), ["-O3", "-static"], PARTS, CHECK) / "core_check"
+def cross_program(native_builder: NativeBuilder) -> Path:
+    return native_builder.build(require(CROSS_CC), ["-O3", "-static"], PARTS, CHECK) / "core_check"
 
 
 @pytest.fixture(scope="module")
-def threads_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def threads_program(native_builder: NativeBuilder) -> Path:
     programs = {"core_threads": ["core_native/core_threads.c", SETUP]}
-    return build(tmp_path_factory.mktemp("threads"), require("cc"), THREAD_SANITIZER, PARTS, programs) / "core_threads"
+    return native_builder.build(require("cc"), THREAD_SANITIZER, PARTS, programs) / "core_threads"
 
 
 def vector_file(name: str) -> Any:

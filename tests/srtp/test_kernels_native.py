@@ -25,7 +25,7 @@ from native_programs import (
     SANITIZERS,
     VALGRIND,
     VALGRIND_TABLES,
-    build,
+    NativeBuilder,
     passes,
     require,
     run,
@@ -38,11 +38,11 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def native_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def native_programs(native_builder: NativeBuilder) -> Path:
     programs = {"kernel_check": CHECK_SOURCES}
     if shutil.which("valgrind"):
         programs["kernel_secrets"] = ["kernels_native/kernel_secrets.c", "-Wl,--wrap=srtp_equal"]
-    return build(tmp_path_factory.mktemp("native"), require("cc"), ["-O3"], PARTS, programs)
+    return native_builder.build(require("cc"), ["-O3"], PARTS, programs)
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +57,14 @@ def secrets_program(native_programs: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sanitized_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("sanitized")
-    return build(directory, require("cc"), SANITIZERS, PARTS, {"kernel_check": CHECK_SOURCES}) / "kernel_check"
+def sanitized_program(native_builder: NativeBuilder) -> Path:
+    return native_builder.build(require("cc"), SANITIZERS, PARTS, {"kernel_check": CHECK_SOURCES}) / "kernel_check"
 
 
 @pytest.fixture(scope="module")
-def cross_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("cross")
+def cross_program(native_builder: NativeBuilder) -> Path:
     programs = {"kernel_check": CHECK_SOURCES}
-    return build(directory, require(CROSS_CC), ["-O3", "-static"], PARTS, programs) / "kernel_check"
+    return native_builder.build(require(CROSS_CC), ["-O3", "-static"], PARTS, programs) / "kernel_check"
 
 
 def vector_file(name: str) -> dict[str, Any]:

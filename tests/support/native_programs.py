@@ -45,19 +45,34 @@ def compile_files(directory: Path, compiler: str, flags: list[str], sources: lis
         return list(pool.map(compile_file, sources))
 
 
-def build(directory: Path, compiler: str, flags: list[str], parts: list[str], programs: dict[str, list[str]]) -> Path:
-    """Builds programs, each from sources under tests/srtp, linker options among them, and the `parts` of srtp
-    ("kernels", "core").
+class NativeBuilder:
+    """Builds programs in a directory; what was compiled for one with the same flags serves the next."""
 
-    Returns the directory they are in.
-    """
-    common = [source for part in parts for source in sorted((ROOT / "srtp" / part).glob("*.c"))]
-    objects = compile_files(directory, compiler, flags, common)
-    for program, sources in programs.items():
-        own = compile_files(directory, compiler, flags, [SRTP_TESTS / s for s in sources if not s.startswith("-")])
-        options = [s for s in sources if s.startswith("-")]
-        subprocess.run([compiler, *flags, *own, *objects, *options, "-o", str(directory / program)], check=True)
-    return directory
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._objects: dict[tuple[str, ...], dict[Path, str]] = {}
+
+    def build(self, compiler: str, flags: list[str], parts: list[str], programs: dict[str, list[str]]) -> Path:
+        """Builds programs, each from sources under tests/srtp, linker options among them, and the `parts` of srtp
+        ("kernels", "core").
+
+        Returns the directory they are in.
+        """
+        objects = self._objects.setdefault((compiler, *flags), {})
+        directory = self._directory / str(list(self._objects).index((compiler, *flags)))
+        directory.mkdir(exist_ok=True)
+        common = [source for part in parts for source in sorted((ROOT / "srtp" / part).glob("*.c"))]
+        own = {
+            program: [SRTP_TESTS / one for one in sources if not one.startswith("-")]
+            for program, sources in programs.items()
+        }
+        missing = list({*common, *(source for sources in own.values() for source in sources)} - set(objects))
+        objects.update(zip(missing, compile_files(directory, compiler, flags, missing), strict=True))
+        for program, sources in programs.items():
+            linked = [objects[source] for source in (*own[program], *common)]
+            options = [one for one in sources if one.startswith("-")]
+            subprocess.run([compiler, *flags, *linked, *options, "-o", str(directory / program)], check=True)
+        return directory
 
 
 def run(*command: str | Path, cases: str = "") -> subprocess.CompletedProcess[str]:
