@@ -1,6 +1,6 @@
 """Damaged SRTP and SRTCP packets under every policy, a short run of tests/fuzz/fuzz_srtp.py.
 
-The long run, of 10,000,000 packets, is that script's; docs/srtp.md says when it was last made.
+The long run, of 10,000,000 packets, is that script's, which says when it was last made.
 """
 
 from __future__ import annotations
