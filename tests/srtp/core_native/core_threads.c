@@ -1,6 +1,7 @@
 /* Threads on one session, for ThreadSanitizer: each sends and receives packets of an SSRC of its own, one at a time and
- * in batches, while another changes keys and reads counters. All of them hold the direction's lock, as the callers of
- * the core must; with the argument "unlocked" two senders do not, to show that it would be seen. */
+ * in batches, while another changes keys and reads counters, and two fan out to many. All of them hold the direction's
+ * lock, as the callers of the core must; with the argument "unlocked" two senders do not, to show that it would be
+ * seen. */
 #include "core_check.h"
 
 #include <pthread.h>
@@ -8,12 +9,14 @@
 #include <stdlib.h>
 
 #define SENDERS 4
+#define FANS 2
+#define RECIPIENTS 6
 #define ROUNDS 150
 #define BATCH 9
 #define LENGTH 60
 #define ROOM 100
 
-static srtp_direction *sender, *receiver;
+static srtp_direction *sender, *receiver, *recipients[RECIPIENTS];
 static atomic_int running = SENDERS;
 static atomic_int failures;
 
@@ -106,6 +109,27 @@ static void *rekey(void *argument)
     return NULL;
 }
 
+/* The recipients in an order of its own, one of them twice: whoever waits for a lock holds none. */
+static void *fan_out(void *argument)
+{
+    const uint32_t ssrc = *(const uint32_t *)argument;
+    srtp_direction *directions[RECIPIENTS + 1];
+    srtp_packet p[RECIPIENTS + 1];
+    uint8_t packets[RECIPIENTS + 1][ROOM];
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i <= RECIPIENTS; i++) {
+            directions[i] = recipients[(ssrc % 2 ? i + round : 2 * RECIPIENTS - i) % RECIPIENTS];
+            make(packets[i], ssrc, 2 * round + (i == RECIPIENTS));
+            p[i] = (srtp_packet){.in = packets[i], .out = packets[i], .length = LENGTH, .capacity = ROOM};
+        }
+        srtp_protect_fanout(directions, p, RECIPIENTS + 1);
+        for (unsigned i = 0; i <= RECIPIENTS; i++)
+            if (p[i].status != SRTP_OK)
+                fail("fanout", (int)p[i].status);
+    }
+    return NULL;
+}
+
 static void *send_unlocked(void *argument)
 {
     uint8_t packet[ROOM];
@@ -128,31 +152,50 @@ static srtp_direction *direction_of(const srtp_kernels *k)
     return srtp_direction_new(context);
 }
 
+static void run_locked(void)
+{
+    static const uint32_t ssrcs[] = {1, 2, 3, 4, 5, 6};
+    pthread_t threads[SENDERS + FANS + 1];
+    uint64_t fanned = 0;
+
+    for (int i = 0; i < RECIPIENTS; i++)
+        recipients[i] = direction_of(srtp_kernels_select(NULL));
+    for (int i = 0; i < SENDERS + FANS; i++)
+        pthread_create(&threads[i], NULL, i < SENDERS ? send : fan_out, (void *)&ssrcs[i]);
+    pthread_create(&threads[SENDERS + FANS], NULL, rekey, NULL);
+    for (int i = 0; i <= SENDERS + FANS; i++)
+        pthread_join(threads[i], NULL);
+    if (sender->rtp.processed != SENDERS * ROUNDS * BATCH || receiver->rtp.processed != sender->rtp.processed)
+        fail("packets that were counted", (int)sender->rtp.processed);
+    for (int i = 0; i < RECIPIENTS; i++) {
+        fanned += recipients[i]->rtp.processed;
+        srtp_direction_free(recipients[i]);
+    }
+    if (fanned != FANS * ROUNDS * (RECIPIENTS + 1))
+        fail("packets that were fanned out", (int)fanned);
+}
+
+/* Their streams are there already: nothing but counters and windows is raced for. */
+static void run_unlocked(void)
+{
+    static const uint32_t ssrcs[] = {1, 2};
+    pthread_t threads[2];
+    send_unlocked((void *)&ssrcs[0]);
+    send_unlocked((void *)&ssrcs[1]);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, send_unlocked, (void *)&ssrcs[i]);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+}
+
 int main(int argc, char **argv)
 {
-    static const uint32_t ssrcs[SENDERS] = {1, 2, 3, 4};
-    pthread_t threads[SENDERS + 1];
-    const int unlocked = argc > 1 && strcmp(argv[1], "unlocked") == 0;
-    const int count = unlocked ? 2 : SENDERS;
-
     sender = direction_of(srtp_kernels_select(NULL));
     receiver = direction_of(srtp_kernels_select(NULL));
-    if (unlocked) { /* the streams are there: nothing but counters is raced for */
-        uint32_t both[] = {1, 2};
-        send_unlocked(&both[0]);
-        send_unlocked(&both[1]);
-    }
-    for (int i = 0; i < count; i++)
-        pthread_create(&threads[i], NULL, unlocked ? send_unlocked : send, (void *)&ssrcs[i]);
-    if (!unlocked)
-        pthread_create(&threads[SENDERS], NULL, rekey, NULL);
-    for (int i = 0; i < count; i++)
-        pthread_join(threads[i], NULL);
-    if (!unlocked) {
-        pthread_join(threads[SENDERS], NULL);
-        if (sender->rtp.processed != SENDERS * ROUNDS * BATCH || receiver->rtp.processed != sender->rtp.processed)
-            fail("packets that were counted", (int)sender->rtp.processed);
-    }
+    if (argc > 1 && strcmp(argv[1], "unlocked") == 0)
+        run_unlocked();
+    else
+        run_locked();
     srtp_direction_free(sender);
     srtp_direction_free(receiver);
     return failures > 0;
