@@ -62,6 +62,8 @@ cdef srtp_master_key *_add_key(srtp_context *context, key, used=(0, 0)) except N
 cdef srtp_context *_context(const srtp_kernels *kernels, policy, bint sends) except NULL:
     cdef srtp_parameters parameters
     cdef srtp_context *context
+    if not isinstance(policy, Policy):
+        raise TypeError(f"a policy is a Policy, not a {type(policy).__name__}")
     profile = policy.profile
     memset(&parameters, 0, sizeof(parameters))
     parameters.shape.cipher = <srtp_cipher> <int> profile.cipher.value

@@ -38,7 +38,11 @@ cdef list _to_list(srtp_direction *direction, srtp_batch_operation operation, ob
             srtp_lock_acquire(&direction.lock)
             operation(direction, c, count)
             srtp_lock_release(&direction.lock)
-        return _results(out, c)
+        out = _results(out, c)
+        for i in range(count):
+            if c[i].status == SRTP_NO_ROOM:  # another thread added a policy between
+                out[i] = _to_list(direction, operation, (packets[i],), grow)[0]
+        return out
     finally:
         free(c)
 

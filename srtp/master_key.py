@@ -38,9 +38,13 @@ class MasterKey:
         for name in ("key", "salt"):
             given = getattr(self, name)
             object.__setattr__(self, name, given if isinstance(given, SecretBytes) else SecretBytes(given))
-        object.__setattr__(self, "mki", bytes(self.mki))
+        # By way of a memoryview: bytes() would make of a number so many zeros.
+        object.__setattr__(self, "mki", bytes(memoryview(self.mki)))
         if len(self.mki) > MAX_MKI_LENGTH:
             raise PolicyError(f"the MKI has {len(self.mki)} bytes, at most {MAX_MKI_LENGTH} are allowed")
+        for name in ("valid_from", "valid_to", "srtp_lifetime", "srtcp_lifetime"):
+            if not isinstance(getattr(self, name), int):
+                raise PolicyError(f"{name} is {getattr(self, name)!r}, it must be a whole number")
         if not 0 <= self.valid_from <= self.valid_to <= MAX_INDEX:
             raise PolicyError(f"a key is valid from {self.valid_from} to {self.valid_to}, of indexes up to 2^48 - 1")
         for name, most in (("srtp_lifetime", MAX_SRTP_LIFETIME), ("srtcp_lifetime", MAX_SRTCP_LIFETIME)):

@@ -33,6 +33,8 @@ cdef class PacketBatch:
         elif capacities is None:
             # As far as the next packet; the last one to the arena's end.
             capacities = np.minimum(np.diff(offsets, append=len(arena)), 65535).astype(np.int32)
+            if (capacities < 0).any():
+                raise ValueError("offsets must ascend, and lie within the arena, where no capacities are given")
         if statuses is None:
             statuses = np.zeros(len(lengths), np.int8)
         self.arena, self.offsets, self.lengths = arena, offsets, lengths

@@ -45,8 +45,14 @@ class RocCarrying:
         most = 2**14 if self.mode == 1 else 2**16 - 1
         if self.mode not in (1, 2, 3):
             raise PolicyError(f"the mode of RFC 4771 is {self.mode}, it must be 1, 2 or 3")
-        if not 1 <= self.rate <= most:
+        if not isinstance(self.rate, int) or not 1 <= self.rate <= most:
             raise PolicyError(f"the ROC transmission rate is {self.rate}, in mode {self.mode} it must be 1 to {most}")
+
+
+def _as_master_key(key: object) -> MasterKey:
+    if not isinstance(key, MasterKey):
+        raise PolicyError(f"a master key is a {type(key).__name__}, not a MasterKey")
+    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ class Policy:
         """
         if not keys:
             raise PolicyError("a policy needs a master key")
-        first = keys[0]
+        first = _as_master_key(keys[0])
         return cls(
             profile,
             first.key,
@@ -144,6 +150,7 @@ class Policy:
         Raises PolicyError, naming the key, when they do not.
         """
         for key in keys:
+            _as_master_key(key)
             for name, secret, length in (
                 ("master_key", key.key, self.profile.master_key_length),
                 ("master_salt", key.salt, self.profile.master_salt_length),
@@ -172,10 +179,16 @@ class Policy:
         if not isinstance(rate, int) or (rate != 0 and (not 1 <= rate <= MAX_KEY_DERIVATION_RATE or rate & (rate - 1))):
             raise PolicyError(f"key_derivation_rate is {rate!r}, it must be 0 or a power of two up to 2^24")
         for extension in self.encrypted_extensions:
-            if not 1 <= extension <= MAX_EXTENSION_ID:
-                raise PolicyError(f"a header extension has the ID {extension}, it must be from 1 to {MAX_EXTENSION_ID}")
+            if not isinstance(extension, int) or not 1 <= extension <= MAX_EXTENSION_ID:
+                raise PolicyError(
+                    f"a header extension has the ID {extension!r}, it must be from 1 to {MAX_EXTENSION_ID}"
+                )
 
     def _check_features(self) -> None:
+        if not isinstance(self.cryptex, Cryptex):
+            raise PolicyError(f"cryptex is {self.cryptex!r}, not a Cryptex")
+        if self.roc_carrying is not None and not isinstance(self.roc_carrying, RocCarrying):
+            raise PolicyError(f"roc_carrying is {self.roc_carrying!r}, not a RocCarrying")
         if self.profile.is_aead and not (self.encrypt_rtp and self.authenticate_rtp):
             raise PolicyError(f"{self.profile.name} always encrypts and authenticates SRTP (RFC 7714 8.2)")
         if self.allow_repeat_tx and not self.authenticate_rtp:

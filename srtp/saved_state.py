@@ -83,10 +83,10 @@ def unseal(cls: type[Session], data: Buffer, sealing_key: Buffer, gap: int, kern
     """
     from cryptography.exceptions import InvalidTag
 
-    if not 0 <= gap <= MAX_GAP:
+    if not isinstance(gap, int) or not 0 <= gap <= MAX_GAP:
         raise StateError(f"the gap is {gap}, it must be from 0 to 2^31")
     aead = _aead(sealing_key)
-    sealed = bytes(data)
+    sealed = bytes(memoryview(data))
     header_length = len(MAGIC) + 1 + NONCE_LENGTH
     header, ciphertext = sealed[:header_length], sealed[header_length:]
     if len(header) < header_length or not header.startswith(MAGIC):
@@ -116,7 +116,7 @@ def _restored(cls: type[Session], values: dict[str, Any], gap: int, kernels: str
 def _aead(sealing_key: Buffer) -> Any:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    key = bytes(sealing_key)
+    key = bytes(memoryview(sealing_key))
     if len(key) != SEALING_KEY_LENGTH:
         raise StateError(f"the sealing key has {len(key)} bytes, {SEALING_KEY_LENGTH} are needed")
     return AESGCM(key)

@@ -29,6 +29,7 @@ from .errors import (
     UnknownMkiError,
 )
 from .packet_status import PacketStatus
+from .policy import Policy
 from .state import (
     Direction,
     DirectionState,
@@ -201,10 +202,10 @@ cdef class Session:
             srtp_stream_insert(&d.streams, stream)
             srtp_direction_admit(d, context)
             stream = NULL
+            self._policies[direction, ssrc] = policy
         finally:
             srtp_lock_release(&d.lock)
             srtp_stream_free(stream)
-        self._policies[direction, ssrc] = policy
 
     cdef srtp_context *_context_for(self, srtp_direction *d, direction, ssrc) except NULL:
         """The context of a policy, under the lock."""
@@ -261,7 +262,7 @@ cdef class Session:
             srtp_lock_release(&d.lock)
 
     cdef srtp_master_key *_key_of(self, srtp_context *context, mki) except NULL:
-        cdef bytes wanted = bytes(mki)
+        cdef bytes wanted = bytes(memoryview(mki))
         cdef srtp_master_key *key = NULL
         if wanted and len(wanted) == <Py_ssize_t> context.parameters.mki_length:
             key = srtp_context_key(context, <const uint8_t *> PyBytes_AS_STRING(wanted))
@@ -278,9 +279,9 @@ cdef class Session:
         try:
             context = self._context_for(d, direction, ssrc)
             before = self._policies[direction, ssrc]
+            after = before.replace_keys([key])
             if before.mki or key.mki or len(before.master_keys) > 1:
                 raise PolicyError("rekey() is for one key without MKI; others are added, switched and removed")
-            after = before.replace_keys([key])
             added = _add_key(context, key)
             srtp_context_rekey(context, added, 0 if direction is Direction.OUTBOUND else overlap)
             self._policies[direction, ssrc] = after
@@ -411,6 +412,8 @@ cdef class Session:
             d = self._existing(direction)
             _enter(d)
             try:
+                if (direction, ssrc) not in self._policies:
+                    continue  # another thread has just removed the stream
                 context = self._context_for(d, direction, ssrc)
                 self._drain(context, direction, ssrc, found)
                 if context.previous == NULL:
@@ -438,7 +441,7 @@ cdef class Session:
             found.append(KeyEvent(KeyEventKind.OVERLAP_ENDED, direction, ssrc, b""))
 
     def diagnose(self, packet, *, rtcp=False):
-        return diagnose(self, bytes(packet), rtcp)
+        return diagnose(self, bytes(memoryview(packet)), rtcp)
 
     # Saving and restoring.
 
@@ -454,10 +457,13 @@ cdef class Session:
         cdef srtp_context *context
         cdef srtp_master_key *key
         saved = []
-        for (direction, ssrc), policy in self._policies.items():
+        for direction, ssrc in list(self._policies):
             d = self._existing(direction)
             _enter(d)
             try:
+                policy = self._policies.get((direction, ssrc))
+                if policy is None:
+                    continue  # another thread has just removed the stream
                 context = self._context_for(d, direction, ssrc)
                 used, current, previous_used = [], 0, (0, 0)
                 key = context.keys

@@ -10,7 +10,7 @@ srtp_master_key *srtp_master_key_new(const srtp_kernels *k, const srtp_key_shape
     srtp_derivation derivation;
     srtp_master_key *key = calloc(1, sizeof *key + values->mki_length);
     if (key == NULL) return NULL;
-    memcpy(key->mki, values->mki, values->mki_length);
+    if (values->mki_length > 0) memcpy(key->mki, values->mki, values->mki_length);
     key->serial = atomic_fetch_add(&serial, 1) + 1;
     key->from = values->from;
     key->to = values->to;

@@ -8,12 +8,14 @@ import pylibsrtp
 import pytest
 from rtp_packets import random_rtp, rtcp
 
-from srtp import Policy, Profile, ReplayError, Session, available_kernels
+from srtp import PacketBatch, PacketStatus, Policy, Profile, ReplayError, Session, available_kernels
 
-PACKETS = 100_000
+PACKETS = 200_000
 PROFILES = {
     Profile.AES_CM_128_HMAC_SHA1_80: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
     Profile.AES_CM_128_HMAC_SHA1_32: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+    Profile.AEAD_AES_128_GCM: pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    Profile.AEAD_AES_256_GCM: pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
 }
 
 
@@ -25,6 +27,13 @@ def theirs(profile, key, *, inbound):
 
 
 WINDOW = 128
+
+
+def keyed(profile, rng, **more):
+    """Our policy, and the key as theirs takes it."""
+    key = rng.randbytes(profile.master_key_length + profile.master_salt_length)
+    split = profile.master_key_length
+    return Policy(profile, key[:split], key[split:], **more), key
 
 
 def streams(rng, count):
@@ -59,10 +68,9 @@ def arrivals(rng, sent):
 @pytest.mark.parametrize("kernels", available_kernels())
 @pytest.mark.parametrize("profile", PROFILES)
 def test_random_packets_both_ways(profile, kernels):
-    """Together 100,000: protected alike, and delivered reordered by as much as the window takes, some twice."""
+    """Together 200,000: protected alike, and delivered reordered by as much as the window takes, some twice."""
     rng = random.Random(20261123)
-    key = rng.randbytes(30)
-    policy = Policy(profile, key[:16], key[16:], rtp_window=WINDOW)
+    policy, key = keyed(profile, rng, rtp_window=WINDOW)
     our_sender, our_receiver = Session(policy, None, kernels=kernels), Session(None, policy, kernels=kernels)
     their_sender, their_receiver = theirs(profile, key, inbound=False), theirs(profile, key, inbound=True)
     sent = []
@@ -90,11 +98,46 @@ def test_random_packets_both_ways(profile, kernels):
 @pytest.mark.parametrize("profile", PROFILES)
 def test_rtcp_both_ways(profile):
     rng = random.Random(7)
-    key = rng.randbytes(30)
-    policy = Policy(profile, key[:16], key[16:])
+    policy, key = keyed(profile, rng)
     ours_out, ours_in = Session(policy, None), Session(None, policy)
     their_out, their_in = theirs(profile, key, inbound=False), theirs(profile, key, inbound=True)
     for _ in range(1000):
         packet = rtcp(ssrc=rng.randrange(5), words=rng.randrange(1, 40))
         assert ours_in.unprotect_rtcp(their_out.protect_rtcp(packet)) == packet
         assert their_in.unprotect_rtcp(ours_out.protect_rtcp(packet)) == packet
+
+
+@pytest.mark.parametrize("kernels", available_kernels())
+@pytest.mark.parametrize("profile", PROFILES)
+def test_batches_both_ways(profile, kernels):
+    """A batch protects as libsrtp does, and takes what came from it, mixed up and damaged packets among it."""
+    rng = random.Random(64)
+    policy, key = keyed(profile, rng, rtp_window=WINDOW)
+    our_sender, our_receiver = Session(policy, None, kernels=kernels), Session(None, policy, kernels=kernels)
+    their_sender, their_receiver = theirs(profile, key, inbound=False), theirs(profile, key, inbound=True)
+    packets = list(streams(rng, 3000))
+    sent = []
+    for start in range(0, len(packets), 100):
+        part = packets[start : start + 100]
+        protected = our_sender.protect_list([packet for _, packet in part])
+        assert protected == [their_sender.protect(packet) for _, packet in part]
+        sent += [(index, packet, one) for (index, packet), one in zip(part, protected, strict=True)]
+    feed = []
+    for _, packet, protected in arrivals(rng, sent):
+        if rng.random() < 0.1:
+            place, bit = rng.randrange(len(protected)), 1 << rng.randrange(8)
+            feed.append((protected[:place] + bytes((protected[place] ^ bit,)) + protected[place + 1 :], None))
+        feed.append((protected, packet))
+        assert their_receiver.unprotect(protected) == packet
+    batch = PacketBatch(64, 2048)
+    for start in range(0, len(feed), 64):
+        part = feed[start : start + 64]
+        for i, (protected, _) in enumerate(part):
+            batch.put(i, protected)
+        our_receiver.unprotect_batch(batch, len(part))
+        for i, (protected, packet) in enumerate(part):
+            if packet is None:
+                assert batch.statuses[i] != PacketStatus.OK
+                assert batch.get(i) == protected
+            else:
+                assert (batch.statuses[i], batch.get(i)) == (PacketStatus.OK, packet)

@@ -6,17 +6,14 @@
  *
  * Exits 3 where the table is not available (valgrind hides what it cannot run). */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <valgrind/memcheck.h>
 
-#include "kernels/kernels.h"
-
-#define SECRET(object) (void)VALGRIND_MAKE_MEM_UNDEFINED(&(object), sizeof(object))
-#define PUBLIC(object) (void)VALGRIND_MAKE_MEM_DEFINED(&(object), sizeof(object))
+#include "../native_secrets.h"
 
 #define LONGEST 700
 
-static uint8_t text[LONGEST], out[LONGEST];
+static uint8_t text[LONGEST], out[LONGEST], packets[5][LONGEST];
 
 static void run_aes(const srtp_kernels *k, size_t key_length)
 {
@@ -65,8 +62,16 @@ static void run_gcm(const srtp_kernels *k, size_t key_length)
     k->gcm_expand(&key, key_bytes, key_length);
     PUBLIC(key.aes.rounds);
     for (size_t length = 0; length <= LONGEST; length += length < 140 ? 1 : 37) {
+        srtp_gcm_job jobs[5];
         k->gcm_seal(&key, nonce, aad, sizeof aad, text, out, length, tag);
-        /* Opening is the same functions, and one branch on whether the tag is right, which is no secret. */
+        if (!k->gcm_open(&key, nonce, aad, sizeof aad, out, out, length, tag))
+            exit(4);
+        for (size_t i = 0; i < 5; i++)
+            jobs[i] = (srtp_gcm_job){&key, aad, sizeof aad, text, packets[i], i % 2 ? length : length / 3, {0}, 0, {0}};
+        k->gcm_seal_batch(jobs, 1 + length % 5);
+        for (size_t i = 0; i < 5; i++)
+            jobs[i].in = packets[i];
+        k->gcm_open_batch(jobs, 1 + length % 5);
     }
 }
 
@@ -75,7 +80,6 @@ static void run_compare(void)
     uint8_t expected[SRTP_SHA1_DIGEST] = {0};
     SECRET(expected);
     int equal = srtp_equal(expected, out, sizeof expected);
-    PUBLIC(equal); /* that a packet was refused is no secret */
     out[0] = equal ? 1 : 2;
 }
 
