@@ -27,14 +27,19 @@ static inline uint64_t srtp_latest_index(const srtp_stream *stream) {
     return stream->rtp.window.started ? stream->rtp.window.top : (uint64_t)stream->initial_roc << 16;
 }
 
-/* Plans a packet of a batch. 0: it must be processed alone, and nothing has happened. 1: packet->status says whether
- * it was refused, which is done with, or is to be sealed, and then the state has been committed. */
+/* Plans a packet of a batch. 1: it is to be sealed by the kernels, and the state has been committed. 0: it has been
+ * processed, or refused, and packet->status says so. */
 int srtp_stage_protect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan);
 
-/* Plans a received packet of the chunk `chunk`, as if the staged ones before it were authentic: 0 and 1 as above, but
- * the state of an authentic packet is committed by srtp_finish_unprotect(). -1: what becomes of it depends on the
- * staged ones, which must be finished first. */
-int srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan, uint64_t chunk);
+typedef enum {
+    SRTP_STAGED, /* its tag is to be computed; srtp_finish_unprotect() commits the state if it is authentic */
+    SRTP_DONE,   /* it has been processed or refused, and packet->status says so */
+    SRTP_ALONE,  /* it must be processed alone, after the staged ones; nothing has happened */
+    SRTP_LATER,  /* what becomes of it depends on the staged ones, which must be finished first */
+} srtp_staging;
+
+/* Plans a received packet of the chunk `chunk`, as if the staged ones before it were authentic. */
+srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan, uint64_t chunk);
 void srtp_finish_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan, int authentic);
 
 #endif

@@ -79,7 +79,7 @@ static void protect_plain(const srtp_plan *p, srtp_packet *packet) {
                             out + p->header, payload_length);
         srtp_rtp_hmac(context, keys, out, packet->length, packet->index, tag);
         end = srtp_append_mki(context, p->key, end);
-        memcpy(end, tag, context->parameters.rtp_tag_length);
+        srtp_copy_tag(end, tag, context->parameters.rtp_tag_length);
         end += context->parameters.rtp_tag_length;
     }
     packet->out_length = (size_t)(end - out);
@@ -167,9 +167,8 @@ static srtp_status protect_featured(srtp_direction *direction, srtp_packet *pack
     return SRTP_OK;
 }
 
-static srtp_status protect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
-    srtp_status status = plan(direction, packet, p);
-    if (status != SRTP_OK) return status;
+static srtp_status protect_planned(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    srtp_status status;
     if (!p->context->plain) return protect_featured(direction, packet, p);
     status = room(packet, p->context->rtp_overhead);
     if (status == SRTP_OK) status = bind_stream(direction, p);
@@ -235,7 +234,8 @@ static srtp_status counted(srtp_direction *direction, srtp_packet *packet, const
 srtp_status srtp_protect(srtp_direction *direction, srtp_packet *packet) {
     if (direction == NULL) return packet->status = SRTP_NO_POLICY;
     srtp_plan p = {0};
-    srtp_status status = protect(direction, packet, &p);
+    srtp_status status = plan(direction, packet, &p);
+    if (status == SRTP_OK) status = protect_planned(direction, packet, &p);
     return counted(direction, packet, &p, status);
 }
 
@@ -248,12 +248,18 @@ srtp_status srtp_protect_rtcp(srtp_direction *direction, srtp_packet *packet) {
     return packet->status = status;
 }
 
+/* Whether the kernels gain by having the packet with others. */
+static int is_staged(const srtp_plan *p) {
+    return p->context->plain && !srtp_is_aead(p->context) && p->stream != NULL && !p->stream->retired;
+}
+
 int srtp_stage_protect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
     srtp_status status = plan(direction, packet, p);
-    if (status == SRTP_OK && (!p->context->plain || p->stream == NULL || p->stream->retired)) return 0;
-    if (status == SRTP_OK)
+    int staged = status == SRTP_OK && is_staged(p);
+    if (staged)
         status = room(packet, p->context->rtp_overhead);
-    if (status == SRTP_OK) commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
-    counted(direction, packet, p, status);
-    return 1;
+    else if (status == SRTP_OK)
+        status = protect_planned(direction, packet, p);
+    if (staged && status == SRTP_OK) commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    return counted(direction, packet, p, status) == SRTP_OK && staged;
 }

@@ -182,11 +182,10 @@ static srtp_status index_of(const srtp_packet *packet, const srtp_plan *p, uint6
     return srtp_estimate_index(p->stream, srtp_load16(packet->in + 2), index);
 }
 
-static srtp_status unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
-    srtp_status status = parse(direction, packet, p);
-    if (status == SRTP_OK) status = index_of(packet, p, &packet->index);
+static srtp_status unprotect_parsed(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    srtp_status status = index_of(packet, p, &packet->index);
     /* Without authentication a list of what came says nothing (RFC 3711 3.3.2), and forged packets could fill it. */
-    int authenticated = p->context != NULL && p->context->parameters.rtp_tag_length != 0 &&
+    int authenticated = p->context->parameters.rtp_tag_length != 0 &&
                         p->context->parameters.roc_mode != 3;
     if (status == SRTP_OK && p->stream != NULL && authenticated)
         status = srtp_replay_check(&p->stream->rtp.window, packet->index);
@@ -309,7 +308,8 @@ static srtp_status counted(srtp_direction *direction, srtp_packet *packet, const
 srtp_status srtp_unprotect(srtp_direction *direction, srtp_packet *packet) {
     if (direction == NULL) return packet->status = SRTP_NO_POLICY;
     srtp_plan p = {0};
-    srtp_status status = unprotect(direction, packet, &p);
+    srtp_status status = parse(direction, packet, &p);
+    if (status == SRTP_OK) status = unprotect_parsed(direction, packet, &p);
     return counted(direction, packet, &p, status);
 }
 
@@ -335,27 +335,32 @@ static int staged_index(const srtp_packet *packet, const srtp_plan *p, uint64_t 
     return *status == SRTP_OK && then == SRTP_OK && after == *index && after > stream->staged_top;
 }
 
-int srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p, uint64_t chunk) {
+srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p, uint64_t chunk) {
     srtp_status status = parse(direction, packet, p);
+    if (status == SRTP_OK && srtp_is_aead(p->context)) {
+        /* One at a time is as fast, and nothing of these packets' streams and keys is ever staged. */
+        counted(direction, packet, p, unprotect_parsed(direction, packet, p));
+        return SRTP_DONE;
+    }
     if (status == SRTP_OK) {
-        if (p->stream == NULL || !p->context->plain) return 0;
-        if (!staged_index(packet, p, chunk, &status, &packet->index)) return -1;
+        if (p->stream == NULL || !p->context->plain) return SRTP_ALONE;
+        if (!staged_index(packet, p, chunk, &status, &packet->index)) return SRTP_LATER;
     }
     if (status == SRTP_OK) status = srtp_replay_check(&p->stream->rtp.window, packet->index);
     if (status == SRTP_OK) status = srtp_context_receiving_key(p->context, p->mki, packet->index, &p->key);
-    if (status == SRTP_OK && srtp_lifetime_quiet(&p->key->rtp_lifetime) <= SRTP_CHUNK) return 0;
+    if (status == SRTP_OK && srtp_lifetime_quiet(&p->key->rtp_lifetime) <= SRTP_CHUNK) return SRTP_ALONE;
     packet->out_length = p->length;
     if (status == SRTP_OK && p->length > packet->capacity) status = SRTP_NO_ROOM;
     if (status != SRTP_OK) {
         counted(direction, packet, p, status);
-        return 1;
+        return SRTP_DONE;
     }
     srtp_stream *stream = p->stream;
     uint64_t top = stream->staged == chunk ? stream->staged_top : stream->rtp.window.started ? stream->rtp.window.top : 0;
     stream->staged = chunk;
     stream->staged_top = packet->index > top ? packet->index : top;
     packet->status = SRTP_OK;
-    return 1;
+    return SRTP_STAGED;
 }
 
 void srtp_finish_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p, int authentic) {
