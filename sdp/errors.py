@@ -43,3 +43,23 @@ class NegotiationError(SdpError):
         self.reason = message
         self.refusals = refusals
         self.status = status
+
+
+class FingerprintError(SdpError, ValueError):
+    """A certificate's fingerprint is malformed, missing or not that of the certificate; `code` names the reason."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class DtlsError(SdpError):
+    """A DTLS association cannot be made, or is not in the state for what was asked."""
+
+
+class StunError(SdpError, ValueError):
+    """Bytes are no STUN message; `field` names what of it is wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
