@@ -11,6 +11,7 @@ from .dtls_events import (
     HandshakeFailed,
 )
 from .fingerprint import Fingerprint, check_certificate, read_fingerprints
+from .keying_dtls_srtp import DtlsSrtp, DtlsSrtpResult
 from .protection_profiles import DEFAULT_PROFILES, PROTECTION_PROFILES
 from .setup_role import SetupRole
 
@@ -23,6 +24,8 @@ __all__ = [
     "DtlsConnection",
     "DtlsEvent",
     "DtlsFailure",
+    "DtlsSrtp",
+    "DtlsSrtpResult",
     "DtlsState",
     "Fingerprint",
     "HandshakeCompleted",

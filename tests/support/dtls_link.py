@@ -22,11 +22,13 @@ def unharmed(_: int, datagram: bytes) -> Iterable[bytes]:
 
 @dataclass
 class Link:
-    """`sent` are the datagrams of both sides in order, `log` the events of each."""
+    """`sent` are the datagrams of both sides in order, `client_events` and `server_events` what they reported."""
 
     client: DtlsConnection
     server: DtlsConnection
     fate: Fate = unharmed
+    client_address: Address = CLIENT
+    server_address: Address = SERVER
     sent: list[tuple[str, bytes]] = field(default_factory=list)
     client_events: list[DtlsEvent] = field(default_factory=list)
     server_events: list[DtlsEvent] = field(default_factory=list)
@@ -45,7 +47,8 @@ class Link:
     def _carry(self, side: str, now: float) -> bool:
         from_client = side == "client"
         sender, receiver = (self.client, self.server) if from_client else (self.server, self.client)
-        source, to = (CLIENT, SERVER) if from_client else (SERVER, CLIENT)
+        source, to = self.client_address, self.server_address
+        source, to = (source, to) if from_client else (to, source)
         datagrams = sender.datagrams_to_send()
         for datagram, destination in datagrams:
             assert destination == to
