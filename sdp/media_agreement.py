@@ -35,7 +35,8 @@ class LocalMedia:
     `codecs` stand in order of preference. `rtcp_port` is the port of RTCP when it is not `port + 1`; with
     `rtcp_mux` both share `port` where the peer agrees. `ptime` is in milliseconds. `telephone_event` is the payload
     type to offer RFC 4733 events under, None for none. `feedback` offers RTP/AVPF and RTP/SAVPF (RFC 4585).
-    `mid` identifies the section (RFC 5888). `attributes` are lines to add to the section as they are.
+    `mid` identifies the section (RFC 5888). `attributes` are lines to add to the section as they are, and
+    `session_attributes` (as a=ice-lite) to the session.
 
     `keying` are the methods in order of preference. Without any, it is security descriptions of `crypto_suites`,
     with an MKI of `mki_length` bytes on our keys, and `lifetime` stated as `|2^31` and the like where a peer
@@ -58,6 +59,7 @@ class LocalMedia:
     feedback: bool = False
     mid: str | None = None
     attributes: tuple[Line, ...] = ()
+    session_attributes: tuple[Line, ...] = ()
     keying: tuple[KeyingMethod, ...] = ()
 
     def keying_methods(self, *, secured: bool = False) -> tuple[KeyingMethod, ...]:

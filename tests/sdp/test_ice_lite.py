@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdp import Direction, LocalMedia, MediaSecurity, SessionNegotiation
 from sdp.errors import NegotiationError
 from sdp.ice_attributes import IceCandidate, IceCredentials, IceDescription
 from sdp.ice_lite import IceLite, PeerValidated
@@ -219,6 +220,26 @@ def test_description_in_sdp(agent: IceLite) -> None:
     parsed = SessionDescription.parse(text)
     assert IceDescription.of(parsed, parsed.media[0]) == ours
     assert "p" * 22 not in repr(ours)
+
+
+def test_lines_reach_offers_and_no_address_is_no_hold(agent: IceLite) -> None:
+    """Browsers say 0.0.0.0 while they gather candidates: with ICE that is no hold (RFC 8839 4.2.4.1)."""
+    said = agent.description
+    local = LocalMedia(
+        "192.0.2.1",
+        5000,
+        security=MediaSecurity.OFF,
+        attributes=said.media_lines(),
+        session_attributes=said.session_lines(),
+    )
+    one, two = SessionNegotiation([local]), SessionNegotiation([local])
+    offer = one.create_offer()
+    assert offer.split("m=")[0].count("a=ice-lite\r\n") == offer.count("a=ice-lite") == 1
+    two.receive_offer(offer.replace("c=IN IP4 192.0.2.1", "c=IN IP4 0.0.0.0"))
+    two.create_answer()
+    assert two.agreement is not None
+    assert two.agreement.media[0] is not None
+    assert two.agreement.media[0].direction is Direction.SENDRECV
 
 
 def test_credentials_at_the_session_or_none() -> None:

@@ -1,0 +1,43 @@
+"""Keys that come after the offer and the answer, by a handshake on the media's own port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rtp.udp import Address
+from sdp import KeyingResult
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedMedia:
+    """The KEYED result, and where media goes if that is not what the SDP says (None)."""
+
+    result: KeyingResult
+    address: Address | None = None
+
+
+class LateKeying(Protocol):
+    """What keys a stream while its sockets are open already; `dtls_media.py` is one."""
+
+    def attach(
+        self,
+        send: Callable[[bytes, Address], None],
+        keyed: Callable[[KeyedMedia], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Says how to send, and whom to tell of keys and of failures."""
+        ...
+
+    def start(self, result: KeyingResult) -> None:
+        """Begins the handshake for a PENDING result, or goes on with the one that it already is."""
+        ...
+
+    def receive(self, data: bytes, source: Address) -> bool:
+        """Takes a datagram if it is one of the handshake's; returns whether it was."""
+        ...
+
+    def close(self) -> None:
+        """Ends it, telling the peer."""
+        ...
