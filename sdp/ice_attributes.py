@@ -106,6 +106,12 @@ class IceDescription:
         candidates = tuple(one for one in found if one is not None)
         return cls(credentials, candidates, bool(description.attributes("ice-lite")))
 
+    @classmethod
+    def parse(cls, text: str | bytes, index: int = 0) -> IceDescription | None:
+        """Returns what an SDP says for its m= line `index`; raises SdpParseError and NegotiationError."""
+        description = SessionDescription.parse(text)
+        return cls.of(description, description.media[index]) if index < len(description.media) else None
+
     def media_lines(self) -> tuple[Line, ...]:
         """Returns the lines for the section."""
         values = [f"ice-ufrag:{self.credentials.ufrag}", f"ice-pwd:{self.credentials.password}"]

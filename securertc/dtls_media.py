@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rtp.udp import Address
 from sdp.demultiplexing import DatagramKind, kind_of
@@ -21,16 +22,20 @@ from sdp.keying import KeyingResult
 
 from .late_keying import KeyedMedia
 
+if TYPE_CHECKING:
+    from .ice_agent import IceAgent
+
 Send = Callable[[bytes, Address], None]
 
 
 class DtlsMedia:
     """The associations of one media socket, one after the other; a `LateKeying`.
 
-    With `ice` the peer is where its connectivity checks come from, and no DTLS is taken from elsewhere.
+    With `ice` the peer is where its connectivity checks come from, and no DTLS is taken from elsewhere: an IceLite
+    shares the socket, an IceAgent is the path itself.
     """
 
-    def __init__(self, method: DtlsSrtp, ice: IceLite | None = None) -> None:
+    def __init__(self, method: DtlsSrtp, ice: IceLite | IceAgent | None = None) -> None:
         self._method = method
         self._ice = ice
         self._send: Send = _unsent
@@ -44,6 +49,8 @@ class DtlsMedia:
     def attach(self, send: Send, keyed: Callable[[KeyedMedia], None], failed: Callable[[str], None]) -> None:
         """Says how to send, and whom to tell of keys and of failures."""
         self._send, self._keyed, self._failed = send, keyed, failed
+        if self._ice is not None and not isinstance(self._ice, IceLite):
+            self._ice.on_selected = self._selected
 
     def start(self, result: KeyingResult) -> None:
         """Begins the handshake for what was negotiated.
@@ -87,16 +94,23 @@ class DtlsMedia:
         self._end_connection()
 
     def _receive_stun(self, data: bytes, source: Address) -> None:
-        if self._ice is None:
+        if not isinstance(self._ice, IceLite):
             return
         reply = self._ice.receive_datagram(data, source)
         if reply.datagram is not None:
             self._send(reply.datagram, source)
-        if reply.event is not None and self._connection is not None:
-            self._connection.validate(source, time.monotonic(), selected=reply.event.nominated)
+        if reply.event is not None and reply.event.nominated:
+            self._selected(source)
+        elif reply.event is not None and self._connection is not None:
+            self._connection.validate(source, time.monotonic())
             self._run()
-            if reply.event.nominated:
-                self._report()
+
+    def _selected(self, address: Address) -> None:
+        """ICE says where the peer is, or that it is elsewhere now."""
+        if self._connection is not None:
+            self._connection.validate(address, time.monotonic(), selected=True)
+            self._run()
+            self._report()
 
     def _run(self) -> None:
         """Sends what is to be sent, looks at what happened, and sets the timer anew."""

@@ -18,6 +18,27 @@ class KeyedMedia:
     address: Address | None = None
 
 
+class MediaPath(Protocol):
+    """What carries RTP and RTCP together, where that is not a pair of sockets; `ice_agent.py` is one."""
+
+    @property
+    def local_address(self) -> Address:
+        """The address and port for the SDP."""
+        ...
+
+    def attach(self, received: Callable[[bytes, Address], None]) -> None:
+        """Says who gets the datagrams."""
+        ...
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Sends a datagram."""
+        ...
+
+    def close(self) -> None:
+        """Ends it."""
+        ...
+
+
 class LateKeying(Protocol):
     """What keys a stream while its sockets are open already; `dtls_media.py` is one."""
 

@@ -16,7 +16,7 @@ from srtp import SrtpError
 
 from .assurance import MediaFacts
 from .errors import CallEndedError, SecurityPolicyError
-from .late_keying import KeyedMedia, LateKeying
+from .late_keying import KeyedMedia, LateKeying, MediaPath
 from .media_statistics import MediaStatistics
 from .media_stream import Datagram, MediaStream, Samples
 
@@ -34,11 +34,20 @@ class MediaSession:
     they are there, and keyed() waits for it.
     """
 
-    def __init__(self, host: str) -> None:
-        """Binds a pair of UDP ports on a numeric address; raises rtp.RtpError when there is none free."""
-        rtp, rtcp = bind_rtp_pair(host)
-        self._rtp = UdpSocket(rtp, self._received_rtp)
-        self._rtcp = UdpSocket(rtcp, self._received_rtcp)
+    def __init__(self, host: str | MediaPath) -> None:
+        """Binds a pair of UDP ports on a numeric address; raises rtp.RtpError when there is none free.
+
+        Or takes another path for RTP and RTCP together, as an `IceAgent` that has gathered its candidates.
+        """
+        self._rtp: UdpSocket | MediaPath
+        self._rtcp: UdpSocket | MediaPath
+        if isinstance(host, str):
+            rtp, rtcp = bind_rtp_pair(host)
+            self._rtp = UdpSocket(rtp, self._received_rtp)
+            self._rtcp = UdpSocket(rtcp, self._received_rtcp)
+        else:
+            self._rtp = self._rtcp = host
+            host.attach(self._received_rtp)
         self.local_address, self.local_port = self._rtp.local_address
         self._stream: MediaStream | None = None
         self._pacer = Pacer()

@@ -1,4 +1,4 @@
-"""DTLS-SRTP and ICE-lite with aiortc, a WebRTC peer: same keys, and audio both ways, whoever offers."""
+"""DTLS-SRTP over ICE with aiortc, a WebRTC peer: same keys, and audio both ways, whoever offers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from peers.aiortc_peer import AiortcPeer
 from peers.process import LOOPBACK
 from peers.tones import assert_tone, tone
 
-from sdp import LocalMedia, NegotiatedMedia, SessionDescription, SessionNegotiation
+from sdp import LocalMedia, NegotiatedMedia, SessionNegotiation
 from sdp.dtls import DEFAULT_PROFILES, PROTECTION_PROFILES, DtlsCertificate, DtlsSrtp, SetupRole
 from sdp.dtls.protection_profiles import keying_material_length, policies_from
 from sdp.ice_attributes import IceDescription
 from sdp.ice_lite import IceLite
 from securertc import MediaSession, SecurityPolicyError
 from securertc.dtls_media import DtlsMedia
+from securertc.ice_agent import IceAgent
 from srtp import Profile
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(60)]
@@ -34,12 +35,17 @@ def on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class OurSide:
-    """An ICE-lite agent with its media and negotiation."""
+    """Media and negotiation with an ICE-lite agent, or with a full one that has gathered its candidates."""
 
-    def __init__(self, profiles: tuple[Profile, ...] = DEFAULT_PROFILES, role: SetupRole = SetupRole.ACTIVE) -> None:
+    def __init__(
+        self,
+        agent: IceAgent | None,
+        profiles: tuple[Profile, ...] = DEFAULT_PROFILES,
+        role: SetupRole = SetupRole.ACTIVE,
+    ) -> None:
         self.method = DtlsSrtp(DtlsCertificate.generate(), profiles, role)
-        self.media = MediaSession(LOOPBACK)
-        self.ice = IceLite(((LOOPBACK, self.media.local_port),))
+        self.media = MediaSession(agent or LOOPBACK)
+        self.ice = agent or IceLite(((LOOPBACK, self.media.local_port),))
         self.media.key_by(DtlsMedia(self.method, self.ice))
         said = self.ice.description
         local = LocalMedia(
@@ -60,39 +66,46 @@ class OurSide:
         assert found is not None
         return found
 
-    def know(self, text: str) -> None:
-        """Takes the peer's credentials from its SDP."""
-        parsed = SessionDescription.parse(text)
-        theirs = IceDescription.of(parsed, parsed.media[0])
+    async def meet(self, text: str) -> None:
+        """Does the part in ICE that follows from the peer's SDP."""
+        theirs = IceDescription.parse(text)
         assert theirs is not None
-        self.ice.remote_ufrag = theirs.credentials.ufrag
+        if isinstance(self.ice, IceLite):
+            self.ice.remote_ufrag = theirs.credentials.ufrag
+        else:
+            await asyncio.wait_for(self.ice.connect(theirs), 15)
 
 
 @contextlib.asynccontextmanager
-async def sides(**ours: object) -> AsyncIterator[tuple[OurSide, AiortcPeer]]:
+async def sides(*, full: bool = False, **ours: object) -> AsyncIterator[tuple[OurSide, AiortcPeer]]:
     async with AiortcPeer(THEIRS) as peer:
-        our_side = OurSide(**ours)  # type: ignore[arg-type]
+        agent = IceAgent(controlling=True) if full else None
+        if agent is not None:
+            await agent.gather()
+        our_side = OurSide(agent, **ours)  # type: ignore[arg-type]
         try:
             yield our_side, peer
         finally:
             our_side.media.close()
+            if agent is not None:
+                await agent.wait_closed()
 
 
 async def we_answer(ours: OurSide, peer: AiortcPeer) -> None:
     offer = await peer.offer()
-    ours.know(offer)
     ours.negotiation.receive_offer(offer)
     answer = ours.negotiation.create_answer()
-    assert "a=ice-lite\r\n" in answer.split("m=")[0]
+    assert ("a=ice-lite\r\n" in answer.split("m=")[0]) is isinstance(ours.ice, IceLite)
     ours.media.start(ours.agreed)
     await peer.take_answer(answer)
+    await ours.meet(offer)
 
 
 async def we_offer(ours: OurSide, peer: AiortcPeer) -> None:
     answer = await peer.answer(ours.negotiation.create_offer())
-    ours.know(answer)
     ours.negotiation.receive_answer(answer)
     ours.media.start(ours.agreed)
+    await ours.meet(answer)
 
 
 def check_keys(ours: NegotiatedMedia, peer: AiortcPeer) -> None:
@@ -115,9 +128,11 @@ async def hear(media: MediaSession) -> np.ndarray:
 
 
 @pytest.mark.parametrize("who_offers", [we_answer, we_offer])
-@pytest.mark.parametrize("role", [SetupRole.ACTIVE, SetupRole.PASSIVE])
-async def test_keys_and_tones(who_offers: object, role: SetupRole) -> None:
-    async with sides(role=role) as (ours, peer):
+@pytest.mark.parametrize(
+    ("full", "role"), [(False, SetupRole.ACTIVE), (False, SetupRole.PASSIVE), (True, SetupRole.ACTIVE)]
+)
+async def test_keys_and_tones(who_offers: object, full: bool, role: SetupRole) -> None:
+    async with sides(full=full, role=role) as (ours, peer):
         await who_offers(ours, peer)  # type: ignore[operator]
         agreed = await asyncio.wait_for(ours.media.keyed(), 15)
         await peer.await_state("connected")
