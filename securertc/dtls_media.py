@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ from .late_keying import KeyedMedia
 if TYPE_CHECKING:
     from .ice_agent import IceAgent
 
+_MAX_EARLY = 4
+_MAX_EARLY_LENGTH = 1500
 Send = Callable[[bytes, Address], None]
 
 
@@ -45,6 +48,8 @@ class DtlsMedia:
         self._completed: HandshakeCompleted | None = None
         self._connection: DtlsConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
+        # A ClientHello may outrun the answer; it is looked at once the answer says whose it may be.
+        self._early: deque[tuple[bytes, Address]] = deque(maxlen=_MAX_EARLY)
 
     def attach(self, send: Send, keyed: Callable[[KeyedMedia], None], failed: Callable[[str], None]) -> None:
         """Says how to send, and whom to tell of keys and of failures."""
@@ -74,6 +79,8 @@ class DtlsMedia:
             if self._ice.selected is not None:
                 connection.validate(self._ice.selected, now, selected=True)
         connection.start(now)
+        while self._early:
+            connection.receive_datagram(*self._early.popleft(), now)
         self._run()
 
     def receive(self, data: bytes, source: Address) -> bool:
@@ -85,6 +92,8 @@ class DtlsMedia:
             if self._connection is not None:
                 self._connection.receive_datagram(data, source, time.monotonic())
                 self._run()
+            elif len(data) <= _MAX_EARLY_LENGTH:
+                self._early.append((data, source))
         else:
             return False
         return True

@@ -33,6 +33,7 @@ from sip.user_agent import UserAgent
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
 from .errors import CallRefusedError, SecurityPolicyError
+from .late_keying import late_keying_of
 from .media_session import MediaSession
 from .security_policy import SecurityPolicy
 
@@ -322,6 +323,7 @@ class Endpoint:
             security=security,
             crypto_suites=self.settings.policy.crypto_suites,
             telephone_event=_TELEPHONE_EVENT,
+            keying=self.settings.policy.keying,
         )
 
     def _invite(self, target: SipUri) -> Request:
@@ -336,7 +338,11 @@ class Endpoint:
 
     def _open_media(self, flow: Flow) -> MediaSession:
         """Sockets on the address that the peer of the signalling sees; raises OSError or RtpError without ports."""
-        return MediaSession(self.settings.media_host or local_host_of(flow))
+        media = MediaSession(self.settings.media_host or local_host_of(flow))
+        late_keying = late_keying_of(self.settings.policy.keying)
+        if late_keying is not None:
+            media.key_by(late_keying)
+        return media
 
     def _client_context(self) -> ssl.SSLContext:
         files = self.settings.tls

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from rtp.udp import Address
-from sdp import KeyingResult
+from sdp import KeyingMethod, KeyingResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,17 @@ class LateKeying(Protocol):
     def close(self) -> None:
         """Ends it, telling the peer."""
         ...
+
+
+def late_keying_of(methods: Iterable[KeyingMethod]) -> LateKeying | None:
+    """Returns what gets the keys of the first method whose keys come late, None when there is none."""
+    for method in methods:
+        if method.name == "dtls-srtp":
+            # Only now: pyOpenSSL is an extra.
+            from sdp.dtls import DtlsSrtp
+
+            from .dtls_media import DtlsMedia
+
+            assert isinstance(method, DtlsSrtp)
+            return DtlsMedia(method)
+    return None

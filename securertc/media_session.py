@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,7 @@ class MediaSession:
     authenticate has any effect; without it only the signalled address is listened to.
 
     Keys that come after the answer, as those of DTLS-SRTP do, are got by what key_by() is given: media starts once
-    they are there, and keyed() waits for it.
+    they are there, and keyed() waits for it; `on_keying_failure` hears why there will be none.
     """
 
     def __init__(self, host: str | MediaPath) -> None:
@@ -59,6 +60,7 @@ class MediaSession:
         self._agreed: NegotiatedAudio | None = None
         self._late_keying: LateKeying | None = None
         self._keying_failure: str | None = None
+        self.on_keying_failure: Callable[[str], None] | None = None
 
     def key_by(self, late_keying: LateKeying) -> None:
         """Says what gets keys by a handshake on the media's port, before start(), as a `DtlsMedia`."""
@@ -120,6 +122,8 @@ class MediaSession:
     def _not_keyed(self, reason: str) -> None:
         self._keying_failure = reason
         self._arrived.set()
+        if self.on_keying_failure is not None:
+            self.on_keying_failure(reason)
 
     def _start_stream(self, agreed: NegotiatedAudio) -> None:
         now = time.monotonic()
