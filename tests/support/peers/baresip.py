@@ -44,6 +44,7 @@ module aubridge.so
 module sndfile.so
 snd_path {directory}
 module srtp.so
+module dtls_srtp.so
 module uuid.so
 module_tmp account.so
 module_app contact.so
