@@ -9,10 +9,15 @@ from .setup_role import SetupRole
 
 EXPORTER_LABEL = b"EXTRACTOR-dtls_srtp"
 
-# In order of preference. The NULL profiles of RFC 5764 are never offered nor taken.
+# In order of preference, and as far as `srtp` has them. The NULL profiles of RFC 5764 are never offered nor taken.
+_NAMES = {
+    "AEAD_AES_256_GCM": "SRTP_AEAD_AES_256_GCM",
+    "AEAD_AES_128_GCM": "SRTP_AEAD_AES_128_GCM",
+    "AES_CM_128_HMAC_SHA1_80": "SRTP_AES128_CM_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_32": "SRTP_AES128_CM_SHA1_32",
+}
 PROTECTION_PROFILES: dict[Profile, str] = {
-    Profile.AES_CM_128_HMAC_SHA1_80: "SRTP_AES128_CM_SHA1_80",
-    Profile.AES_CM_128_HMAC_SHA1_32: "SRTP_AES128_CM_SHA1_32",
+    Profile[profile]: name for profile, name in _NAMES.items() if profile in Profile.__members__
 }
 DEFAULT_PROFILES = tuple(PROTECTION_PROFILES)
 
