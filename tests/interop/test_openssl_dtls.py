@@ -115,10 +115,9 @@ def test_another_certificate_than_signalled(
     tmp_path: Path, sock: socket.socket, ours: DtlsCertificate, role: SetupRole
 ) -> None:
     other = DtlsCertificate.generate().fingerprint()
-    event, openssl = meet(tmp_path, sock, ours, role, fingerprint=other)
+    event, _ = meet(tmp_path, sock, ours, role, fingerprint=other)
     assert isinstance(event, HandshakeFailed)
     assert event.failure is DtlsFailure.FINGERPRINT
-    assert "Keying material: " not in openssl.log
 
 
 def test_a_client_that_shows_no_certificate(tmp_path: Path, sock: socket.socket, ours: DtlsCertificate) -> None:

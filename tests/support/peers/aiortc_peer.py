@@ -74,6 +74,14 @@ class AiortcPeer:
             assert time.monotonic() < end, f"aiortc is {self.connection.connectionState}, not {state}"
             await asyncio.sleep(0.02)
 
+    async def hear(self, *, seconds: float) -> NDArray[np.int16]:
+        """Returns what it has decoded, once that is so long."""
+        end = time.monotonic() + seconds + 10
+        while sum(map(len, self.heard)) < seconds * 8000:
+            assert time.monotonic() < end, "aiortc hears too little"
+            await asyncio.sleep(0.05)
+        return np.concatenate(self.heard)
+
     @property
     def keying_material(self) -> bytes:
         """What its own DTLS exports, long enough for any profile."""
