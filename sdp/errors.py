@@ -45,12 +45,16 @@ class NegotiationError(SdpError):
         self.status = status
 
 
-class FingerprintError(SdpError, ValueError):
-    """A certificate's fingerprint is malformed, missing or not that of the certificate; `code` names the reason."""
+class DtlsAttributeError(SdpError, ValueError):
+    """What SDP says of a DTLS association cannot be taken; `code` names the reason in one word."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class FingerprintError(DtlsAttributeError):
+    """A certificate's fingerprint is malformed, missing or not that of the certificate."""
 
 
 class DtlsError(SdpError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from srtp import Profile
 
-from ..errors import DtlsError, FingerprintError, NegotiationError, Refusal
+from ..errors import DtlsAttributeError, DtlsError, NegotiationError, Refusal
 from ..keying import (
     DTLS_PROTOCOLS,
     PLAIN_PROTOCOLS,
@@ -111,19 +111,17 @@ class DtlsSrtp:
         try:
             said = self.read(remote, answer=False)
             role = role_to_answer(said.setup, self.preferred_role)
-        except FingerprintError as error:
+        except DtlsAttributeError as error:
             return Examined(None, _refusals(subjects, error.code, str(error)))
-        except NegotiationError as error:
-            return Examined(None, _refusals(subjects, "setup", error.reason))
         return Examined(DtlsSrtpProposal(self, said, role, subjects))
 
     def read(self, remote: RemoteSection, *, answer: bool) -> RemoteAssociation:
-        """Returns what a section of the peer's says; raises FingerprintError and NegotiationError."""
+        """Returns what a section of the peer's says; raises DtlsAttributeError."""
         description, section = remote.description, remote.section
         fingerprints = read_fingerprints(fingerprint_values(description, section))
         check_not_reflected(fingerprints, self.certificate.der)
         if section.attribute("rtcp-mux") is None:
-            raise NegotiationError("DTLS-SRTP is supported with a=rtcp-mux only")
+            raise DtlsAttributeError("rtcp-mux", "DTLS-SRTP is supported with a=rtcp-mux only")
         return RemoteAssociation(
             setup_of(description, section, answer=answer),
             fingerprints,
@@ -242,7 +240,7 @@ class DtlsSrtpOffer:
     def receive_answer(self, remote: RemoteSection) -> KeyingResult | None:
         """Returns the association in force or a new one; None when the answer has no fingerprint.
 
-        Raises NegotiationError when it has, and they or its a=setup are not acceptable.
+        Raises NegotiationError when it has, and they or what else it says of the association are not acceptable.
         """
         subjects = self.method.subjects(remote)
         if not subjects:
@@ -250,9 +248,9 @@ class DtlsSrtpOffer:
         try:
             said = self.method.read(remote, answer=True)
             role = role_from_answer(said.setup)
-        except FingerprintError as error:
+        except DtlsAttributeError as error:
             refusals = _refusals(subjects, error.code, str(error))
-            raise NegotiationError("the answer's fingerprints are not acceptable", refusals=refusals) from None
+            raise NegotiationError("the answer's DTLS association is not acceptable", refusals=refusals) from None
         if self.continued is not None and said.continues(self.continued, role):
             return said.renew(self.continued)
         return self.method.pending(said, role, self.tls_id)

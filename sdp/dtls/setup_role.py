@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from ..errors import NegotiationError
+from ..errors import DtlsAttributeError
 from ..session_description import MediaDescription, SessionDescription
 
 
@@ -26,7 +26,7 @@ class SetupRole(enum.Enum):
 def setup_of(description: SessionDescription, section: MediaDescription, *, answer: bool) -> SetupRole:
     """Returns the a=setup of a section, its own or the session's.
 
-    Without any it is active in an offer and passive in an answer (RFC 4145 4). Raises NegotiationError when it
+    Without any it is active in an offer and passive in an answer (RFC 4145 4). Raises DtlsAttributeError when it
     is none of the four values, or there are different ones.
     """
     values = section.attributes("setup") or description.attributes("setup")
@@ -37,21 +37,21 @@ def setup_of(description: SessionDescription, section: MediaDescription, *, answ
         (name,) = names
         return SetupRole(name)
     except ValueError:
-        raise NegotiationError("a=setup is none of active, passive and actpass") from None
+        raise DtlsAttributeError("setup", "a=setup is none of active, passive and actpass") from None
 
 
 def role_to_answer(offered: SetupRole, preferred: SetupRole = SetupRole.ACTIVE) -> SetupRole:
     """Returns our role, ACTIVE or PASSIVE, for an answer: the `preferred` one where the offer leaves the choice.
 
-    Raises NegotiationError for holdconn, which RFC 8842 5.1 excludes.
+    Raises DtlsAttributeError for holdconn, which RFC 8842 5.1 excludes.
     """
     if offered is SetupRole.HOLDCONN:
-        raise NegotiationError("a=setup:holdconn is not allowed for DTLS")
+        raise DtlsAttributeError("setup", "a=setup:holdconn is not allowed for DTLS")
     return preferred if offered is SetupRole.ACTPASS else offered.opposite
 
 
 def role_from_answer(answered: SetupRole) -> SetupRole:
-    """Returns our role when our offer said actpass; raises NegotiationError when the answer decides nothing."""
+    """Returns our role when our offer said actpass; raises DtlsAttributeError when the answer decides nothing."""
     if answered not in (SetupRole.ACTIVE, SetupRole.PASSIVE):
-        raise NegotiationError(f"the answer's a=setup:{answered.value} is neither active nor passive")
+        raise DtlsAttributeError("setup", f"the answer's a=setup:{answered.value} is neither active nor passive")
     return answered.opposite

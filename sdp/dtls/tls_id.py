@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from ..errors import NegotiationError
+from ..errors import DtlsAttributeError
 from ..session_description import MediaDescription
 
 _TLS_ID = re.compile(r"[A-Za-z0-9+/_\-]{20,255}")
@@ -17,8 +17,8 @@ def new_tls_id() -> str:
 
 
 def tls_id_of(section: MediaDescription) -> str | None:
-    """Returns the a=tls-id of a section, None without; raises NegotiationError when it is malformed."""
+    """Returns the a=tls-id of a section, None without; raises DtlsAttributeError when it is malformed."""
     value = section.attribute("tls-id")
     if value is not None and not _TLS_ID.fullmatch(value):
-        raise NegotiationError("a=tls-id is not 20 to 255 letters, digits and + / - _")
+        raise DtlsAttributeError("tls-id", "a=tls-id is not 20 to 255 letters, digits and + / - _")
     return value

@@ -164,8 +164,9 @@ def test_fingerprints_of_the_session_and_in_lower_case(one: Any, two: Any, alice
 
 def test_without_rtcp_mux(one: Any, two: Any) -> None:
     offer = one.create_offer()
-    with pytest.raises(NegotiationError, match="rtcp-mux"):
+    with pytest.raises(NegotiationError, match="rtcp-mux") as caught:
         two.receive_offer(offer.replace("a=rtcp-mux\r\n", ""))
+    assert "rtcp-mux" in {refusal.code for refusal in caught.value.refusals}
     two.receive_offer(offer)
     with pytest.raises(NegotiationError, match="rtcp-mux"):
         one.receive_answer(two.create_answer().replace("a=rtcp-mux\r\n", ""))
