@@ -90,6 +90,7 @@ class DtlsConnection:
         self._refusal: FingerprintError | None = None
         self._cookie_secret = secrets.token_bytes(32)
         self._cookie_source: Address = ("", 0)
+        self._cookie_sent = False
         self._hello_verified = role is SetupRole.ACTIVE
         context = dtls_context(certificate, profiles, self._verify, self._cookie, self._cookie_is_right)
         self._ssl = SSL.Connection(context, None)
@@ -170,7 +171,8 @@ class DtlsConnection:
             self._fail(DtlsFailure.TIMEOUT, f"no handshake in {self._handshake_seconds:g} seconds")
         elif self.state is DtlsState.HANDSHAKING:
             try:
-                self._ssl.DTLSv1_handle_timeout()
+                with contextlib.suppress(SSL.WantReadError):
+                    self._ssl.DTLSv1_handle_timeout()
             except SSL.Error as error:
                 self._fail(DtlsFailure.TIMEOUT, _text_of(error))
             self._flush()
@@ -207,7 +209,7 @@ class DtlsConnection:
 
     def _verify_hello(self, source: Address) -> bool:
         """Whether what was written is a ClientHello that may begin the handshake."""
-        if source in self._validated:
+        if source in self._validated and not self._cookie_sent:
             # ICE has done more than a cookie would, and the first flight may be too long for a stateless answer.
             self._hello_verified = True
             return True
@@ -215,6 +217,7 @@ class DtlsConnection:
         try:
             self._ssl.DTLSv1_listen()
         except SSL.WantReadError:
+            self._cookie_sent = True
             self._flush(source)
             return False
         except SSL.Error:

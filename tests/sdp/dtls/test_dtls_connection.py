@@ -205,6 +205,18 @@ def test_an_address_that_ice_validated(alice: DtlsCertificate, bob: DtlsCertific
     assert next(datagram[13] for side, datagram in link.sent if side == "server") == 2
 
 
+def test_validated_while_the_cookie_is_under_way(alice: DtlsCertificate, bob: DtlsCertificate) -> None:
+    """The second ClientHello is the first of another numbering: it has to be met by who asked for it."""
+    link = pair(alice, bob)
+    link.start()
+    (hello, _), *_ = link.client.datagrams_to_send()
+    link.server.receive_datagram(hello, CLIENT, 0)
+    link.server.validate(CLIENT, 0, selected=True)
+    (verify, _), *_ = link.server.datagrams_to_send()
+    link.client.receive_datagram(verify, SERVER, 0)
+    connected(link)
+
+
 def test_validated_addresses_are_bounded(alice: DtlsCertificate, bob: DtlsCertificate) -> None:
     server = pair(alice, bob).server
     for port in range(1, 1000):
