@@ -84,9 +84,12 @@ class NegotiatedMedia:
     those it may send; None for none. `codecs` are all that both sides can take, `codec` the one to send. `fmtp` are
     the peer's parameters for it.
     `outbound` protects what we send, `inbound` unprotects what we receive; both are None for plain RTP, and while
-    the keys are still to come (`keys_pending`). `refusals` are the offered lines that were not taken, each with
-    its reason. `lifetime` is the shortest one of the keys', in packets. `index` is the place among the m= lines,
-    `stream` that among our LocalMedia; `remote_section` is the peer's section as it was read.
+    the keys are still to come (`keys_pending`). `rtcp_outbound` and `rtcp_inbound` do so for RTCP where that has a
+    handshake of its own (DTLS-SRTP without rtcp-mux), and are None where it has not.
+
+    `refusals` are the offered lines that were not taken, each with its reason. `lifetime` is the shortest one of the
+    keys', in packets. `index` is the place among the m= lines, `stream` that among our LocalMedia; `remote_section` is
+    the peer's section as it was read.
     """
 
     remote_address: str
@@ -114,6 +117,8 @@ class NegotiatedMedia:
     mid: str | None = None
     index: int = 0
     stream: int = 0
+    rtcp_outbound: Policy | None = None
+    rtcp_inbound: Policy | None = None
     remote_section: MediaDescription | None = field(default=None, repr=False)
 
     @property

@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rtp.udp import Address
-from sdp import KeyingMethod, KeyingResult
+from sdp import KeyingMethod, KeyingResult, NegotiatedMedia
+from srtp import Policy
+
+# Data, where to, and whether by the RTCP socket.
+Send = Callable[[bytes, Address, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedMedia:
-    """The KEYED result, and where media goes if that is not what the SDP says (None)."""
+    """The KEYED result, and where media goes if that is not what the SDP says (None).
+
+    `rtcp` protects the RTCP that we send and unprotects the peer's, where that has keys of its own.
+    """
 
     result: KeyingResult
     address: Address | None = None
+    rtcp: tuple[Policy, Policy] | None = None
 
 
 class MediaPath(Protocol):
@@ -42,20 +50,15 @@ class MediaPath(Protocol):
 class LateKeying(Protocol):
     """What keys a stream while its sockets are open already; `dtls_media.py` is one."""
 
-    def attach(
-        self,
-        send: Callable[[bytes, Address], None],
-        keyed: Callable[[KeyedMedia], None],
-        failed: Callable[[str], None],
-    ) -> None:
+    def attach(self, send: Send, keyed: Callable[[KeyedMedia], None], failed: Callable[[str], None]) -> None:
         """Says how to send, and whom to tell of keys and of failures."""
         ...
 
-    def start(self, result: KeyingResult) -> None:
-        """Begins the handshake for a PENDING result, or goes on with the one that it already is."""
+    def start(self, agreed: NegotiatedMedia) -> None:
+        """Begins the handshake for an agreement whose keys are pending, or goes on with the one that it means."""
         ...
 
-    def receive(self, data: bytes, source: Address) -> bool:
+    def receive(self, data: bytes, source: Address, *, by_rtcp_socket: bool = False) -> bool:
         """Takes a datagram if it is one of the handshake's; returns whether it was."""
         ...
 

@@ -65,7 +65,7 @@ class MediaSession:
     def key_by(self, late_keying: LateKeying) -> None:
         """Says what gets keys by a handshake on the media's port, before start(), as a `DtlsMedia`."""
         self._late_keying = late_keying
-        late_keying.attach(self._rtp.send, self._keyed, self._not_keyed)
+        late_keying.attach(self._send_keying, self._keyed, self._not_keyed)
 
     def start(self, agreed: NegotiatedAudio) -> None:
         """Starts media as negotiated; again after a renegotiation, where unchanged keys keep their state.
@@ -78,9 +78,9 @@ class MediaSession:
             return
         self._agreed = agreed
         if agreed.keys_pending:
-            if self._late_keying is None or agreed.keying is None:
+            if self._late_keying is None:
                 raise SecurityPolicyError("nothing here gets the keys of the media", tier="media")
-            self._late_keying.start(agreed.keying)
+            self._late_keying.start(agreed)
             return
         self._start_stream(agreed)
 
@@ -111,6 +111,8 @@ class MediaSession:
             outbound=result.outbound,
             inbound=result.inbound,
             crypto_suite=result.crypto_suite,
+            rtcp_outbound=None if keyed.rtcp is None else keyed.rtcp[0],
+            rtcp_inbound=None if keyed.rtcp is None else keyed.rtcp[1],
         )
         if keyed.address is not None:
             host, port = keyed.address
@@ -276,15 +278,19 @@ class MediaSession:
             socket = self._rtcp if datagram.by_rtcp_socket else self._rtp
             socket.send(datagram.data, datagram.address)
 
+    def _send_keying(self, data: bytes, address: Address, by_rtcp_socket: bool) -> None:
+        (self._rtcp if by_rtcp_socket else self._rtp).send(data, address)
+
     def _received_rtp(self, data: bytes, address: Address) -> None:
-        if self._late_keying is not None and self._late_keying.receive(data, address):
-            return
         self._received(data, address, by_rtcp_socket=False)
 
     def _received_rtcp(self, data: bytes, address: Address) -> None:
         self._received(data, address, by_rtcp_socket=True)
 
     def _received(self, data: bytes, address: Address, *, by_rtcp_socket: bool) -> None:
+        late = self._late_keying
+        if late is not None and late.receive(data, address, by_rtcp_socket=by_rtcp_socket):
+            return
         if self._stream is not None:  # before an agreement nothing can be told from noise
             self._stream.receive(data, address, time.monotonic(), by_rtcp_socket=by_rtcp_socket)
             self._arrived.set()

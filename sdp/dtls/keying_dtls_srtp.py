@@ -64,7 +64,8 @@ class DtlsSrtp:
 
     `certificate` is ours, and its fingerprints are sent for `hash_functions`. `preferred_role` is taken where an
     offer leaves the choice: ACTIVE by RFC 5763 5, PASSIVE where the peer cannot be reached first. `profiles` stand
-    in order of preference. RTCP shares the port of RTP (a=rtcp-mux): offers and answers without are refused.
+    in order of preference. Without a=rtcp-mux RTCP has an association of its own, between its own ports, with the
+    same roles and fingerprints (RFC 5764 3).
     """
 
     certificate: DtlsCertificate
@@ -120,8 +121,6 @@ class DtlsSrtp:
         description, section = remote.description, remote.section
         fingerprints = read_fingerprints(fingerprint_values(description, section))
         check_not_reflected(fingerprints, self.certificate.der)
-        if section.attribute("rtcp-mux") is None:
-            raise DtlsAttributeError("rtcp-mux", "DTLS-SRTP is supported with a=rtcp-mux only")
         return RemoteAssociation(
             setup_of(description, section, answer=answer),
             fingerprints,
@@ -152,15 +151,15 @@ class DtlsSrtp:
             remote_ice=said.ice,
         )
 
-    def connection(self, result: KeyingResult, *, ice: bool = False) -> DtlsConnection:
+    def connection(self, result: KeyingResult | None, *, signalled: Address | None) -> DtlsConnection:
         """Returns the association that was agreed on, to be started.
 
-        With `ice` the peer is only where ICE finds it (DtlsConnection.validate); else where its SDP says. Raises
-        DtlsError when the result is not one of this method, or was made with another certificate.
+        `signalled` is where the peer's SDP says it is: `result.remote_address`, or the address of RTCP for that;
+        None when it is only where ICE finds it (DtlsConnection.validate). Raises DtlsError when the result is not
+        one of this method, or was made with another certificate.
         """
         if not isinstance(result, DtlsSrtpResult) or result.own_fingerprints != self.fingerprints:
             raise DtlsError("the result is not of this method and certificate")
-        signalled = None if ice else result.remote_address
         return DtlsConnection(
             self.certificate, result.role, result.fingerprints, signalled=signalled, profiles=self.profiles
         )

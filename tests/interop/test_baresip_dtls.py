@@ -17,20 +17,30 @@ ACCOUNT = "<sip:bob@127.0.0.1:{tls_port};transport=tls>;regint=0;audio_codecs=pc
 
 
 @pytest.fixture
-def peer(tmp_path, authority):
-    with Baresip(tmp_path / "bob", authority, name="bob", account=ACCOUNT, tone=1000) as running:
+def peer(tmp_path, authority, rtcp_mux):
+    where = tmp_path / "bob"
+    with Baresip(where, authority, name="bob", account=ACCOUNT, tone=1000, rtcp_mux=rtcp_mux) as running:
         yield running
+
+
+@pytest.fixture
+def rtcp_mux():
+    return True
 
 
 def policy(role: SetupRole = SetupRole.ACTIVE) -> SecurityPolicy:
     return SecurityPolicy(keying=(DtlsSrtp(DtlsCertificate.generate(), preferred_role=role),))
 
 
-async def test_we_call_baresip(peer, settings, ours, talk):
+@pytest.mark.parametrize("rtcp_mux", [True, False])
+async def test_we_call_baresip(peer, settings, ours, talk, rtcp_mux):
     async with ours(settings("alice", policy=policy())) as side:
         call = await side.endpoint.call(f"sip:bob@127.0.0.1:{peer.tls_port};transport=tls")
-        heard = await talk(call, frequency=440, seconds=SECONDS)
+        # baresip sends its first RTCP after five seconds.
+        heard = await talk(call, frequency=440, seconds=SECONDS if rtcp_mux else 6.5)
         report = call.security
+        assert call.agreed.rtcp_mux is rtcp_mux
+        assert (call.agreed.rtcp_outbound is None) is rtcp_mux
         await call.hangup()
     await asyncio.to_thread(peer.await_event, "CALL_CLOSED")
     await asyncio.sleep(0.3)
@@ -39,6 +49,7 @@ async def test_we_call_baresip(peer, settings, ours, talk):
     assert report.media.status is TierStatus.SECURED
     assert report.media.fact("keying") == "dtls-srtp"
     assert report.media.fact("authentication failures") == "0"
+    assert rtcp_mux or not report.media.fact("packets authenticated").endswith(" 0 RTCP")
 
 
 @pytest.mark.parametrize("role", [SetupRole.ACTIVE, SetupRole.PASSIVE])

@@ -80,12 +80,13 @@ async def test_a_failed_handshake_ends_the_call(pair: Any, monkeypatch: pytest.M
     impostor = DtlsSrtp(DtlsCertificate.generate())
     real = DtlsMedia.start
 
-    def start(self: DtlsMedia, result: Any) -> None:
-        if result.role is SetupRole.PASSIVE:
-            real(self, result)
+    def start(self: DtlsMedia, agreed: Any) -> None:
+        if agreed.keying.role is SetupRole.PASSIVE:
+            real(self, agreed)
             return
         self._method = impostor
-        real(self, replace(result, own_fingerprints=impostor.fingerprints))
+        keying = replace(agreed.keying, own_fingerprints=impostor.fingerprints)
+        real(self, replace(agreed, keying=keying))
 
     monkeypatch.setattr(DtlsMedia, "start", start)
     async with pair(policy(), policy()) as both:

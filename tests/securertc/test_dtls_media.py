@@ -30,11 +30,11 @@ class Side:
     negotiation: SessionNegotiation
 
     @classmethod
-    def make(cls) -> Side:
+    def make(cls, *, rtcp_mux: bool = True) -> Side:
         method = DtlsSrtp(DtlsCertificate.generate())
         media = MediaSession(LOOPBACK)
         media.key_by(DtlsMedia(method))
-        local = LocalMedia(LOOPBACK, media.local_port, keying=(method,))
+        local = LocalMedia(LOOPBACK, media.local_port, keying=(method,), rtcp_mux=rtcp_mux)
         return cls(media, SessionNegotiation([local]))
 
     @property
@@ -96,6 +96,44 @@ async def test_a_re_offer_keeps_the_keys_and_rekeying_makes_new_ones(sides: tupl
         assert heard.any()
     assert keys[0] == keys[1] != keys[2]
     assert two.media.statistics.authentication_failures == 0
+
+
+@pytest.mark.parametrize("who_has_no_mux", [0, 1])
+async def test_without_rtcp_mux_rtcp_has_keys_of_its_own(who_has_no_mux: int) -> None:
+    one, two = (Side.make(rtcp_mux=number != who_has_no_mux) for number in range(2))
+    try:
+        exchange(one, two)
+        for side in (one, two):
+            side.media.start(side.agreed)
+        first, second = await asyncio.wait_for(asyncio.gather(one.media.keyed(), two.media.keyed()), 10)
+        assert first.rtcp_outbound is not None
+        assert (first.rtcp_outbound, first.rtcp_inbound) == (second.rtcp_inbound, second.rtcp_outbound)
+        assert first.rtcp_outbound != first.outbound
+        heard, _ = await asyncio.gather(hear(two.media, 20), one.media.send_audio(tone(440, 0.5)))
+        assert heard.any()
+        one.media.close()  # says BYE by RTCP
+        for _ in range(100):
+            if two.media.statistics.rtcp_authenticated:
+                break
+            await asyncio.sleep(0.02)
+        assert two.media.statistics.rtcp_authenticated
+        assert two.media.statistics.authentication_failures == 0
+    finally:
+        one.media.close()
+        two.media.close()
+
+
+async def test_ice_needs_rtcp_mux() -> None:
+    one, two = Side.make(rtcp_mux=False), Side.make()
+    exchange(one, two)
+    ice = IceLite(((LOOPBACK, one.media.local_port),))
+    one.media.key_by(DtlsMedia(one.negotiation.media[0].keying[0], ice))  # type: ignore[arg-type]
+    try:
+        with pytest.raises(SecurityPolicyError, match="rtcp-mux"):
+            one.media.start(one.agreed)
+    finally:
+        one.media.close()
+        two.media.close()
 
 
 async def test_nothing_leaves_before_the_keys_are_there(sides: tuple[Side, Side]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdp import KeyingState, LocalMedia, MediaSecurity, NegotiatedMedia, NegotiationError, SessionNegotiation
-from sdp.dtls import DtlsCertificate, DtlsSrtp, DtlsSrtpResult, HandshakeCompleted, SetupRole
+from sdp.dtls import DtlsCertificate, DtlsConnection, DtlsSrtp, DtlsSrtpResult, HandshakeCompleted, SetupRole
 from sdp.errors import DtlsError
 from sdp.keying_sdescriptions import Sdescriptions
 from srtp import Session
@@ -48,12 +48,16 @@ def keying(negotiation: Any) -> DtlsSrtpResult:
     return result
 
 
+def connect(method: DtlsSrtp, who: Any) -> DtlsConnection:
+    return method.connection(keying(who), signalled=keying(who).remote_address)
+
+
 def handshake(one: Any, two: Any, first: DtlsCertificate, second: DtlsCertificate) -> tuple[Any, Any]:
     """Does the handshake that was agreed on, and returns both results with their keys."""
     sides = {keying(who).role: (who, DtlsSrtp(own)) for who, own in ((one, first), (two, second))}
     assert set(sides) == {SetupRole.ACTIVE, SetupRole.PASSIVE}
     (active, active_method), (passive, passive_method) = sides[SetupRole.ACTIVE], sides[SetupRole.PASSIVE]
-    client, server = active_method.connection(keying(active)), passive_method.connection(keying(passive))
+    client, server = connect(active_method, active), connect(passive_method, passive)
     client_address, server_address = keying(passive).remote_address, keying(active).remote_address
     link = Link(client, server, client_address=client_address, server_address=server_address)
     link.start()
@@ -162,14 +166,27 @@ def test_fingerprints_of_the_session_and_in_lower_case(one: Any, two: Any, alice
     assert keying(two).fingerprints == (alice.fingerprint(),)
 
 
-def test_without_rtcp_mux(one: Any, two: Any) -> None:
-    offer = one.create_offer()
-    with pytest.raises(NegotiationError, match="rtcp-mux") as caught:
-        two.receive_offer(offer.replace("a=rtcp-mux\r\n", ""))
-    assert "rtcp-mux" in {refusal.code for refusal in caught.value.refusals}
-    two.receive_offer(offer)
-    with pytest.raises(NegotiationError, match="rtcp-mux"):
-        one.receive_answer(two.create_answer().replace("a=rtcp-mux\r\n", ""))
+def test_without_rtcp_mux_each_port_has_an_association(
+    one: Any, two: Any, alice: DtlsCertificate, bob: DtlsCertificate
+) -> None:
+    """RFC 5764 3: with the same roles and fingerprints, and keys of its own."""
+    exchange(one, two, lambda text: text.replace("a=rtcp-mux\r\n", ""))
+    agreed = one.agreement.media[0]
+    assert not agreed.rtcp_mux
+    keys = []
+    for offset in (0, 1):
+        connections = [
+            method.connection(keying(who), signalled=(host, port + offset))
+            for who, method, (host, port) in ((two, DtlsSrtp(bob), CLIENT), (one, DtlsSrtp(alice), SERVER))
+        ]
+        addresses = {"client_address": ("192.0.2.2", 5000 + offset), "server_address": ("192.0.2.1", 4000 + offset)}
+        link = Link(*connections, **addresses)  # type: ignore[arg-type]
+        link.start()
+        link.deliver()
+        (event,) = link.client_events
+        assert isinstance(event, HandshakeCompleted)
+        keys.append(event.outbound)
+    assert keys[0] != keys[1]
 
 
 @pytest.mark.parametrize("tls_ids", [True, False])
@@ -299,10 +316,9 @@ def test_connections_are_made_with_the_right_method_only(
 ) -> None:
     exchange(one, two)
     with pytest.raises(DtlsError):
-        DtlsSrtp(bob).connection(keying(one))
-    crossed = DtlsSrtp(alice).connection(keying(one), ice=True)
-    assert not crossed.may_come_from(SERVER)
-    assert DtlsSrtp(alice).connection(keying(one)).may_come_from(SERVER)
+        connect(DtlsSrtp(bob), one)
+    assert not DtlsSrtp(alice).connection(keying(one), signalled=None).may_come_from(SERVER)
+    assert connect(DtlsSrtp(alice), one).may_come_from(SERVER)
     with pytest.raises(DtlsError):
         DtlsSrtp(alice, preferred_role=SetupRole.ACTPASS)
 
@@ -325,7 +341,7 @@ def test_any_offer_of_ours_can_be_answered_and_keyed(
     sides.sort(key=lambda side: keying(side[0]).role is SetupRole.PASSIVE)
     addresses = [keying(sides[1][0]).remote_address, keying(sides[0][0]).remote_address]
     link = Link(
-        *(method.connection(keying(who)) for who, method in sides),
+        *(connect(method, who) for who, method in sides),
         client_address=addresses[0],
         server_address=addresses[1],
     )
