@@ -1,4 +1,4 @@
-"""Damages the datagrams of DTLS handshakes: nothing may be raised, and no keys may come of a peer that is another.
+"""Damages DTLS handshakes and the SDP before them: only SdpError may come out of SDP, and nothing out of datagrams.
 
 Run by hand: python tests/fuzz/fuzz_dtls.py [SECONDS [SEED]]. A finding is printed with its input and ends the run
 with status 1. The keys of a handshake are random, so that only what is damaged is the same for a seed.
@@ -6,6 +6,7 @@ with status 1. The keys of a handshake are random, so that only what is damaged 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import sys
@@ -18,7 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 from damage import damage, fuzz
 from dtls_link import CLIENT, SERVER, pair
 
-from sdp.dtls import DtlsCertificate, HandshakeCompleted
+from sdp import LocalMedia, MediaSecurity, SdpError, SessionDescription, SessionNegotiation
+from sdp.dtls import DtlsCertificate, DtlsSrtp, HandshakeCompleted
+from sdp.ice_attributes import IceDescription
 
 ALICE, BOB = DtlsCertificate.generate(), DtlsCertificate.generate()
 PIECES = [
@@ -88,5 +91,58 @@ def check_datagram(data: bytes) -> None:
         link.deliver()
 
 
+def session(certificate: DtlsCertificate, port: int) -> SessionNegotiation:
+    media = [LocalMedia("192.0.2.1", port, keying=(DtlsSrtp(certificate),), security=MediaSecurity.REQUIRED)]
+    return SessionNegotiation(media)
+
+
+def check_offer(data: bytes) -> None:
+    answering = session(BOB, 5000)
+    with contextlib.suppress(SdpError):
+        answering.receive_offer(data)
+        answering.create_answer()
+        check_agreed(answering, BOB)
+
+
+def check_answer(data: bytes) -> None:
+    offering = session(ALICE, 4000)
+    offering.create_offer()
+    with contextlib.suppress(SdpError):
+        offering.receive_answer(data)
+        check_agreed(offering, ALICE)
+
+
+def check_agreed(negotiation: SessionNegotiation, certificate: DtlsCertificate) -> None:
+    """What was agreed on is DTLS-SRTP with fingerprints that an association takes."""
+    agreed = None if negotiation.agreement is None else negotiation.agreement.of_stream(0)
+    if agreed is not None:
+        assert agreed.keys_pending
+        IceDescription.of(SessionDescription((), (agreed.remote_section,)), agreed.remote_section)  # type: ignore[arg-type]
+        DtlsSrtp(certificate).connection(agreed.keying, signalled=(agreed.remote_address, agreed.remote_port))
+
+
+OFFER = session(ALICE, 4000).create_offer().encode()
+ANSWER = OFFER.replace(b"actpass", b"active").replace(
+    ALICE.fingerprint().serialize().encode(), BOB.fingerprint("sha-512").serialize().encode() + b"\r\na=ice-ufrag:abcd"
+)
+ANSWER += b"a=fingerprint:" + BOB.fingerprint().serialize().encode() + b"\r\na=ice-pwd:" + b"p" * 22 + b"\r\n"
+SDP_PIECES = [
+    b"\r\n",
+    b"a=setup:",
+    b"a=fingerprint:",
+    b"a=tls-id:",
+    b"sha-256 ",
+    b"sha-1 ",
+    b"md5 ",
+    b"holdconn",
+    b"AB:",
+]
+
 if __name__ == "__main__":
-    sys.exit(fuzz([(check_damaged_link, RECORDED), (check_datagram, RECORDED)], PIECES, sys.argv[1:]))
+    checks = [
+        (check_damaged_link, RECORDED),
+        (check_datagram, RECORDED),
+        (check_offer, [OFFER, ANSWER]),
+        (check_answer, [ANSWER, OFFER]),
+    ]
+    sys.exit(fuzz(checks, PIECES + SDP_PIECES, sys.argv[1:]))
