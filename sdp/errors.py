@@ -102,3 +102,27 @@ class MikeyPeerError(MikeyError):
         self.error_numbers = error_numbers
         self.policies = policies
         self.authenticated = authenticated
+
+
+class DtlsAttributeError(SdpError, ValueError):
+    """What SDP says of a DTLS association cannot be taken; `code` names the reason in one word."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class FingerprintError(DtlsAttributeError):
+    """A certificate's fingerprint is malformed, missing or not that of the certificate."""
+
+
+class DtlsError(SdpError):
+    """A DTLS association cannot be made, or is not in the state for what was asked."""
+
+
+class StunError(SdpError, ValueError):
+    """Bytes are no STUN message; `field` names what of it is wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field

@@ -35,7 +35,8 @@ class LocalMedia:
     `codecs` stand in order of preference. `rtcp_port` is the port of RTCP when it is not `port + 1`; with
     `rtcp_mux` both share `port` where the peer agrees. `ptime` is in milliseconds. `telephone_event` is the payload
     type to offer RFC 4733 events under, None for none. `feedback` offers RTP/AVPF and RTP/SAVPF (RFC 4585).
-    `mid` identifies the section (RFC 5888). `attributes` are lines to add to the section as they are.
+    `mid` identifies the section (RFC 5888). `attributes` are lines to add to the section as they are, and
+    `session_attributes` (as a=ice-lite) to the session.
 
     `keying` are the methods in order of preference. Without any, it is security descriptions of `crypto_suites`,
     with an MKI of `mki_length` bytes on our keys, and `lifetime` stated as `|2^31` and the like where a peer
@@ -58,6 +59,7 @@ class LocalMedia:
     feedback: bool = False
     mid: str | None = None
     attributes: tuple[Line, ...] = ()
+    session_attributes: tuple[Line, ...] = ()
     keying: tuple[KeyingMethod, ...] = ()
 
     def keying_methods(self, *, secured: bool = False) -> tuple[KeyingMethod, ...]:
@@ -82,9 +84,12 @@ class NegotiatedMedia:
     those it may send; None for none. `codecs` are all that both sides can take, `codec` the one to send. `fmtp` are
     the peer's parameters for it.
     `outbound` protects what we send, `inbound` unprotects what we receive; both are None for plain RTP, and while
-    the keys are still to come (`keys_pending`). `refusals` are the offered lines that were not taken, each with
-    its reason. `lifetime` is the shortest one of the keys', in packets. `index` is the place among the m= lines,
-    `stream` that among our LocalMedia; `remote_section` is the peer's section as it was read.
+    the keys are still to come (`keys_pending`). `rtcp_outbound` and `rtcp_inbound` do so for RTCP where that has a
+    handshake of its own (DTLS-SRTP without rtcp-mux), and are None where it has not.
+
+    `refusals` are the offered lines that were not taken, each with its reason. `lifetime` is the shortest one of the
+    keys', in packets. `index` is the place among the m= lines, `stream` that among our LocalMedia; `remote_section` is
+    the peer's section as it was read.
     """
 
     remote_address: str
@@ -112,6 +117,8 @@ class NegotiatedMedia:
     mid: str | None = None
     index: int = 0
     stream: int = 0
+    rtcp_outbound: Policy | None = None
+    rtcp_inbound: Policy | None = None
     remote_section: MediaDescription | None = field(default=None, repr=False)
 
     @property

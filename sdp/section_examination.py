@@ -121,7 +121,9 @@ def read_section(
     numeric = None if address is None else numeric_address(address)
     if numeric is None:
         raise NegotiationError("the stream has no numeric connection address")
-    held = numeric in HELD_ADDRESSES
+    # With ICE it only says that no candidate is known yet (RFC 8839 4.2.4.1).
+    ice = section.attributes("ice-ufrag") or description.attributes("ice-ufrag")
+    held = numeric in HELD_ADDRESSES and not ice
     return ReadSection(codecs, numeric, Direction.INACTIVE if held else direction_of(description, section))
 
 

@@ -372,7 +372,8 @@ class SessionNegotiation:
     def _text(self, sections: list[MediaDescription], session_lines: list[Line]) -> str:
         self._version += 1
         address = self.media[0].address if self.media else "127.0.0.1"
-        return description_of(self._session_id, self._version, address, sections, session_lines).serialize()
+        lines = [*session_lines, *(line for local in self.media for line in local.session_attributes)]
+        return description_of(self._session_id, self._version, address, sections, lines).serialize()
 
 
 def _protocol(local: LocalMedia, methods: tuple[KeyingMethod, ...]) -> str:

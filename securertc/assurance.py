@@ -56,7 +56,7 @@ class SecurityReport:
             found.append(f"media: SRTP is required, and the tier is {self.media.status.value}")
         readable = self.media.status is not TierStatus.NONE and self.body.status is TierStatus.NONE
         if readable and self.transaction.status is TierStatus.NONE and not policy.allow_cleartext_keys:
-            found.append("transaction: keys crossed a hop without TLS")
+            found.append("transaction: keys or their fingerprints crossed a hop without TLS")
         return tuple(found)
 
 
@@ -127,10 +127,20 @@ def _body(signalling: SignallingFacts, agreed: NegotiatedAudio | None, note: str
             return Tier(TierStatus.SECURED, (("keys", how), ("visible to", "both ends only")))
     if signalling.peer is None:
         return Tier(
-            TierStatus.NONE, (("keys", "in the SDP"), ("visible to", "everybody on the path: a hop is cleartext"))
+            TierStatus.NONE,
+            (("fingerprints", "in the SDP"), ("changeable by", "everybody on the path: a hop is cleartext"))
+            if _handshaken(agreed)
+            else (("keys", "in the SDP"), ("visible to", "everybody on the path: a hop is cleartext")),
         )
+    if _handshaken(agreed):
+        evidence: tuple[tuple[str, str], ...] = (
+            ("keys", "by a DTLS handshake of the two ends; the SDP has their fingerprints"),
+            ("changeable by", f"both ends{_proxies(signalling)}"),
+            ("integrity", "hop by hop by TLS, as far as our hop shows; fingerprints are not signed (no PASSporT)"),
+        )
+        return Tier(TierStatus.PARTIAL, evidence)
     visible = "both ends"
-    visible += f" and the proxies {', '.join(signalling.path)}" if signalling.path else "; no proxy showed itself"
+    visible += _proxies(signalling)
     evidence = (
         ("keys", "in the SDP, readable at every SIP hop"),
         ("visible to", visible),
@@ -139,12 +149,21 @@ def _body(signalling: SignallingFacts, agreed: NegotiatedAudio | None, note: str
     return Tier(TierStatus.PARTIAL, evidence)
 
 
+def _handshaken(agreed: NegotiatedAudio) -> bool:
+    """Whether the keys were agreed on by the two ends, and were not in the SDP."""
+    return agreed.keying is not None and agreed.keying.method == "dtls-srtp"
+
+
+def _proxies(signalling: SignallingFacts) -> str:
+    return f" and the proxies {', '.join(signalling.path)}" if signalling.path else "; no proxy showed itself"
+
+
 def _media(agreed: NegotiatedAudio | None, facts: MediaFacts) -> Tier:
     if agreed is None or not agreed.secured:
         return Tier(TierStatus.NONE, (("suite", "none: plain RTP"), ("packets sent", str(facts.packets_sent))))
     evidence = (
         ("suite", agreed.crypto_suite or ""),
-        ("keying", agreed.keying.method if agreed.keying is not None else ""),
+        ("keying", agreed.keying.method if agreed.keying is not None else "sdescriptions"),
         ("packets sent", str(facts.packets_sent)),
         ("packets authenticated", f"{facts.authenticated} RTP, {facts.rtcp_authenticated} RTCP"),
         ("authentication failures", str(facts.authentication_failures)),

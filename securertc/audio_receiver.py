@@ -66,6 +66,7 @@ class AudioReceiver:
         self._buffer = JitterBuffer(depth=JITTER_DEPTH)
         self._session: Session | None = None
         self._previous: Session | None = None
+        self._rtcp_session: Session | None = None
         self._previous_until = 0.0
         self._rtp_latched = self._rtcp_latched = False
         self._agreed: NegotiatedAudio | None = None
@@ -96,6 +97,8 @@ class AudioReceiver:
         if agreed.inbound is not None and (former is None or former.inbound != agreed.inbound):
             self._previous, self._previous_until = self._session, now + KEY_OVERLAP
             self._session = Session(None, agreed.inbound)
+        if former is None or former.rtcp_inbound != agreed.rtcp_inbound:
+            self._rtcp_session = None if agreed.rtcp_inbound is None else Session(None, agreed.rtcp_inbound)
 
     @property
     def lost(self) -> int:
@@ -163,8 +166,9 @@ class AudioReceiver:
                 self.foreign += 1
                 return None
             return data
+        session = self._rtcp_session if rtcp and self._rtcp_session is not None else self._session
         try:
-            return self._unprotect(self._session, data, rtcp=rtcp)
+            return self._unprotect(session, data, rtcp=rtcp)
         except ReplayError:
             self.replays += 1
         except MalformedPacketError:

@@ -36,6 +36,8 @@ class AudioSender:
         self._last: tuple[float, int] | None = None
         self._policy: Policy | None = None
         self._session: Session | None = None
+        self._rtcp_policy: Policy | None = None
+        self._rtcp_session: Session | None = None
         self.update(agreed)
 
     def update(self, agreed: NegotiatedAudio) -> None:
@@ -53,6 +55,9 @@ class AudioSender:
                 self.ssrc, self._sequence = _new_source()
             self._session = Session(agreed.outbound, None)
         self._policy = agreed.outbound
+        if agreed.rtcp_outbound != self._rtcp_policy:
+            self._rtcp_session = None if agreed.rtcp_outbound is None else Session(agreed.rtcp_outbound, None)
+            self._rtcp_policy = agreed.rtcp_outbound
 
     def audio(self, samples: Samples, now: float) -> bytes:
         """Returns the packet for the next samples, which go out at `now` (seconds of a steady clock).
@@ -109,7 +114,8 @@ class AudioSender:
     def protect_rtcp(self, compound: bytes) -> bytes:
         """Returns what goes on the wire for a compound RTCP packet: SRTCP wherever the media is SRTP."""
         self.rtcp_packets += 1
-        return compound if self._session is None else self._session.protect_rtcp(compound)
+        session = self._rtcp_session or self._session
+        return compound if session is None else session.protect_rtcp(compound)
 
     def timestamp_at(self, now: float) -> int:
         """Returns the RTP timestamp of a moment, as a sender report needs it (RFC 3550 6.4.1)."""

@@ -44,12 +44,13 @@ class Call:
         self._watch: asyncio.TimerHandle | None = None
         dialog.on_reinvite = self._renegotiate
         dialog.ended.add_done_callback(self._dialog_ended)
+        media.on_keying_failure = self._not_keyed
         self._watch_media()
 
     @property
     def agreed(self) -> NegotiatedAudio | None:
-        """What the two sides negotiated."""
-        return self._negotiation.negotiated
+        """What the two sides negotiated, with keys that come after the answer once they are there."""
+        return self._media.agreed or self._negotiation.negotiated
 
     @property
     def security(self) -> SecurityReport:
@@ -102,6 +103,11 @@ class Call:
             self._watch.cancel()
         self._media.close(self._end_reason or ended.result())
         self._endpoint.forget(self)
+
+    def _not_keyed(self, reason: str) -> None:
+        """There will be no keys: a call that has agreed on SRTP does not go on without."""
+        self._end_reason = reason
+        self._endpoint.hang_up_soon(self)
 
     def _watch_media(self) -> None:
         """Hangs up when the peer has gone silent, RTCP included: its BYE may never come."""

@@ -36,6 +36,7 @@ from sip.user_agent import UserAgent
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
 from .errors import CallRefusedError, SecurityPolicyError
+from .late_keying import late_keying_of
 from .media_session import MediaSession
 from .security_policy import SecurityPolicy
 
@@ -350,7 +351,11 @@ class Endpoint:
         """Sockets on the address that the peer of the signalling sees; raises OSError or RtpError without ports."""
         host = self.settings.media_host
         # Whoever is told to send to all addresses takes it for a hold (RFC 3264 8.4).
-        return MediaSession(local_host_of(flow) if host is None or host in WILDCARDS else host)
+        media = MediaSession(local_host_of(flow) if host is None or host in WILDCARDS else host)
+        late_keying = late_keying_of(self.settings.policy.keying)
+        if late_keying is not None:
+            media.key_by(late_keying)
+        return media
 
     def _digest_client(self) -> DigestClient | None:
         """Answers challenges of our own domain and proxy, and of where the credentials are for besides."""

@@ -44,3 +44,7 @@ class CallEndedError(SecureRtcError):
 
 class UnsupportedDigitError(SecureRtcError):
     """What was to be sent is no DTMF digit, or the peer takes no telephone events."""
+
+
+class IceError(SecureRtcError):
+    """ICE found no candidates, or no path to the peer."""

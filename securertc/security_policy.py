@@ -16,11 +16,12 @@ class SecurityPolicy:
     `media` off offers and takes plain RTP only; preferred offers RTP/AVP with `a=crypto` and takes what the
     peer can; required offers RTP/SAVP and refuses any call without SRTP. `crypto_suites` stand in order of
     preference. Keys of sdescriptions stand readable in the SDP, so they never travel over a hop without TLS
-    unless `allow_cleartext_keys`. `keying` are the keying methods instead of sdescriptions, in order of preference;
-    when all of them hide their keys, as MIKEY does, no hop needs TLS for the sake of the keys. `allow_wildcards`
-    lets wildcard certificates prove a SIP domain, which RFC 5922 forbids. `allow_md5` lets us answer Digest
-    challenges that offer nothing better than MD5; of several challenges we answer the first, as RFC 8760 says, or
-    with `strongest_digest` the strongest.
+    unless `allow_cleartext_keys`; nor do fingerprints, which anybody on such a hop could change. `keying` are the
+    keying methods instead of sdescriptions, in order of preference, as `sdp.dtls.DtlsSrtp`; when all of them hide
+    and prove their keys, as MIKEY does, no hop needs TLS for the sake of the keys. `allow_wildcards` lets wildcard
+    certificates prove a SIP domain, which RFC 5922 forbids. `allow_md5` lets us answer Digest challenges that offer
+    nothing better than MD5; of several challenges we answer the first, as RFC 8760 says, or with
+    `strongest_digest` the strongest.
     """
 
     media: MediaSecurity = MediaSecurity.REQUIRED

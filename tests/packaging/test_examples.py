@@ -7,9 +7,14 @@ import functools
 import re
 import signal
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 
+import aioice.ice
 import numpy as np
+import pytest
+from peers.aiortc_peer import AiortcPeer
 from peers.authority import TestAuthority
 from peers.tones import assert_tone, tone
 
@@ -70,6 +75,35 @@ async def test_echo_endpoint(authority: TestAuthority) -> None:
                 line = (await process.stdout.readline()).decode()
                 assert line, "the example ended before its report"
             assert line == "media: secured\n"
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = await process.communicate()
+    assert process.returncode == 0, rest.decode()
+
+
+async def test_answer_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiortc is the browser."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+    process = await start("answer_a_browser.py")
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30), AiortcPeer(600) as browser:
+            address = (await process.stdout.readline()).decode().strip()
+            assert address.startswith("http://"), address
+            page = await asyncio.to_thread(lambda: urllib.request.urlopen(address).read())
+            assert b"RTCPeerConnection" in page
+            offer = (await browser.offer()).encode()
+            # Browsers post before they have gathered candidates: then there is no address yet.
+            offer = re.sub(rb"a=candidate.*\r\n|a=end-of-candidates\r\n", b"", offer)
+            offer = re.sub(rb"m=audio \d+", b"m=audio 9", re.sub(rb"c=IN IP4 .*\r\n", b"c=IN IP4 0.0.0.0\r\n", offer))
+            answer = await asyncio.to_thread(lambda: urllib.request.urlopen(address, offer).read().decode())
+            await browser.take_answer(answer)
+            await browser.await_state("connected")
+            assert (await process.stdout.readline()).startswith(b"keyed by DTLS-SRTP: A")
+            assert_tone(await browser.hear(seconds=2.0), 600)
+            plain = offer.replace(b"UDP/TLS/RTP/SAVPF", b"RTP/AVP").replace(b"a=fingerprint", b"a=x")
+            with pytest.raises(urllib.error.HTTPError, match="488"):
+                await asyncio.to_thread(urllib.request.urlopen, address, plain)
     finally:
         process.send_signal(signal.SIGINT)
         rest, _ = await process.communicate()
