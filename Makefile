@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
-NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.pxd srtp/core/*.[ch] srtp/kernels/*.[ch] sip/*.pyx)
+NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.px[di] srtp/core/*.[ch] srtp/kernels/*.[ch] sip/*.pyx)
 
 .PHONY: demo test bench lint wheel clean
 
@@ -35,4 +35,4 @@ $(VENV)/.built: $(VENV)/.made $(NATIVE)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info srtp/*.so srtp/session.c srtp/secret.c sip/*.so sip/*.c
+	rm -rf $(VENV) build dist *.egg-info srtp/*.so srtp/session.c srtp/packet_batch.c srtp/secret.c sip/*.so sip/*.c

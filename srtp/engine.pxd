@@ -104,11 +104,9 @@ cdef extern from "core/context.h" nogil:
 
 cdef extern from "core/stream.h" nogil:
     ctypedef struct srtp_replay_window:
-        uint64_t *bits
         uint64_t top
-        uint32_t size
-        uint32_t capacity
-        int started
+        uint16_t size
+        bint started
 
     ctypedef struct srtp_counters:
         uint64_t processed

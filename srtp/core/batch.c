@@ -77,6 +77,15 @@ static void finish_protect(chunk *c) {
     clear(c);
 }
 
+/* While a packet is worked on, the state of one some way behind it comes from memory: with many SSRCs it is in none of
+ * the near caches. */
+#define AHEAD 8
+
+static void look_ahead(const srtp_direction *direction, const srtp_packet *packets, size_t i, size_t count) {
+    if (i + AHEAD < count && packets[i + AHEAD].length >= 12)
+        srtp_stream_prefetch(&direction->streams, srtp_load32(packets[i + AHEAD].in + 8));
+}
+
 static void refuse_all(srtp_packet *packets, size_t count) {
     for (size_t i = 0; i < count; i++) packets[i].status = SRTP_NO_POLICY;
 }
@@ -105,7 +114,10 @@ void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t 
         return;
     }
     clear(&c);
-    for (size_t i = 0; i < count; i++) stage_or_protect(direction, &c, &packets[i]);
+    for (size_t i = 0; i < count; i++) {
+        look_ahead(direction, packets, i, count);
+        stage_or_protect(direction, &c, &packets[i]);
+    }
     finish_protect(&c);
 }
 
@@ -164,6 +176,7 @@ void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_
     start(direction, &c);
     for (size_t i = 0; i < count;) {
         srtp_plan *p = &c.plans[c.count];
+        look_ahead(direction, packets, i, count);
         *p = (srtp_plan){0};
         srtp_staging staged = srtp_stage_unprotect(direction, &packets[i], p, c.number);
         if (staged == SRTP_STAGED) add_packet(&c, &packets[i], packets[i].in, p->length);

@@ -2,20 +2,22 @@
 
 #include <string.h>
 
-static uint32_t capacity_of(uint32_t size) {
+uint32_t srtp_replay_capacity(uint32_t size) {
     uint32_t capacity = SRTP_MIN_WINDOW;
     while (capacity < size) capacity *= 2;
     return capacity;
 }
 
-size_t srtp_replay_words(uint32_t size) { return capacity_of(size) / 64; }
+size_t srtp_replay_words(uint32_t size) {
+    size_t words = srtp_replay_capacity(size) / 64;
+    return words <= SRTP_FEW_WORDS ? 0 : words;
+}
 
-void srtp_replay_init(srtp_replay_window *window, uint64_t *bits, uint32_t size) {
-    window->bits = bits;
-    window->size = size;
-    window->capacity = capacity_of(size);
-    window->top = 0;
-    window->started = 0;
+void srtp_replay_init(srtp_replay_window *window, uint64_t *memory, uint32_t size) {
+    memset(window, 0, sizeof *window);
+    window->bits = srtp_replay_words(size) == 0 ? window->few : memory;
+    window->size = (uint16_t)size;
+    window->capacity = (uint16_t)srtp_replay_capacity(size);
 }
 
 void srtp_replay_jump(srtp_replay_window *window, uint64_t index) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define FIRST_CAPACITY 8
+#define SRTP_CACHE_LINE 64
 
 static void place(srtp_stream **slots, size_t capacity, srtp_stream *stream) {
     size_t i = srtp_stream_slot(stream->ssrc, capacity);
@@ -56,10 +57,12 @@ static srtp_stream *with_windows(srtp_context *context, uint32_t ssrc, uint32_t 
                                  int keep_fingerprints) {
     size_t rtp_words = srtp_replay_words(rtp_window);
     size_t rtcp_words = srtp_replay_words(rtcp_window);
-    size_t fingerprint_words = keep_fingerprints ? 64 * SRTP_FINGERPRINT / 8 : 0;
-    size_t words = rtp_words * (1 + fingerprint_words) + rtcp_words;
-    srtp_stream *stream = calloc(1, sizeof *stream + 8 * words);
+    size_t fingerprints = keep_fingerprints ? srtp_replay_capacity(rtp_window) * SRTP_FINGERPRINT : 0;
+    size_t size = sizeof(srtp_stream) + 8 * (rtp_words + rtcp_words) + fingerprints;
+    size = (size + SRTP_CACHE_LINE - 1) / SRTP_CACHE_LINE * SRTP_CACHE_LINE;
+    srtp_stream *stream = aligned_alloc(SRTP_CACHE_LINE, size);
     if (stream == NULL) return NULL;
+    memset(stream, 0, size);
     uint64_t *memory = (uint64_t *)(stream + 1);
     stream->ssrc = ssrc;
     stream->context = context;

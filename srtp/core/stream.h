@@ -33,15 +33,16 @@ typedef struct {
     srtp_derived_keys derived;
 } srtp_index_space;
 
+/* Aligned so that what a packet in order touches, up to rtp.counters.processed, is one line of the cache. */
 typedef struct {
     uint32_t ssrc;
-    uint32_t initial_roc;       /* the ROC of the first packet, until one has come */
+    uint8_t owns_context;       /* the policy is this SSRC's alone */
+    uint8_t retired;            /* removed, but kept as a sender's: its indexes stay used */
     srtp_context *context;
-    int owns_context;           /* the policy is this SSRC's alone */
-    int retired;                /* removed, but kept as a sender's: its indexes stay used */
+    srtp_index_space rtp;
     uint64_t staged;            /* the last batch chunk that took a packet of it, and the highest index there */
     uint64_t staged_top;
-    srtp_index_space rtp;
+    uint32_t initial_roc;       /* the ROC of the first packet, until one has come */
     srtp_index_space rtcp;
     uint8_t *fingerprints;      /* window capacity times SRTP_FINGERPRINT, for a sender with allow_repeat_tx */
 } srtp_stream;
@@ -72,6 +73,11 @@ static inline srtp_stream *srtp_stream_find(const srtp_stream_table *table, uint
         srtp_stream *stream = table->slots[i];
         if (stream == NULL || stream->ssrc == ssrc) return stream;
     }
+}
+
+/* Has the stream of an SSRC fetched into the cache, if it is where the search for it begins. */
+static inline void srtp_stream_prefetch(const srtp_stream_table *table, uint32_t ssrc) {
+    if (table->count != 0) __builtin_prefetch(table->slots[srtp_stream_slot(ssrc, table->capacity)]);
 }
 
 /* Makes room for one stream more; -1 without memory. */
