@@ -168,7 +168,7 @@ def main() -> None:
     arguments = parser.parse_args()
     memory = bytes_per_stream()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    peers = build(HERE / ".peers")
+    peers = build(HERE.parent / "build" / "peers")
     found = measure(arguments.rounds, peers)
     console = Console(width=160)
     console.print("\n".join(heading(arguments.rounds, peers)))
