@@ -148,6 +148,11 @@ class Headers:
         """The rows themselves, to be read only."""
         return self._rows
 
+    def replace_rows(self, rows: list[Row], changed: str) -> None:
+        """Takes over rows that were checked already, and differ from those before by the key `changed` only."""
+        self._rows = rows
+        self._typed.pop(changed, None)
+
     def copy(self) -> Headers:
         """Returns an independent copy."""
         other = Headers()

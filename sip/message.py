@@ -125,10 +125,10 @@ class Request(_Fields):
         self.body = body
 
     @classmethod
-    def of_checked(cls, method: str, uri: str, headers: Headers) -> Request:
-        """Returns a request of parts that were checked already; its URI is parsed when it is asked for."""
+    def of_checked(cls, method: str, uri: Uri | str, headers: Headers, body: bytes = b"") -> Request:
+        """Returns a request of parts that were checked already; a URI given as text is parsed when it is asked for."""
         request = cls.__new__(cls)
-        request.method, request._uri, request.headers, request.body = method, uri, headers, b""
+        request.method, request._uri, request.headers, request.body = method, uri, headers, body
         return request
 
     @property
@@ -224,7 +224,9 @@ def new_call_id() -> str:
 
 def request_uri_of(uri: Uri) -> Uri:
     """Returns a URI as it may stand in a request line."""
-    return uri.without_headers() if isinstance(uri, SipUri) else uri
+    if isinstance(uri, SipUri) and (uri.headers or any(name == "method" for name, _ in uri.parameters)):
+        return uri.without_headers()
+    return uri
 
 
 # The parsers of header fields that stand once or as a list, for Headers.typed().

@@ -46,10 +46,31 @@ class ServerTransaction:
     INVITE the transaction only absorbs retransmissions (RFC 6026): repeating the 2xx is the dialog's work.
     """
 
-    def __init__(self, request: Request, *, reliable: bool, timers: Timers = DEFAULT_TIMERS) -> None:
+    __slots__ = (
+        "_end",
+        "_interval",
+        "_invite",
+        "_last",
+        "_retransmit",
+        "_timers",
+        "_trying",
+        "key",
+        "reliable",
+        "request",
+        "state",
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        reliable: bool,
+        timers: Timers = DEFAULT_TIMERS,
+        key: tuple[str, ...] | None = None,
+    ) -> None:
         self.request = request
         self.reliable = reliable
-        self.key = server_key(request)
+        self.key = server_key(request) if key is None else key
         self._timers = timers
         self._invite = request.method == "INVITE"
         self.state = ServerState.PROCEEDING if self._invite else ServerState.TRYING
@@ -108,8 +129,10 @@ class ServerTransaction:
 
     def next_timer(self) -> float | None:
         """Returns when handle_timer() wants to be called, or None."""
-        due = [time for time in (self._retransmit, self._end, self._trying) if time is not None]
-        return min(due, default=None)
+        due = self._end
+        if self._retransmit is not None and (due is None or self._retransmit < due):
+            due = self._retransmit
+        return self._trying if self._trying is not None and (due is None or self._trying < due) else due
 
     def handle_timer(self, now: float) -> list[Output]:
         """Does what is due by `now`; TimedOut says that the ACK of a refusal never came (timer H)."""
