@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from .client_transaction import ClientTransaction, Deliver, Send
 from .client_transaction import Output as ClientOutput
 from .errors import SipParseError
+from .header_values import Via
 from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
 from .proxy_exchange import ClientExchange, Clock, ServerExchange, trying_delay
@@ -28,7 +29,7 @@ from .proxy_validation import branch_with, incoming_breadth, loop_part, options_
 from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerState, ServerTransaction, server_key
-from .target import Target, add_received, response_address
+from .target import Target, add_received, default_port, response_address
 from .timers import DEFAULT_TIMERS, Timers
 from .uri import SipUri
 
@@ -208,10 +209,7 @@ class Proxy:
         if noted is not via:
             values = request.vias[1:]
             replace_values(request.headers, "Via", [str(noted), *map(str, values)])
-        address = None
-        if not flow.reliable:
-            address = response_address(noted)
-            address = None if address == flow.remote else address
+        address = _response_address(noted, flow)
         if request.method == "CANCEL":
             self._cancel(request, key, flow, address, now)
             return
@@ -230,12 +228,13 @@ class Proxy:
             return
         token = take_in_routes(request, self.identity)
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
-        own_token = self._token_of(flow)
         if exchange is not None:
             exchange.context = context
-            if own_token is not None and len(request.vias) == 1 and (flow.reliable or via.host != flow.remote[0]):
-                context.inbound_token = own_token
-        self._find_targets(context, None if token == own_token else token, now)
+            if len(request.vias) == 1 and (flow.reliable or via.host != flow.remote[0]):
+                context.inbound_token = self._token_of(flow)
+        if token is not None and token == self._token_of(flow):
+            token = None
+        self._find_targets(context, token, now)
         if exchange is not None and not exchange.transaction.terminated:
             self._clock.schedule(exchange, now)
 
@@ -558,3 +557,14 @@ class Proxy:
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
+
+
+def _response_address(via: Via, flow: Way) -> tuple[str, int] | None:
+    """Where responses go (18.2.2) when not to the flow's remote end: by UDP always, by TCP once that is closed."""
+    if flow.transport == "tcp":
+        host, _ = response_address(via)
+        return host, via.port or default_port("tcp")
+    if flow.reliable:
+        return None
+    address = response_address(via)
+    return None if address == flow.remote else address

@@ -44,7 +44,7 @@ class ProxyTarget:
     alternatives: tuple[ProxyTarget, ...] = ()
 
 
-class LocationService(Protocol):
+class TargetSource(Protocol):
     """Finds where the addresses of our domains are reached."""
 
     async def targets(self, request_uri: SipUri, request: Request) -> Sequence[ProxyTarget] | None:
@@ -65,8 +65,9 @@ class Resolver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SendData:
-    """Send bytes over a flow; to `address` instead of its remote end where that is given (18.2.2, UDP only).
+    """Send bytes over a flow; to `address` instead of its remote end where that is given (18.2.2).
 
+    That is always so by UDP, and by TCP when the flow is closed.
     Report a failure by Proxy.send_failed() with `sender`, the exchange that asked for it (None: nobody minds).
     """
 

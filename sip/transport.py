@@ -8,6 +8,7 @@ import contextlib
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -137,8 +138,11 @@ class UdpListener(asyncio.DatagramProtocol):
 class StreamFlow(asyncio.Protocol, Flow):
     """A TCP or TLS connection. `expected_name` is what the server's certificate must prove, None if we serve."""
 
-    def __init__(self, layer: TransportLayer, transport: str, expected_name: str | None) -> None:
+    def __init__(
+        self, layer: TransportLayer, transport: str, expected_name: str | None, *, accepted: bool = False
+    ) -> None:
         self._layer = layer
+        self.accepted = accepted
         self._expected_name = expected_name
         self._parser = StreamParser(layer.limits)
         self._stream: asyncio.Transport | None = None
@@ -233,7 +237,8 @@ class TransportLayer:
 
     A connection is used again only for the target it was opened for: same transport, host, port and proven
     name (RFC 5923; by address alone a peer could pose as another, CVE-2020-15260). `tls_client` is used for
-    outgoing TLS; without it TLS targets are refused.
+    outgoing TLS; without it TLS targets are refused. No more than `max_connections` are open at once, and of those
+    that peers opened no more than `max_source_connections` from one address.
     """
 
     def __init__(
@@ -245,6 +250,8 @@ class TransportLayer:
         tls_client: ssl.SSLContext | None = None,
         allow_wildcards: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        max_connections: int = MAX_CONNECTIONS,
+        max_source_connections: int | None = None,
     ) -> None:
         self._received = received
         self._malformed = malformed
@@ -252,6 +259,9 @@ class TransportLayer:
         self._tls_client = tls_client
         self.allow_wildcards = allow_wildcards
         self.limits = limits
+        self._max_connections = max_connections
+        self._max_source_connections = max_source_connections
+        self._accepted: Counter[str] = Counter()
         self._udp: UdpListener | None = None
         self._servers: list[asyncio.Server] = []
         self._flows: set[StreamFlow] = set()
@@ -279,7 +289,10 @@ class TransportLayer:
             if transport == "tls" and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
             server = await loop.create_server(
-                lambda: StreamFlow(self, transport, None), host, port, ssl=tls if transport == "tls" else None
+                lambda: StreamFlow(self, transport, None, accepted=True),
+                host,
+                port,
+                ssl=tls if transport == "tls" else None,
             )
             self._servers.append(server)
             address = LocalAddress(transport, *server.sockets[0].getsockname()[:2])
@@ -293,14 +306,19 @@ class TransportLayer:
         """
         if target.transport == "udp":
             return await self._udp_flow(target)
-        flow = self._opened.get(target)
-        if flow is not None and not flow.closed:
+        flow = self.open_flow(target)
+        if flow is not None:
             return flow
         pending = self._opening.get(target)
         if pending is None:
             pending = self._opening[target] = asyncio.ensure_future(self._connect(target))
             pending.add_done_callback(lambda done: self._opened_or_failed(target, done))
         return await asyncio.shield(pending)
+
+    def open_flow(self, target: Target) -> Flow | None:
+        """Returns the open connection to a target, None when there is none."""
+        flow = self._opened.get(target)
+        return None if flow is None or flow.closed else flow
 
     def _opened_or_failed(self, target: Target, done: asyncio.Future[StreamFlow]) -> None:
         self._opening.pop(target, None)
@@ -365,19 +383,32 @@ class TransportLayer:
 
     def admit(self, flow: StreamFlow) -> bool:
         """Counts a new connection; False when there are too many, after closing those long idle."""
-        if len(self._flows) >= MAX_CONNECTIONS:
+        if len(self._flows) >= self._max_connections:
             now = time.monotonic()
             for other in list(self._flows):
                 if now - other.last_used > IDLE_TIMEOUT:
                     other.abort()
-                    self._flows.discard(other)
-        if len(self._flows) >= MAX_CONNECTIONS:
+                    self._forget(other)
+        source = flow.remote[0]
+        most = self._max_source_connections
+        if len(self._flows) >= self._max_connections:
+            return False
+        if flow.accepted and most is not None and self._accepted[source] >= most:
             return False
         self._flows.add(flow)
+        self._accepted[source] += flow.accepted
         return True
 
+    def _forget(self, flow: StreamFlow) -> None:
+        if flow in self._flows:
+            self._flows.discard(flow)
+            source = flow.remote[0]
+            self._accepted[source] -= flow.accepted
+            if not self._accepted[source]:
+                del self._accepted[source]
+
     def forget(self, flow: StreamFlow) -> None:
-        self._flows.discard(flow)
+        self._forget(flow)
         self._lost(flow)
         for target in [target for target, opened in self._opened.items() if opened is flow]:
             del self._opened[target]
