@@ -1,4 +1,4 @@
-"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`, `securertc register AOR`.
+"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR` and `proxy`.
 
 Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call came about.
 """
@@ -23,12 +23,14 @@ from sip import Credentials, SipError, SipParseError, SipUri
 
 from .call_display import report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
+from .command_proxy import run_proxy
 from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
-from .errors import SecureRtcError
+from .errors import ConfigurationError, SecureRtcError
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
+from .proxy_config import read_config
 from .security_policy import SecurityPolicy
 
 EXIT_SHORT = 1
@@ -198,6 +200,25 @@ def _credentials(options: dict[str, Any], aor: SipUri) -> tuple[Credentials, ...
     password = os.environ.get(_PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, err=True)
     credentials = Credentials(options["realm"] or aor.host, options["username"], password)
     return (credentials.also_for(options["digest_hosts"]),)
+
+
+@main.command()
+@click.option("--config", type=_FILE, required=True, help="TOML file that says what to listen on and whom to serve.")
+@click.option("--check", is_flag=True, help="Only say whether the file can be used.")
+@click.option("--status", is_flag=True, help="Say each minute what is going on; SIGUSR1 asks for it at any time.")
+def proxy(config: Path, check: bool, status: bool) -> None:
+    """Run a proxy, with a registrar, for the users of a domain, until Ctrl-C.
+
+    docs/proxy.md describes the file.
+    """
+    try:
+        settings = read_config(config)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error), param_hint="--config") from None
+    if check:
+        click.echo(f"{config} can be used")
+        return
+    _run(run_proxy(settings, _console(), status=status))
 
 
 def _settings(options: dict[str, Any]) -> CallOptions:
