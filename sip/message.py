@@ -50,10 +50,11 @@ class _Fields:
 
     @property
     def top_via(self) -> Via:
-        vias = self.headers.typed("Via", _vias)
-        if not vias:
+        value = self.headers.get("Via")
+        if value is None:
             raise SipParseError("missing", header="Via")
-        return vias[0]
+        # Nearly always it stands in a row of its own, and the others are nobody's business.
+        return self.headers.typed("Via", _vias)[0] if "," in value else Via.parse(value)
 
     @property
     def contacts(self) -> list[NameAddr]:

@@ -110,13 +110,14 @@ class Proxy:
 
         Raises SipParseError for one without the header fields that the parser asks for.
         """
-        key = server_key(request)
+        via = request.top_via
+        key = server_key(request, via)
         exchange = self._servers.get(key)
         try:
             if exchange is not None and not self._passes_on_ack(request, exchange):
                 self._do_server(exchange, exchange.transaction.receive(request, now), now)
             else:
-                self._take_new(request, key, flow, now)
+                self._take_new(request, via, key, flow, now)
         except SipParseError as error:
             exchange = self._servers.get(key)
             if exchange is not None and request.method != "ACK":
@@ -203,8 +204,7 @@ class Proxy:
         """Whether it is the ACK of a 2xx that has its INVITE's branch, as old clients send it (RFC 6026 7.1)."""
         return request.method == "ACK" and exchange.transaction.state is ServerState.ACCEPTED
 
-    def _take_new(self, request: Request, key: tuple[str, ...], flow: Way, now: float) -> None:
-        via = request.top_via
+    def _take_new(self, request: Request, via: Via, key: tuple[str, ...], flow: Way, now: float) -> None:
         noted = add_received(via, *flow.remote)
         if noted is not via:
             values = request.vias[1:]
@@ -230,7 +230,7 @@ class Proxy:
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
         if exchange is not None:
             exchange.context = context
-            if len(request.vias) == 1 and (flow.reliable or via.host != flow.remote[0]):
+            if (flow.reliable or via.host != flow.remote[0]) and len(request.vias) == 1:
                 context.inbound_token = self._token_of(flow)
         if token is not None and token == self._token_of(flow):
             token = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from .target import default_port
 from .uri import SipUri
@@ -39,12 +39,15 @@ class ProxyIdentity:
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _places: frozenset[tuple[str, int]] = field(init=False, repr=False)
     _hosts: frozenset[str] = field(init=False, repr=False)
+    _own_routes: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         hosts = {bare_host(one.host) for one in self.addresses} | {bare_host(host) for host in self.aliases}
         object.__setattr__(self, "_hosts", frozenset(hosts))
         places = {(host, one.port) for host in hosts | self.domains for one in self.addresses}
         object.__setattr__(self, "_places", frozenset(places))
+        values = frozenset(route_value(one, secure=secure) for one in self.addresses for secure in (False, True))
+        object.__setattr__(self, "_own_routes", values)
 
     def address(self, transport: str) -> ListenAddress:
         """Returns the address for a transport, or any where there is none for it."""
@@ -71,9 +74,23 @@ class ProxyIdentity:
         host, port = bare_host(sent_by[0]), sent_by[1] or default_port(transport.lower())
         return host in self._hosts and (host, port) in self._places
 
+    def is_own_route(self, value: str) -> bool:
+        """Whether a Route value is, letter by letter, one that we record; if not, it may be ours in other words."""
+        return value in self._own_routes
+
     def seal(self, text: str, size: int = 8) -> str:
         """Returns a keyed hash of `text` in hexadecimal, which nobody else can make."""
-        return hmac.digest(self.secret, text.encode("utf-8", "surrogateescape"), "sha256")[:size].hex()
+        data = text.encode("utf-8", "surrogateescape")
+        return blake2b(data, digest_size=size, key=self.secret[:64]).hexdigest()
+
+
+def route_value(address: ListenAddress, *, secure: bool, token: str | None = None) -> str:
+    """Returns the Record-Route value of an address; `token` is that of a flow."""
+    user = "" if token is None else f"{token}@"
+    if secure:
+        return f"<sips:{user}{address.sent_by};lr>"
+    transport = "" if address.transport == "udp" else f";transport={address.transport}"
+    return f"<sip:{user}{address.sent_by}{transport};lr>"
 
 
 def bare_host(host: str) -> str:

@@ -9,7 +9,7 @@ from .header_values import NameAddr, split_values
 from .headers import Headers, Row
 from .message import Request, request_uri_of
 from .proxy_events import Way
-from .proxy_identity import ListenAddress, ProxyIdentity
+from .proxy_identity import ProxyIdentity, route_value
 from .uri import SipUri, Uri
 
 # Requests that make a dialog, beside all whose method is not known here.
@@ -41,6 +41,10 @@ def take_in_routes(request: Request, identity: ProxyIdentity) -> str | None:
     values = split_values(request.headers.get_all("Route"), "Route")
     passed = 0
     while passed < len(values):
+        if identity.is_own_route(values[passed]):
+            token = None
+            passed += 1
+            continue
         route = NameAddr.parse(values[passed]).uri
         if not isinstance(route, SipUri) or not identity.is_ours(route):
             break
@@ -100,18 +104,11 @@ def record_routes(
     The sides differ by transport, and where a side is held to its connection by a flow token (RFC 5626 5.3).
     """
     secure = isinstance(request.uri, SipUri) and request.uri.secure
-    towards_caller = _route_value(identity.address(inbound.transport), secure, inbound_token)
+    towards_caller = route_value(identity.address(inbound.transport), secure=secure, token=inbound_token)
     if inbound.transport == outbound.transport and inbound_token is None and outbound_token is None:
         return [towards_caller]
-    return [_route_value(identity.address(outbound.transport), secure, outbound_token), towards_caller]
-
-
-def _route_value(address: ListenAddress, secure: bool, token: str | None) -> str:
-    user = "" if token is None else f"{token}@"
-    if secure:
-        return f"<sips:{user}{address.sent_by};lr>"
-    transport = "" if address.transport == "udp" else f";transport={address.transport}"
-    return f"<sip:{user}{address.sent_by}{transport};lr>"
+    towards_callee = route_value(identity.address(outbound.transport), secure=secure, token=outbound_token)
+    return [towards_callee, towards_caller]
 
 
 def next_routes(request: Request, uri: Uri, pushed: Sequence[str]) -> tuple[Uri, list[str] | None, Uri]:

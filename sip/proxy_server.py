@@ -9,6 +9,7 @@ import ssl
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from .errors import SipError, SipParseError, TransportError
@@ -359,6 +360,7 @@ class ProxyServer:
         self._watch = self._loop.call_at(now + _LAG_INTERVAL, self._measure_lag, now + _LAG_INTERVAL)
 
 
+@lru_cache(maxsize=4096)
 def is_numeric(host: str) -> bool:
     """Whether a host is an IP address."""
     # The cheap half of the question answers most.

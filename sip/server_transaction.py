@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from .client_transaction import Send, TimedOut
+from .header_values import Via
 from .message import Request, Response
 from .timers import DEFAULT_TIMERS, Timers
 
@@ -23,12 +24,13 @@ class ServerState(enum.Enum):
     TERMINATED = "terminated"
 
 
-def server_key(request: Request) -> tuple[str, ...]:
+def server_key(request: Request, via: Via | None = None) -> tuple[str, ...]:
     """Returns what requests match by (17.2.3): branch, sent-by and method, ACK counting as INVITE.
 
-    A branch without the cookie is RFC 2543's: then Call-ID, From tag, CSeq number and top Via do.
+    A branch without the cookie is RFC 2543's: then Call-ID, From tag, CSeq number and top Via do. `via` is the top
+    Via where that is known already.
     """
-    via = request.top_via
+    via = request.top_via if via is None else via
     method = "INVITE" if request.method == "ACK" else request.method
     host, port = via.sent_by
     sent_by = (host, str(port))
