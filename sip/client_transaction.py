@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from .errors import SipError
 from .message import Request, Response
 from .timers import DEFAULT_TIMERS, Timers
 
@@ -55,11 +56,11 @@ class ClientTransaction:
         "_end",
         "_interval",
         "_invite",
+        "_request",
         "_retransmit",
         "_timers",
         "key",
         "reliable",
-        "request",
         "state",
     )
 
@@ -67,7 +68,7 @@ class ClientTransaction:
         self, request: Request, *, reliable: bool, timers: Timers = DEFAULT_TIMERS, branch: str | None = None
     ) -> None:
         # A copy: the user changes the request to send it once more, while this transaction still lingers.
-        self.request = (
+        self._request: Request | None = (
             Request(request.method, request.uri, request.headers.copy(), request.body) if branch is None else request
         )
         self.reliable = reliable
@@ -80,6 +81,17 @@ class ClientTransaction:
         self._ack: Request | None = None
         # What responses match by (17.1.3): branch and the method of CSeq.
         self.key = ((request.top_via.branch or "") if branch is None else branch, request.method)
+
+    @property
+    def request(self) -> Request:
+        """The request; raises SipError once it was released."""
+        if self._request is None:
+            raise SipError("the request was released")
+        return self._request
+
+    def release(self) -> None:
+        """Lets go of the request, when there is a final response and nobody else asks for it."""
+        self._request = None
 
     @property
     def terminated(self) -> bool:

@@ -53,8 +53,8 @@ class _Fields:
         value = self.headers.get("Via")
         if value is None:
             raise SipParseError("missing", header="Via")
-        # Nearly always it stands in a row of its own, and the others are nobody's business.
-        return self.headers.typed("Via", _vias)[0] if "," in value else Via.parse(value)
+        # The others are nobody's business; only in quotes a comma would end nothing.
+        return self.headers.typed("Via", _vias)[0] if '"' in value else Via.parse(value.partition(",")[0].strip())
 
     @property
     def contacts(self) -> list[NameAddr]:
@@ -141,6 +141,11 @@ class Request(_Fields):
     @uri.setter
     def uri(self, uri: Uri) -> None:
         self._uri = uri
+
+    @property
+    def uri_text(self) -> str:
+        """The Request-URI as it came, or as it is written."""
+        return str(self._uri)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Request):

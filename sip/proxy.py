@@ -126,7 +126,7 @@ class Proxy:
 
     def receive_response(self, response: Response, now: float) -> list[Event]:
         """Takes a response; one that belongs to no transaction of ours is dropped (RFC 6026 7.3)."""
-        exchange = self._clients.get((response.top_via.branch or "", response.cseq.method))
+        exchange = self._clients.get(client_key(response))
         if exchange is not None:
             self._do_client(exchange, exchange.transaction.receive(response, now), now)
         return self._take_events()
@@ -368,6 +368,7 @@ class Proxy:
         if request.method == "ACK":
             branch.finished = True
             self._contexts.discard(context)
+            context.release()
             self._events.append(SendData(flow, data))
             return
         if len(data) > MAX_UDP_REQUEST and not flow.reliable and branch.fallback is None and branch.hop is not None:
@@ -407,7 +408,7 @@ class Proxy:
         branch, status = exchange.branch, response.status
         if branch is None:
             return  # of a CANCEL of ours
-        invite = exchange.transaction.request.method == "INVITE"
+        invite = exchange.transaction.key[1] == "INVITE"
         if status < 200:
             exchange.proceeding = True
             if exchange.cancel_wanted:
@@ -418,6 +419,7 @@ class Proxy:
                 exchange.timer_c = now + self.settings.timer_c
         else:
             exchange.timer_c = exchange.give_up = None
+            exchange.transaction.release()
             if status in (_HOP_FAILED, _FLOW_FAILED) and not branch.finished and (branch.hops or branch.alternatives):
                 self._hop_failed(branch, status, now)
                 return
@@ -453,6 +455,7 @@ class Proxy:
                 self._end_server(server)
         if context.answered and context.finished:
             self._contexts.discard(context)
+            context.release()
 
     def _send_cancel(self, exchange: ClientExchange, now: float) -> None:
         """9.1: a CANCEL for a pending INVITE, which goes where that went."""
@@ -482,6 +485,8 @@ class Proxy:
         if not response.provisional:
             exchange.trying_at = exchange.context = None
         self._do_server(exchange, exchange.transaction.respond(response, now), now)
+        if exchange.transaction.answered:
+            exchange.transaction.release()
 
     def _do_server(self, exchange: ServerExchange, outputs: Sequence[ServerOutput], now: float) -> None:
         for output in outputs:
@@ -557,6 +562,18 @@ class Proxy:
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
+
+
+def client_key(response: Response) -> tuple[str, str]:
+    """Returns what a response matches by (17.1.3): branch of the top Via, and method."""
+    via = response.headers.get("Via") or ""
+    method = (response.headers.get("CSeq") or "").rpartition(" ")[2]
+    first = via.partition(",")[0]
+    # As we write it; who echoes it in other words is read at length.
+    _, found, branch = first.rpartition(";branch=")
+    if not found or ";" in branch or '"' in via:
+        return response.top_via.branch or "", response.cseq.method
+    return branch.rstrip(), method
 
 
 def _response_address(via: Via, flow: Way) -> tuple[str, int] | None:

@@ -24,7 +24,7 @@ def refuse_forwarding(
     """
     if not isinstance(request.uri, SipUri):
         return request.create_response(416)
-    if request.max_forwards == 0:
+    if not (request.headers.get("Max-Forwards") or "1").strip("0"):
         if request.method == "OPTIONS":
             return options_response(request)
         return request.create_response(483)
@@ -32,8 +32,10 @@ def refuse_forwarding(
         return request.create_response(482)
     if incoming_breadth(request) < 1:
         return request.create_response(440)
+    if "Proxy-Require" not in request.headers or request.method in ("ACK", "CANCEL"):
+        return None
     unsupported = [tag for tag in request.option_tags("Proxy-Require") if tag not in understood]
-    if unsupported and request.method not in ("ACK", "CANCEL"):
+    if unsupported:
         response = request.create_response(420)
         response.headers.add("Unsupported", ", ".join(unsupported))
         return response
@@ -65,7 +67,7 @@ def loop_part(request: Request, identity: ProxyIdentity) -> str:
     Proxy-Require and Proxy-Authorization. Neither the method, since CANCEL and ACK must have their INVITE's branch,
     nor the Vias, which differ each time that a loop comes round.
     """
-    parts = [str(request.uri)]
+    parts = [request.uri_text]
     cseq = ""
     for key, _, value in request.headers.rows:
         if key in _DECISIVE:
@@ -88,7 +90,10 @@ def branch_with(unique: str, part: str) -> str:
 def _has_looped(request: Request, identity: ProxyIdentity, part: str) -> bool:
     suffix = f".{part}"
     # Nearly always told by the text alone.
-    if not any(suffix in row for row in request.headers.get_all("Via")):
+    for row in request.headers.rows:
+        if row[0] == "via" and suffix in row[2]:
+            break
+    else:
         return False
     return any(
         (via.branch or "").endswith(suffix) and identity.sent_by_ours(via.sent_by, via.transport)

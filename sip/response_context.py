@@ -6,7 +6,7 @@ one group after the other in falling order of q; never more at once than Max-Bre
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,8 @@ class ResponseContext:
 
     __slots__ = (
         "_breadth",
+        "_invite",
+        "_request",
         "_seen",
         "_stopped",
         "_waiting",
@@ -95,13 +97,13 @@ class ResponseContext:
         "branches",
         "inbound_token",
         "loop_part",
-        "request",
         "responses",
         "server",
     )
 
     def __init__(self, request: Request, server: ServerExchange | None, breadth: int, loop_part: str) -> None:
-        self.request = request
+        self._request: Request | None = request
+        self._invite = request.method == "INVITE"
         self.server = server
         self.loop_part = loop_part
         self.inbound_token: str | None = None  # of the flow that the request came by, to be recorded
@@ -114,6 +116,17 @@ class ResponseContext:
         self._seen: list[Uri] = []
 
     @property
+    def request(self) -> Request:
+        """The request; not to be asked for once it was released."""
+        assert self._request is not None
+        return self._request
+
+    def release(self) -> None:
+        """Lets go of all that was needed to come to an answer; late 2xx still pass."""
+        self._request = None
+        self._waiting, self._seen, self.branches, self.responses = [], [], [], []
+
+    @property
     def stopped(self) -> bool:
         """Whether no new branch may be started."""
         return self._stopped
@@ -123,8 +136,11 @@ class ResponseContext:
         """Whether nothing is open: neither branches nor targets to try."""
         return not self._waiting and all(branch.finished for branch in self.branches)
 
-    def add_targets(self, targets: Iterable[ProxyTarget]) -> list[Action]:
+    def add_targets(self, targets: Sequence[ProxyTarget]) -> list[Action]:
         """Takes the targets, each URI once, and starts the first group; 480 when there are none."""
+        if len(targets) == 1 and not self._seen and not self._stopped:
+            self._waiting = [[targets[0]]]
+            return self._advance()
         groups: dict[int, list[ProxyTarget]] = {}
         for target in targets:
             if any(_same(target.uri, seen) for seen in self._seen):
@@ -143,7 +159,7 @@ class ResponseContext:
         if self.answered:
             return []
         self._waiting.clear()
-        if status == 408 and self.request.method != "INVITE":
+        if status == 408 and not self._invite:
             self.answered = self._stopped = True
             return [GiveUp()]
         return self._forward_final(self.request.create_response(status))
@@ -166,7 +182,7 @@ class ResponseContext:
         if branch.finished:
             return []
         branch.finished = True
-        if not self.answered and not (status == 408 and (self._stopped or self.request.method != "INVITE")):
+        if not self.answered and not (status == 408 and (self._stopped or not self._invite)):
             self.responses.append(self.request.create_response(status))
         return self._advance()
 
@@ -177,17 +193,16 @@ class ResponseContext:
         return [*self._stop(), *self._advance()]
 
     def _received_success(self, response: Response) -> list[Action]:
-        invite = self.request.method == "INVITE"
         if self.answered:
             # Every 2xx to an INVITE goes up, whatever was sent before (16.7 step 5).
-            return [Forward(response, late=True)] if invite else []
+            return [Forward(response, late=True)] if self._invite else []
         self.answered = True
         return [Forward(response), *self._stop()]
 
     def _stop(self) -> list[Action]:
         self._stopped = True
         self._waiting.clear()
-        if self.request.method != "INVITE":
+        if not self._invite:
             return []  # 9.1: nothing else is cancelled
         open_branches = [branch for branch in self.branches if not branch.finished]
         actions: list[Action] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from .client_transaction import Send, TimedOut
+from .errors import SipError
 from .header_values import Via
 from .message import Request, Response
 from .timers import DEFAULT_TIMERS, Timers
@@ -53,12 +54,12 @@ class ServerTransaction:
         "_interval",
         "_invite",
         "_last",
+        "_request",
         "_retransmit",
         "_timers",
         "_trying",
         "key",
         "reliable",
-        "request",
         "state",
     )
 
@@ -70,7 +71,7 @@ class ServerTransaction:
         timers: Timers = DEFAULT_TIMERS,
         key: tuple[str, ...] | None = None,
     ) -> None:
-        self.request = request
+        self._request: Request | None = request
         self.reliable = reliable
         self.key = server_key(request) if key is None else key
         self._timers = timers
@@ -81,6 +82,17 @@ class ServerTransaction:
         self._retransmit: float | None = None  # timer G
         self._end: float | None = None  # timer H, I, J or L
         self._trying: float | None = None  # when a 100 is due, for lack of any other response
+
+    @property
+    def request(self) -> Request:
+        """The request; raises SipError once it was released."""
+        if self._request is None:
+            raise SipError("the request was released")
+        return self._request
+
+    def release(self) -> None:
+        """Lets go of the request, when a final response was sent and nobody else asks for it."""
+        self._request = None
 
     @property
     def terminated(self) -> bool:
@@ -118,6 +130,7 @@ class ServerTransaction:
         if response.provisional:
             self.state = ServerState.PROCEEDING
         elif self._invite and response.success:
+            self._last = None
             self.state, self._end = ServerState.ACCEPTED, now + self._timers.timeout
         elif self._invite:
             self.state, self._end = ServerState.COMPLETED, now + self._timers.timeout
