@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig
 from .proxy_service import ProxyService
 
 STATUS_INTERVAL = 60.0
+# Nothing of ours lies in cycles once it is over: to look for them more often than that costs more than it brings.
+_COLLECT_AFTER = 50_000
 
 
 async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = False) -> None:
@@ -39,6 +42,8 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
             service.identity = server.proxy.identity
             for one in server.listening:
                 console.print(f"listening on {one.transport.upper()} {one.host}:{one.port}", highlight=False)
+            gc.freeze()
+            gc.set_threshold(_COLLECT_AFTER, 20, 50)
             domains = ", ".join(sorted(config.domains)) or "no domain"
             console.print(f"serving {domains}; Ctrl-C ends it", highlight=False)
             await _wait(interrupted, lambda: console.print(describe(server), highlight=False), status=status)

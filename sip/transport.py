@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from .errors import SipParseError, TlsVerificationError, TransportError
 from .message import Message
@@ -25,6 +24,8 @@ IDLE_TIMEOUT = 3600.0
 MAX_CONNECTIONS = 1000
 MAX_WRITE_BUFFER = 1 << 20
 MAX_DATAGRAM = 65507
+UDP_RECEIVE_BUFFER = 4 << 20
+DATAGRAMS_PER_TURN = 32
 ERROR_REPLIES_PER_SECOND = 50
 WILDCARDS = frozenset(("0.0.0.0", "::"))  # noqa: S104  # compared, not bound
 
@@ -94,27 +95,43 @@ class UdpFlow(Flow):
         self._socket.send(data, self.remote)
 
 
-class UdpListener(asyncio.DatagramProtocol):
-    """One UDP socket; every datagram is a message of its own."""
+class UdpListener:
+    """One UDP socket; every datagram is a message of its own.
 
-    def __init__(self, layer: TransportLayer) -> None:
+    Read by itself rather than by asyncio's transport: that takes one datagram for each turn of the loop.
+    """
+
+    def __init__(self, layer: TransportLayer, host: str, port: int) -> None:
         self._layer = layer
-        self._transport: asyncio.DatagramTransport | None = None
-        self.local = ("", 0)
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            # What comes while we are busy waits here; the system gives as much of it as it may.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_RECEIVE_BUFFER)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.local: tuple[str, int] = self._socket.getsockname()[:2]
+        self.closed = False
+        self._loop.add_reader(self._socket, self._readable)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not by isinstance: asyncio's own datagram transport is none before Python 3.12.
-        self._transport = cast(asyncio.DatagramTransport, transport)
-        self.local = transport.get_extra_info("sockname")[:2]
+    def _readable(self) -> None:
+        for _ in range(DATAGRAMS_PER_TURN):
+            try:
+                data, address = self._socket.recvfrom(MAX_DATAGRAM + 1)
+            except OSError:
+                # Nothing more; or an ICMP error, which says nothing of the other peers of this socket.
+                return
+            self._received(data, address[:2])
+            if self.closed:
+                return
 
-    @property
-    def closed(self) -> bool:
-        return self._transport is None or self._transport.is_closing()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def _received(self, data: bytes, address: tuple[str, int]) -> None:
         if not data.strip(b"\r\n\0"):
             return  # a keep-alive
-        flow = UdpFlow(self, addr[:2])
+        flow = UdpFlow(self, address)
         try:
             message = parse_message(data, limits=self._layer.limits)
         except SipParseError as error:
@@ -122,17 +139,21 @@ class UdpListener(asyncio.DatagramProtocol):
             return
         self._layer.received(message, flow)
 
-    def error_received(self, exc: Exception) -> None:
-        """ICMP errors say nothing of the other peers of this socket; transactions time out by themselves."""
-
     def send(self, data: bytes, remote: tuple[str, int]) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self.closed:
             raise TransportError("the socket is closed", target=str(remote))
-        self._transport.sendto(data, remote)
+        try:
+            self._socket.sendto(data, remote)
+        except BlockingIOError:
+            return  # as if it had been lost on the way: transactions send it again
+        except OSError as error:
+            raise TransportError(str(error), target=str(remote)) from None
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        if not self.closed:
+            self.closed = True
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
 
 class StreamFlow(asyncio.Protocol, Flow):
@@ -282,8 +303,7 @@ class TransportLayer:
         """Listens on a numeric address (port 0: any free one) and returns it; raises OSError as bind() does."""
         loop = asyncio.get_running_loop()
         if transport == "udp":
-            _, listener = await loop.create_datagram_endpoint(lambda: UdpListener(self), (host, port))
-            self._udp = listener
+            listener = self._udp = UdpListener(self, host, port)
             address = LocalAddress("udp", *listener.local)
         else:
             if transport == "tls" and tls is None:
