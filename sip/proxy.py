@@ -144,7 +144,15 @@ class Proxy:
 
     def located(self, context: ResponseContext, targets: Sequence[ProxyTarget] | None, now: float) -> list[Event]:
         """Takes the answer to Locate: targets, none (480), or None for an address that does not exist (404)."""
-        actions = context.refuse(404) if targets is None else context.add_targets(targets)
+        if context.stopped:
+            return []
+        if targets is None:
+            actions = context.refuse(404)
+        elif context.server is None:
+            # An ACK has one place to go to.
+            actions = context.add_targets(sorted(targets, key=lambda one: -one.q)[:1])
+        else:
+            actions = context.add_targets(targets)
         self._do_actions(context, actions, now)
         return self._take_events()
 
