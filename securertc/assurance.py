@@ -54,8 +54,8 @@ class SecurityReport:
         found = []
         if policy.media is MediaSecurity.REQUIRED and self.media.status is not TierStatus.SECURED:
             found.append(f"media: SRTP is required, and the tier is {self.media.status.value}")
-        keyed = self.media.status is not TierStatus.NONE
-        if keyed and self.transaction.status is TierStatus.NONE and not policy.allow_cleartext_keys:
+        readable = self.media.status is not TierStatus.NONE and self.body.status is TierStatus.NONE
+        if readable and self.transaction.status is TierStatus.NONE and not policy.allow_cleartext_keys:
             found.append("transaction: keys crossed a hop without TLS")
         return tuple(found)
 
@@ -119,6 +119,12 @@ def _transaction(facts: SignallingFacts) -> Tier:
 def _body(signalling: SignallingFacts, agreed: NegotiatedAudio | None, note: str) -> Tier:
     if agreed is None or not agreed.secured:
         return Tier(TierStatus.NONE, (("keys", note or "none in the SDP"),))
+    if agreed.keying is not None and agreed.keying.method == "mikey":
+        # Only a profile of the user's own lets MIKEY go without encryption; then it counts as keys in clear.
+        bundle = getattr(agreed.keying, "bundle", None)
+        if bundle is not None and not bundle.profile.null_over_tls:
+            how = f"in the SDP, encrypted or agreed on by MIKEY ({bundle.mode.name})"
+            return Tier(TierStatus.SECURED, (("keys", how), ("visible to", "both ends only")))
     if signalling.peer is None:
         return Tier(
             TierStatus.NONE, (("keys", "in the SDP"), ("visible to", "everybody on the path: a hop is cleartext"))
@@ -138,7 +144,7 @@ def _media(agreed: NegotiatedAudio | None, facts: MediaFacts) -> Tier:
         return Tier(TierStatus.NONE, (("suite", "none: plain RTP"), ("packets sent", str(facts.packets_sent))))
     evidence = (
         ("suite", agreed.crypto_suite or ""),
-        ("keying", "sdescriptions"),
+        ("keying", agreed.keying.method if agreed.keying is not None else ""),
         ("packets sent", str(facts.packets_sent)),
         ("packets authenticated", f"{facts.authenticated} RTP, {facts.rtcp_authenticated} RTCP"),
         ("authentication failures", str(facts.authentication_failures)),

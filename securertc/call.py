@@ -74,6 +74,17 @@ class Call:
         """Returns the next frame of 16-bit samples received; raises CallEndedError when there will be none."""
         return await self._media.receive_audio()
 
+    async def send_digits(self, digits: str) -> None:
+        """Sends DTMF digits, 0 to 9, *, #, A to D.
+
+        Raises UnsupportedDigitError when the peer takes none or for others, and CallEndedError when the call has ended.
+        """
+        await self._media.send_digits(digits)
+
+    async def receive_digit(self) -> str:
+        """Returns the next DTMF digit received; raises CallEndedError when there will be none."""
+        return await self._media.receive_digit()
+
     async def hangup(self) -> None:
         """Ends the call; returns when the other side knows, or did not answer for a quarter of 64*T1."""
         self._media.close("local")

@@ -1,4 +1,4 @@
-"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR` and `proxy`.
+"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR`, `proxy`, `mikey show BASE64`.
 
 Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call came about.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ipaddress
 import os
-import ssl
+import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -16,18 +18,20 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
-from sip import Credentials, SipError, SipParseError, SipUri
+from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
 
-from .call_display import report_table
+from .call_display import printable, report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
+from .command_mikey import mikey
 from .command_proxy import run_proxy
 from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
-from .errors import ConfigurationError, SecureRtcError
+from .errors import CallRefusedError, ConfigurationError, SecureRtcError
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
 from .proxy_config import read_config
@@ -41,10 +45,34 @@ _Result = TypeVar("_Result")
 _Command = Callable[..., None]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Finds out before the call whether a file can be written after it."""
+    if path is not None and not os.access(path.parent, os.W_OK):
+        raise click.BadParameter(f"the directory {str(path.parent)!r} cannot be written to")
+    return path
+
+
+def _own_address(context: click.Context, parameter: click.Parameter, host: str | None) -> str | None:
+    """Lets a numeric address pass that this machine has."""
+    if host is None:
+        return None
+    try:
+        version = ipaddress.ip_address(host).version
+        with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except ValueError:
+        raise click.BadParameter(f"{host!r} is no numeric address") from None
+    except OSError:
+        raise click.BadParameter(f"{host} is no address of this machine") from None
+    return host
+
+
 _wav_in = click.option("--wav-in", type=_FILE, help="WAV file to play, instead of the tune that comes along.")
-_wav_out = click.option("--wav-out", type=_NEW_FILE, help="WAV file to write what was heard to.")
+_wav_out = click.option("--wav-out", type=_NEW_FILE, callback=_writable, help="WAV file to write what was heard to.")
 _PEER_OPTIONS = (
-    click.option("--host", help="Numeric address of ours, for SIP and for media."),
+    click.option("--host", callback=_own_address, help="Numeric address of ours, for SIP and for media."),
     click.option("--port", type=click.IntRange(0, 65535), default=0, help="Our SIP port; 0 takes any."),
     click.option("--ca-file", type=_FILE, help="PEM file of the authorities to trust.  [default: the system's]"),
     click.option("--certificate", type=_FILE, help="PEM file of our certificate, to listen on TLS."),
@@ -94,6 +122,9 @@ def _peer_options(command: _Command) -> _Command:
 @click.version_option(package_name="securertc", prog_name="securertc")
 def main() -> None:
     """Secured calls: SIP over TLS, SRTP keyed by sdescriptions, and a report of what that gives."""
+
+
+main.add_command(mikey)
 
 
 @main.command()
@@ -197,8 +228,7 @@ def _credentials(options: dict[str, Any], aor: SipUri) -> tuple[Credentials, ...
         _check_uri(options["proxy"], "--proxy")
     if options["username"] is None:
         return ()
-    password = os.environ.get(_PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, err=True)
-    credentials = Credentials(options["realm"] or aor.host, options["username"], password)
+    credentials = Credentials(options["realm"] or aor.host, options["username"], _password())
     return (credentials.also_for(options["digest_hosts"]),)
 
 
@@ -241,6 +271,17 @@ def _settings(options: dict[str, Any]) -> CallOptions:
     )
 
 
+def _password() -> str:
+    """From the environment, from who sits at the terminal, or else the first line of the standard input."""
+    if given := os.environ.get(_PASSWORD_VARIABLE):
+        return given
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, err=True))
+    if line := sys.stdin.readline().rstrip("\r\n"):
+        return line
+    raise click.UsageError(f"--username needs a password: set {_PASSWORD_VARIABLE}")
+
+
 def _check_uri(text: str, hint: str) -> SipUri:
     try:
         return SipUri.parse(text)
@@ -272,7 +313,7 @@ def _write_audio(path: Path | None, heard: Samples) -> None:
 def _finish(outcome: CallOutcome, settings: CallOptions, wav_out: Path | None, console: Console) -> None:
     """Prints the report and ends the program by what it says."""
     _write_audio(wav_out, outcome.heard)
-    console.print(f"{outcome.how}\n", highlight=False)
+    console.print(f"{escape(outcome.how)}\n", highlight=False)
     console.print(report_table(outcome.report, "What protected the call"))
     shortfalls = outcome.report.shortfalls(settings.policy)
     for shortfall in shortfalls:
@@ -281,23 +322,38 @@ def _finish(outcome: CallOutcome, settings: CallOptions, wav_out: Path | None, c
 
 
 def _console() -> Console:
-    """A console on stdout that writes "?" where its encoding has no character, rather than fail."""
+    """A console on stdout that writes line by line, and "?" where its encoding has no character, rather than fail."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+        sys.stdout.reconfigure(errors="replace", line_buffering=True)
     return Console()
 
 
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Runs the work; what it fails of becomes one line on stderr and the exit code."""
+    # Asked to terminate is the same as Ctrl-C: what was opened and written is to be closed and removed.
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
     except TimeoutError:
         click.echo("error: it took too long", err=True)
-    except (SecureRtcError, SipError, SdpError, RtpError, ssl.SSLError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
+    except OSError as error:
+        click.echo(f"error: {printable(str(error.strerror or error))}", err=True)
+    except (SecureRtcError, SipError, SdpError, RtpError) as error:
+        click.echo(f"error: {printable(str(error))}{_advice(error)}", err=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(EXIT_NO_CALL)
+
+
+def _advice(error: Exception) -> str:
+    """Which option helps, where one may."""
+    if isinstance(error, CallRefusedError) and error.status in (401, 407):
+        return "\nThe other side asks who is calling: see --username and --realm."
+    if isinstance(error, TlsVerificationError) and not error.presented:
+        return "\n--ca-file names the authorities to trust."
+    return ""
 
 
 if __name__ == "__main__":

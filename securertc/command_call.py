@@ -13,16 +13,16 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 
-from sip import Credentials, SipUri
+from sip import Credentials, SipUri, TransportError
 from sip.target import target_of
-from sip.transport import local_address_towards
+from sip.transport import local_address_towards, reason_of, via_host
 
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
 from .call_audio import Listener
-from .call_display import live_line
+from .call_display import live_line, printable
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
-from .errors import CallEndedError
+from .errors import CallEndedError, GivenUpError
 from .media_stream import Samples
 from .security_policy import SecurityPolicy
 
@@ -68,7 +68,8 @@ class CallOutcome:
 async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutcome:
     """Calls, plays the audio, and returns what came of it.
 
-    Raises what Endpoint.call() raises when there is no call, and OSError when no port can be had.
+    Raises what Endpoint.call() raises when there is no call, TransportError when no port can be had, and
+    GivenUpError when interrupted before there is a call.
     """
     target = target_of(SipUri.parse(options.proxy or uri))
     host = options.host or local_address_towards(target.host, target.port)
@@ -79,15 +80,15 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
         console.print(f"calling {escape(uri)}", highlight=False)
         calling = asyncio.ensure_future(endpoint.call(uri, on_progress=lambda status: _progress(status, console)))
         if not await _unless(interrupted, calling):
-            raise CallEndedError("given up")
+            raise GivenUpError("given up before there was a call")
         return await _talk(calling.result(), options, interrupted, console)
 
 
 async def run_answer(answering: Answering, options: CallOptions, console: Console) -> CallOutcome:
     """Waits for one call, answers it, plays the audio, and returns what came of it.
 
-    Raises SipError when registering fails, CallEndedError when the wait was given up, and OSError when the
-    port cannot be had.
+    Raises SipError when registering fails or the port cannot be had, and GivenUpError when interrupted before there
+    is a call. Who else calls meanwhile hears 486.
     """
     host = options.host or LOOPBACK
     arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
@@ -101,11 +102,11 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
         while True:
             waiting = asyncio.ensure_future(arrived.get())
             if not await _unless(interrupted, waiting):
-                raise CallEndedError("given up")
+                raise GivenUpError("given up before there was a call")
             incoming = waiting.result()
             who = incoming.authenticated_user
-            proof = f", proven to be {who} by Digest" if who else ", unproven"
-            console.print(f"call from {escape(incoming.remote_uri)}{escape(proof)}", highlight=False)
+            proof = f"proven to be {who} by Digest" if who else "unproven"
+            console.print(escape(printable(f"call from {incoming.remote_uri}, {proof}")), highlight=False)
             incoming.ring()
             with contextlib.suppress(CallEndedError):
                 return await _talk(await incoming.answer(), options, interrupted, console)
@@ -113,7 +114,7 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
 
 
 def _settings(options: CallOptions, host: str, answering: Answering | None = None) -> EndpointSettings:
-    settings = EndpointSettings(
+    return EndpointSettings(
         options.aor,
         policy=options.policy,
         credentials=options.credentials,
@@ -123,16 +124,20 @@ def _settings(options: CallOptions, host: str, answering: Answering | None = Non
         realm=answering.realm if answering else None,
         users=answering.users if answering else {},
         digest_algorithms=answering.digest_algorithms if answering else (),
+        max_calls=1,
     )
-    return settings
 
 
 async def _listen(endpoint: Endpoint, transport: str, host: str, options: CallOptions) -> str | None:
     """Listens where we can: without a certificate a TLS peer reaches us over the connection we open to it."""
     if transport == "tls" and options.tls.certificate is None:
         return None
-    address = await endpoint.listen(transport, host, options.port)
-    return f"{address.host}:{address.port}"
+    try:
+        address = await endpoint.listen(transport, host, options.port)
+    except OSError as error:
+        reason = f"cannot be listened on: {reason_of(error)}"
+        raise TransportError(reason, target=via_host((host, options.port))) from None
+    return via_host((address.host, address.port))
 
 
 async def _register(endpoint: Endpoint, console: Console) -> None:
@@ -154,6 +159,7 @@ async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, co
     try:
         async with live_line(console, call):
             await asyncio.wait((playing, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        how = _in_words(ended.result()) if ended.done() else "hung up"
         report = call.security
         await call.hangup()
         await listener.finished()
@@ -161,8 +167,11 @@ async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, co
         for task in (playing, ended, stopped):
             task.cancel()
         await asyncio.gather(playing, ended, stopped, listener.stop(), return_exceptions=True)
-    how = "the other side hung up" if ended.done() and not ended.cancelled() else "hung up"
     return CallOutcome(report, listener.heard, how)
+
+
+def _in_words(how: str) -> str:
+    return "the other side hung up" if how == "remote" else f"the call has ended: {printable(how)}"
 
 
 async def _play(call: Call, options: CallOptions) -> None:

@@ -30,7 +30,7 @@ from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
 from sip.message import new_call_id, new_tag
 from sip.registration import Registration
 from sip.target import target_of
-from sip.transport import Flow, LocalAddress, local_host_of
+from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
 
 from .assurance import SignallingFacts
@@ -40,6 +40,8 @@ from .media_session import MediaSession
 from .security_policy import SecurityPolicy
 
 _CLOSE_TIMEOUT = 2.0
+# What we offer RFC 4733 under; nearly everybody does.
+_TELEPHONE_EVENT = 101
 OnCall = Callable[[IncomingCall], None]
 
 
@@ -63,9 +65,10 @@ class EndpointSettings:
     `aor` is its address-of-record. `credentials` answer challenges, only those of their realms and destinations;
     where they name none, those are the realm, our domain and our proxy. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
-    `outbound_proxy` is where its requests go first. `media_host` is the address that media is received on,
-    by default that of the signalling. A call that is not answered in `answer_timeout` seconds is given up, from
-    either side; one on which nothing has come for `media_timeout` seconds, RTCP included, is hung up (None: never).
+    `outbound_proxy` is where its requests go first. `media_host` is the address that media is received on, by
+    default, or where it is 0.0.0.0 or ::, that of the signalling. A call that is not answered in `answer_timeout`
+    seconds is given up, from either side; one on which nothing has come for `media_timeout` seconds, RTCP included,
+    is hung up (None: never).
     Beyond `max_calls` at once callers hear 486.
     """
 
@@ -207,12 +210,15 @@ class Endpoint:
         return SignallingFacts(flow.transport, flow.remote[0], flow.peer, digest_algorithm, user, path)
 
     def remember(self, call: Call) -> None:
+        """Counts an established call among `calls`."""
         self._calls.add(call)
 
     def forget(self, call: Call) -> None:
+        """Drops a call that has ended from `calls`."""
         self._calls.discard(call)
 
     def forget_incoming(self, call: IncomingCall) -> None:
+        """Drops an incoming call that was answered, refused or given up."""
         self._incoming_calls.discard(call)
 
     def hang_up_soon(self, call: Call) -> None:
@@ -297,7 +303,10 @@ class Endpoint:
         except SdpError as error:
             media.close("local")
             status = error.status if isinstance(error, NegotiationError) else 400
-            invite.reject(status, warning=str(error))
+            refusals = error.refusals if isinstance(error, NegotiationError) else ()
+            # RFC 4567 4.1.2 has its own code for key management that failed.
+            code = 306 if any(one.subject.startswith("a=key-mgmt") for one in refusals) else 399
+            invite.reject(status, warning=str(error), warning_code=code)
             return
         incoming = IncomingCall(self, invite, media, negotiation, note)
         self._incoming_calls.add(incoming)
@@ -323,6 +332,8 @@ class Endpoint:
             media.local_port,
             security=security,
             crypto_suites=self.settings.policy.crypto_suites,
+            keying=self.settings.policy.keying,
+            telephone_event=_TELEPHONE_EVENT,
         )
 
     def _invite(self, target: SipUri) -> Request:
@@ -337,7 +348,9 @@ class Endpoint:
 
     def _open_media(self, flow: Flow) -> MediaSession:
         """Sockets on the address that the peer of the signalling sees; raises OSError or RtpError without ports."""
-        return MediaSession(self.settings.media_host or local_host_of(flow))
+        host = self.settings.media_host
+        # Whoever is told to send to all addresses takes it for a hold (RFC 3264 8.4).
+        return MediaSession(local_host_of(flow) if host is None or host in WILDCARDS else host)
 
     def _digest_client(self) -> DigestClient | None:
         """Answers challenges of our own domain and proxy, and of where the credentials are for besides."""

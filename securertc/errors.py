@@ -38,9 +38,17 @@ class CallRefusedError(SecureRtcError):
         return cls(str(error), status=getattr(error, "status", 0))
 
 
+class GivenUpError(SecureRtcError):
+    """The user ended a command before there was a call."""
+
+
 class CallEndedError(SecureRtcError):
     """The call has ended, so that nothing can be sent or received; `how` is "local", "remote" or a fault."""
 
     def __init__(self, how: str) -> None:
         super().__init__(f"the call has ended ({how})")
         self.how = how
+
+
+class UnsupportedDigitError(SecureRtcError):
+    """What was to be sent is no DTMF digit, or the peer takes no telephone events."""

@@ -38,6 +38,7 @@ class MediaSession:
         self._stream: MediaStream | None = None
         self._pacer = Pacer()
         self._sending = asyncio.Lock()
+        self._on_air = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._ended: str | None = None
@@ -112,11 +113,44 @@ class MediaSession:
         delay = self._pacer.next_due(time.monotonic())
         if delay:
             await asyncio.sleep(delay)
-        if self._ended is not None:
-            raise CallEndedError(self._ended)
-        datagram = stream.audio(frame, time.monotonic())
-        if datagram is not None:
-            self._send([datagram])
+        async with self._on_air:
+            if self._ended is not None:
+                raise CallEndedError(self._ended)
+            datagram = stream.audio(frame, time.monotonic())
+            if datagram is not None:
+                self._send([datagram])
+
+    async def send_digits(self, digits: str, *, milliseconds: int = 100, gap: int = 100) -> None:
+        """Sends DTMF digits (RFC 4733), each for so long and with such a gap behind it; returns with the last sent.
+
+        Audio that is being sent waits meanwhile. Raises UnsupportedDigitError when the peer takes none or for
+        what is no digit, and CallEndedError as send_audio().
+        """
+        for digit in digits:
+            async with self._on_air:
+                if self._stream is None or self._ended is not None:
+                    raise CallEndedError(self._ended or "no media agreed yet")
+                began = time.monotonic()
+                clock_rate = self._stream.agreed.codec.clock_rate
+                for packet in self._stream.begin_digit(digit, milliseconds, began):
+                    await asyncio.sleep(began + packet.due / clock_rate - time.monotonic())
+                    datagram = self._stream.digit(packet) if self._ended is None else None
+                    self._send([] if datagram is None else [datagram])
+            await asyncio.sleep(gap / 1000)
+
+    async def receive_digit(self) -> str:
+        """Returns the next DTMF digit received, once it has ended; raises CallEndedError when there will be none.
+
+        Digits that nobody fetches are kept, up to 256.
+        """
+        while True:
+            digit = None if self._stream is None else self._stream.next_digit()
+            if digit is not None:
+                return digit
+            if self._ended is not None:
+                raise CallEndedError(self._ended)
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def receive_audio(self) -> Samples:
         """Returns the next frame received, in order, silence for a lost one.

@@ -95,6 +95,7 @@ class ClientTransaction:
 
     @property
     def terminated(self) -> bool:
+        """Whether it is over and can be forgotten."""
         return self.state is ClientState.TERMINATED
 
     @property

@@ -102,11 +102,6 @@ class Dialog:
         if request.method in ("INVITE", "UPDATE") and request.contacts:
             self.remote_target = _target(request)
 
-    def refresh_target(self, response: Response) -> None:
-        """Takes the target of a 2xx to a re-INVITE (12.2.1.2)."""
-        if response.success and response.contacts:
-            self.remote_target = _target(response)
-
 
 def request_dialog_id(request: Request) -> DialogId:
     """Returns the id under which the receiver of a request keeps its dialog."""

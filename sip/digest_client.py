@@ -216,10 +216,9 @@ class DigestClient:
             if known and _choose_qop(parameters) != "unsupported":
                 fitting.append(parameters)
         if not fitting:
-            known_realms = [realm for realm in realms if realm in self._credentials]
-            what = (
-                "only algorithms that are not allowed" if known_realms else f"no credentials for the realm {realms!r}"
-            )
+            what = "only algorithms that are not allowed"
+            if not any(realm in self._credentials for realm in realms):
+                what = f"no credentials for the realm {' or '.join(repr(one) for one in dict.fromkeys(realms))}"
             raise DigestError(f"the challenge cannot be answered: {what}", realm=realms[0] if realms else None)
         if self._strongest_first:
             fitting.sort(key=lambda one: self._algorithms.index(canonical_algorithm(one.get("algorithm")) or ""))

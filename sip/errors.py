@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .message import Request, Response
+    from .message import Message, Request, Response
+    from .stream_parser import KeepAlive
 
 
 class SipError(Exception):
@@ -30,6 +32,14 @@ class SipParseError(SipError, ValueError):
         self.request = request
 
 
+class StreamFramingError(SipParseError):
+    """A fault after which a stream cannot go on; `parsed` are the messages that were complete before it."""
+
+    def __init__(self, error: SipParseError, parsed: list[Message | KeepAlive]) -> None:
+        super().__init__(error.reason, status=error.status, header=error.header, request=error.request)
+        self.parsed = parsed
+
+
 class TransportError(SipError):
     """A message could not be carried: no connection, connection lost, name not resolved; `target` says to whom."""
 
@@ -47,6 +57,14 @@ class TlsVerificationError(TransportError):
         self.presented = presented
 
 
+class TlsFileError(SipError, ValueError):
+    """A PEM file cannot be used for TLS; `path` names it."""
+
+    def __init__(self, message: str, *, path: str | Path) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+
+
 class TransactionTimeoutError(SipError):
     """No final response came in time (timer B or F)."""
 
@@ -59,6 +77,10 @@ class RequestFailedError(SipError):
         super().__init__(f"{response.status} {response.reason}" + (f" ({warning})" if warning else ""))
         self.response = response
         self.status = response.status
+
+
+class CallCancelledError(SipError):
+    """The call was cancelled before it was answered."""
 
 
 class DigestError(SipError):

@@ -19,10 +19,12 @@ Parameters = tuple[tuple[str, str | None], ...]
 
 
 def is_token(text: str) -> bool:
+    """Whether a text is a token (RFC 3261 25.1)."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def is_host(text: str) -> bool:
+    """Whether a text can be a host: a name, an IPv4 address, or an IPv6 address in brackets."""
     return len(text) <= 255 and _HOST.fullmatch(text) is not None
 
 
@@ -140,6 +142,7 @@ def parameter(parameters: Parameters, name: str) -> str | None:
 
 
 def serialize_parameters(parameters: Parameters) -> str:
+    """Returns parameters as they stand behind a value: `;name=value;flag`."""
     return "".join(f";{name}" if value is None else f";{name}={value}" for name, value in parameters)
 
 

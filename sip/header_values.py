@@ -45,6 +45,7 @@ class Via:
 
     @classmethod
     def parse(cls, text: str) -> Via:
+        """Parses one Via value; raises SipParseError for anything else."""
         plain = _PLAIN_VIA.fullmatch(text)
         if plain is None:
             return cls._parse_any(text)
@@ -65,14 +66,17 @@ class Via:
         return cls(transport.upper(), host, port, parse_parameters(semicolon + tail), version)
 
     def parameter(self, name: str) -> str | None:
+        """Returns the unquoted value of a header parameter, "" for a flag, None when it is not there."""
         return parameter(self.parameters, name)
 
     @property
     def branch(self) -> str | None:
+        """What tells the transaction (8.1.1.7), None when there is none."""
         return self.parameter("branch")
 
     @property
     def sent_by(self) -> tuple[str, int | None]:
+        """Host, in lower case, and port that the sender named."""
         return self.host.lower(), self.port
 
     def with_parameter(self, name: str, value: str | None) -> Via:
@@ -136,12 +140,15 @@ class NameAddr:
 
     @property
     def tag(self) -> str | None:
+        """This side's part of the dialog's identifier (19.3), None before there is one."""
         return parameter(self.parameters, "tag")
 
     def parameter(self, name: str) -> str | None:
+        """Returns the unquoted value of a header parameter, "" for a flag, None when it is not there."""
         return parameter(self.parameters, name)
 
     def with_tag(self, tag: str) -> NameAddr:
+        """Returns a copy with this tag."""
         kept = tuple(pair for pair in self.parameters if pair[0] != "tag")
         return replace(self, parameters=(*kept, ("tag", tag)))
 
@@ -174,6 +181,7 @@ class CSeq:
 
     @classmethod
     def parse(cls, text: str) -> CSeq:
+        """Parses number and method; raises SipParseError when it is not so, or the number exceeds 2^31 - 1."""
         fields = text.split()
         if len(fields) != 2 or not is_token(fields[1]):
             raise SipParseError("no number and method", header="CSeq")
@@ -210,6 +218,7 @@ class AuthParameters:
         return cls(scheme, tuple(found.items()))
 
     def get(self, name: str) -> str | None:
+        """Returns the value of a parameter by its name in lower case, or None."""
         return next((value for key, value in self.parameters if key == name), None)
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .dialog import Dialog
-from .errors import DigestError, RequestFailedError, SipError, SipParseError
+from .errors import CallCancelledError, DigestError, RequestFailedError, SipError, SipParseError
 from .header_values import CSeq, NameAddr
 from .message import Request, Response, new_branch, new_tag
 from .transport import Flow
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 # How a re-INVITE is answered: (status, body) of the response.
 ReInvite = Callable[[Request], tuple[int, bytes]]
 MAX_CHALLENGES = 4
-
-
-class CallCancelledError(SipError):
-    """The call was cancelled before it was answered."""
 
 
 class OutgoingInvite:
@@ -182,15 +178,17 @@ class IncomingInvite:
         self._add_contact(response)
         self._user_agent.respond(self._exchange, response)
 
-    def reject(self, status: int, *, warning: str | None = None, reason: str | None = None) -> None:
-        """Sends a final refusal; `warning` becomes a Warning 399 that tells the caller why."""
+    def reject(
+        self, status: int, *, warning: str | None = None, warning_code: int = 399, reason: str | None = None
+    ) -> None:
+        """Sends a final refusal; `warning` becomes a Warning that tells the caller why, of `warning_code` (20.43)."""
         if not self.pending:
             return
         response = self.request.create_response(status, reason, to_tag=self.local_tag)
         if warning is not None:
             text = "".join(" " if ord(c) < 32 or c == "\x7f" else c for c in warning)[:300]
             text = text.replace("\\", "\\\\").replace('"', '\\"')
-            response.headers.add("Warning", f'399 securertc "{text}"')
+            response.headers.add("Warning", f'{warning_code} securertc "{text}"')
         self._user_agent.respond(self._exchange, response)
 
     def accept(self, body: bytes) -> InviteDialog:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 
 from .errors import SipParseError
 from .grammar import has_control, is_token, parse_number
-from .header_values import AllContacts, CSeq, NameAddr, Via, media_type, parse_addresses, parse_vias
+from .header_values import (
+    BRANCH_COOKIE,
+    AllContacts,
+    CSeq,
+    NameAddr,
+    Via,
+    media_type,
+    parse_addresses,
+    parse_vias,
+)
 from .headers import Headers
 from .reasons import REASONS
 from .uri import SipUri, Uri, parse_uri
@@ -199,10 +208,12 @@ class Response(_Fields):
 
     @property
     def provisional(self) -> bool:
+        """Whether another response follows (1xx)."""
         return self.status < 200
 
     @property
     def success(self) -> bool:
+        """Whether the request was accepted (2xx)."""
         return 200 <= self.status < 300
 
     def serialize(self) -> bytes:
@@ -220,7 +231,7 @@ def new_tag() -> str:
 
 def new_branch() -> str:
     """Returns a random branch with the cookie of RFC 3261."""
-    return f"z9hG4bK{secrets.token_hex(12)}"
+    return f"{BRANCH_COOKIE}{secrets.token_hex(12)}"
 
 
 def new_call_id() -> str:

@@ -170,8 +170,8 @@ def _build_response(start_line: str, headers: Headers) -> Response:
 def _check(message: Message) -> None:
     """The checks that every message must pass, whoever receives it; raises SipParseError."""
     for name in _MANDATORY:
-        if name not in message.headers:
-            raise _fault("missing", message, header=name)
+        if not message.headers.get(name):
+            raise _fault("missing or empty", message, header=name)
     for name in _UNIQUE:
         if message.headers.count(name) > 1 and name != "Content-Length":
             raise _fault("stands more than once", message, header=name)

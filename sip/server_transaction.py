@@ -6,7 +6,7 @@ import enum
 
 from .client_transaction import Send, TimedOut
 from .errors import SipError
-from .header_values import Via
+from .header_values import BRANCH_COOKIE, Via
 from .message import Request, Response
 from .timers import DEFAULT_TIMERS, Timers
 
@@ -36,7 +36,7 @@ def server_key(request: Request, via: Via | None = None) -> tuple[str, ...]:
     host, port = via.sent_by
     sent_by = (host, str(port))
     branch = via.branch or ""
-    if branch.startswith("z9hG4bK") and len(branch) > 7:
+    if branch.startswith(BRANCH_COOKIE) and branch != BRANCH_COOKIE:
         return (branch, *sent_by, method)
     via_text = f"{via.transport} {via.host} {via.port} {branch}"
     return (request.call_id, request.from_.tag or "", str(request.cseq.number), via_text, method)
@@ -96,6 +96,7 @@ class ServerTransaction:
 
     @property
     def terminated(self) -> bool:
+        """Whether it is over and can be forgotten."""
         return self.state is ServerState.TERMINATED
 
     @property

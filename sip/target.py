@@ -28,6 +28,7 @@ class Target:
 
 
 def default_port(transport: str) -> int:
+    """Returns the port of a transport where a URI or Via names none (RFC 3261 19.1.2)."""
     return 5061 if transport == "tls" else 5060
 
 

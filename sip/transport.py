@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import time
@@ -12,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import SipParseError, TlsVerificationError, TransportError
+from .errors import SipParseError, StreamFramingError, TlsVerificationError, TransportError
 from .message import Message
 from .parser import DEFAULT_LIMITS, Limits, parse_message
-from .stream_parser import KeepAlive, StreamFramingError, StreamParser
+from .stream_parser import KeepAlive, StreamParser
 from .target import Target
 from .tls import VerifiedPeer, verify_identity
 
@@ -48,19 +49,23 @@ class Flow(abc.ABC):
 
     @property
     def reliable(self) -> bool:
+        """Whether what is sent arrives or the flow ends: all but UDP."""
         return self.transport != "udp"
 
     @property
     def secure(self) -> bool:
+        """Whether it is TLS."""
         return self.transport == "tls"
 
     @property
     @abc.abstractmethod
-    def closed(self) -> bool: ...
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
 
     @property
     @abc.abstractmethod
-    def local(self) -> tuple[str, int]: ...
+    def local(self) -> tuple[str, int]:
+        """Our address and port."""
 
     @abc.abstractmethod
     def send(self, data: bytes) -> None:
@@ -91,7 +96,9 @@ class UdpFlow(Flow):
 
     def send(self, data: bytes) -> None:
         if len(data) > MAX_DATAGRAM:
-            raise TransportError(f"a message of {len(data)} bytes does not fit a datagram", target=str(self.remote))
+            raise TransportError(
+                f"a message of {len(data)} bytes does not fit a datagram", target=via_host(self.remote)
+            )
         self._socket.send(data, self.remote)
 
 
@@ -141,13 +148,13 @@ class UdpListener:
 
     def send(self, data: bytes, remote: tuple[str, int]) -> None:
         if self.closed:
-            raise TransportError("the socket is closed", target=str(remote))
+            raise TransportError("the socket is closed", target=via_host(remote))
         try:
             self._socket.sendto(data, remote)
         except BlockingIOError:
             return  # as if it had been lost on the way: transactions send it again
         except OSError as error:
-            raise TransportError(str(error), target=str(remote)) from None
+            raise TransportError(str(error), target=via_host(remote)) from None
 
     def close(self) -> None:
         if not self.closed:
@@ -195,7 +202,7 @@ class StreamFlow(asyncio.Protocol, Flow):
                 transport.abort()
                 return
         if not self._layer.admit(self):
-            self.failure = TransportError("too many connections", target=str(self.remote))
+            self.failure = TransportError("too many connections", target=via_host(self.remote))
             transport.abort()
 
     def _verify(self, connection: ssl.SSLObject) -> VerifiedPeer:
@@ -235,11 +242,11 @@ class StreamFlow(asyncio.Protocol, Flow):
 
     def send(self, data: bytes) -> None:
         if self._stream is None or self._stream.is_closing():
-            raise TransportError("the connection is closed", target=str(self.remote))
+            raise TransportError("the connection is closed", target=via_host(self.remote))
         if self._stream.get_write_buffer_size() > MAX_WRITE_BUFFER:
             # A peer that does not read must not make us keep what it does not take.
             self.abort()
-            raise TransportError("the peer does not read", target=str(self.remote))
+            raise TransportError("the peer does not read", target=via_host(self.remote))
         self.last_used = time.monotonic()
         self._stream.write(data)
 
@@ -365,9 +372,10 @@ class TransportLayer:
         except TimeoutError:
             raise TransportError(f"no connection in {CONNECT_TIMEOUT:g} s", target=str(target)) from None
         except ssl.SSLCertVerificationError as error:
-            raise TlsVerificationError(error.verify_message, expected=target.name) from None
+            reason = f"the certificate is not trusted: {error.verify_message}"
+            raise TlsVerificationError(reason, expected=target.name) from None
         except (OSError, ssl.SSLError) as error:
-            raise TransportError(str(error), target=str(target)) from None
+            raise TransportError(reason_of(error), target=str(target)) from None
         if flow.failure is not None:
             raise flow.failure
         return flow
@@ -379,7 +387,7 @@ class TransportLayer:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=2)
         except OSError as error:
-            raise TransportError(f"not resolved: {error}", target=str(target)) from None
+            raise TransportError(reason_of(error), target=str(target)) from None
         address = found[0][4]
         return UdpFlow(self._udp, (str(address[0]), int(address[1])))
 
@@ -388,6 +396,7 @@ class TransportLayer:
         return None if self._udp is None else UdpFlow(self._udp, remote)
 
     def received(self, message: Message, flow: Flow) -> None:
+        """Passes a message on."""
         self._received(message, flow)
 
     def malformed(self, error: SipParseError, flow: Flow) -> None:
@@ -428,6 +437,7 @@ class TransportLayer:
                 del self._accepted[source]
 
     def forget(self, flow: StreamFlow) -> None:
+        """Takes a connection that has ended off the books and reports its loss."""
         self._forget(flow)
         self._lost(flow)
         for target in [target for target, opened in self._opened.items() if opened is flow]:
@@ -465,17 +475,24 @@ def via_host(address: tuple[str, int]) -> str:
 def local_host_of(flow: Flow) -> str:
     """Returns the address of ours that a flow's peer sees, also where the socket is bound to all of them."""
     host = flow.local[0]
-    if host not in WILDCARDS:
-        return host
-    try:
-        return local_address_towards(*flow.remote)
-    except OSError as error:
-        raise TransportError(f"no way back: {error}", target=str(flow.remote)) from None
+    return local_address_towards(*flow.remote) if host in WILDCARDS else host
 
 
 def local_address_towards(host: str, port: int) -> str:
-    """Returns the address of ours that packets to `host` leave from; raises OSError when there is no way to it."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.connect(address)  # a UDP socket sends nothing by this
-        return str(probe.getsockname()[0])
+    """Returns the address of ours that packets to `host` leave from; raises TransportError without a way to it."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(address)  # a UDP socket sends nothing by this
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise TransportError(reason_of(error), target=via_host((host, port))) from None
+
+
+def reason_of(error: OSError) -> str:
+    """Returns what the system says of an error, without its number and what asyncio puts around it."""
+    if isinstance(error, socket.gaierror):
+        return f"the name is not resolved: {error.strerror}"
+    if isinstance(error, ssl.SSLError) or error.errno is None or error.errno <= 0:
+        return str(error)
+    return os.strerror(error.errno)

@@ -56,6 +56,7 @@ class ServerExchange:
     invite: IncomingInvite | None = None
     timer: asyncio.TimerHandle | None = None
     authentication: Authentication | None = None  # what Digest proved
+    origin: tuple[str, str | None, CSeq] | None = None  # what merged requests have in common
 
     @property
     def authenticated(self) -> tuple[str, str] | None:
@@ -108,6 +109,7 @@ class UserAgent:
         )
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
+        self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -355,12 +357,8 @@ class UserAgent:
 
     def _is_merged(self, exchange: ServerExchange, request: Request) -> bool:
         """8.2.2.2: the same request, arrived by another path."""
-        wanted = (request.call_id, request.from_.tag, request.cseq)
-        for other in self._servers.values():
-            seen = other.transaction.request
-            if other is not exchange and (seen.call_id, seen.from_.tag, seen.cseq) == wanted and seen.to.tag is None:
-                return True
-        return False
+        exchange.origin = (request.call_id, request.from_.tag, request.cseq)
+        return self._origins.setdefault(exchange.origin, exchange) is not exchange
 
     def _admit(self, exchange: ServerExchange, request: Request) -> bool:
         """Digest, where an authenticator is set; answers the request itself when it does not pass."""
@@ -529,12 +527,14 @@ class UserAgent:
         if exchange.timer is not None:
             exchange.timer.cancel()
         self._servers.pop(exchange.transaction.key, None)
+        if exchange.origin is not None and self._origins.get(exchange.origin) is exchange:
+            del self._origins[exchange.origin]
 
     def _flow_lost(self, flow: Flow) -> None:
         for client in [one for one in self._clients.values() if one.flow is flow]:
             if client.transaction.request.method != "INVITE" or client.transaction.state.value != "accepted":
                 self._end_client(client)
-                client.on_failure(TransportError("the connection was lost", target=str(flow.remote)))
+                client.on_failure(TransportError("the connection was lost", target=via_host(flow.remote)))
 
     def invite(self, request: Request) -> OutgoingInvite:
         """Returns the call that an INVITE makes; nothing is sent before its run()."""

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define SRTP_MAX_PACKET 65535
 #define SRTP_RTCP_HEADER 8
@@ -18,6 +19,12 @@ static inline void srtp_store32(uint8_t *p, uint32_t v) {
     p[1] = (uint8_t)(v >> 16);
     p[2] = (uint8_t)(v >> 8);
     p[3] = (uint8_t)v;
+}
+
+/* Copies an RTP header, nearly always of 12 bytes. */
+static inline void srtp_copy_header(uint8_t *out, const uint8_t *in, size_t length) {
+    memcpy(out, in, 12);
+    if (__builtin_expect(length > 12, 0)) memcpy(out + 12, in + 12, length - 12);
 }
 
 /* The length of the RTP header with CSRCs and extension, which SRTP leaves in clear; 0 when `length` bytes do

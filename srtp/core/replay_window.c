@@ -3,7 +3,7 @@
 #include <string.h>
 
 static uint32_t capacity_of(uint32_t size) {
-    uint32_t capacity = 64;
+    uint32_t capacity = SRTP_MIN_WINDOW;
     while (capacity < size) capacity *= 2;
     return capacity;
 }
@@ -45,4 +45,11 @@ void srtp_replay_commit(srtp_replay_window *window, uint64_t index) {
 void srtp_replay_move(srtp_replay_window *window, uint64_t top) {
     memset(window->bits, 0, window->capacity / 8);
     window->top = top;
+}
+
+void srtp_replay_use_up(srtp_replay_window *window, const srtp_replay_window *other, uint64_t gap) {
+    window->started = other->started;
+    if (!other->started) return;
+    window->top = other->top + gap;
+    memset(window->bits, 0xff, window->capacity / 8);
 }

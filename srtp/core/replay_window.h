@@ -7,6 +7,9 @@
 
 #include "status.h"
 
+#define SRTP_MIN_WINDOW 64
+#define SRTP_MAX_WINDOW 32768
+
 /* The window covers [top - size + 1, top]. `bits` is circular: index i has bit i mod capacity, capacity being
  * the power of two from size up. It is the owner's memory, capacity / 64 words, zeroed. */
 typedef struct {
@@ -26,5 +29,7 @@ srtp_status srtp_replay_check(const srtp_replay_window *window, uint64_t index);
 void srtp_replay_commit(srtp_replay_window *window, uint64_t index);
 /* Empties the window and moves its top. */
 void srtp_replay_move(srtp_replay_window *window, uint64_t top);
+/* Makes `window` one in which all is used up to the top of `other` plus `gap`; an empty one if `other` never started. */
+void srtp_replay_use_up(srtp_replay_window *window, const srtp_replay_window *other, uint64_t gap);
 
 #endif

@@ -52,5 +52,6 @@ async def test_call_through_the_proxy(kamailio, settings, ours, talk, hangs_up):
     assert_tone(heard_by_bob, 440)
     assert report.transaction.status is TierStatus.SECURED
     assert report.transaction.fact("digest") == kamailio.algorithm
-    # That the route through the proxy was recorded, and the BYE took it, is in its own log.
+    # The route through the proxy was recorded; that the BYE took it is in its own log.
+    assert f"the proxies sip:127.0.0.1:{kamailio.tls_port}" in report.body.fact("visible to")
     assert "REQ BYE" in kamailio.log

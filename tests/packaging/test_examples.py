@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import signal
 import sys
@@ -25,7 +26,12 @@ def test_every_example_is_tested_here() -> None:
 
 async def start(name: str, *arguments: str | Path) -> asyncio.subprocess.Process:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    return await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, stdout=-1, stderr=-2)
+    # What runs in the background of a shell is deaf to Ctrl-C, and so would be what it starts.
+    hear = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    environment = {"PYTHONPATH": str(ROOT)}
+    return await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env=environment, stdout=-1, stderr=-2, preexec_fn=hear
+    )
 
 
 async def test_negotiate_and_protect() -> None:
@@ -34,6 +40,14 @@ async def test_negotiate_and_protect() -> None:
     assert process.returncode == 0, printed
     assert b"agreed: AES_CM_128_HMAC_SHA1_80" in printed
     assert b"the same packet again:" in printed
+
+
+async def test_mikey_exchange() -> None:
+    process = await start("mikey_exchange.py")
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, printed
+    assert b"agreed: DHHMAC, AES_CM_128_HMAC_SHA1_80" in printed
+    assert b"bob reads: hello" in printed
 
 
 async def test_echo_endpoint(authority: TestAuthority) -> None:

@@ -51,6 +51,23 @@ async def test_audio_comes_out_as_it_went_in(pair, nothing_left, melody, transpo
         np.testing.assert_array_equal(back, decode_pcmu(encode_pcmu(melody[::-1])))
 
 
+async def test_digits_go_both_ways_while_audio_flows(pair, nothing_left, melody):
+    async with pair() as ends:
+        call, answered = await ends.establish()
+        playing = asyncio.ensure_future(call.send_audio(melody))
+        async with asyncio.timeout(10):
+            await asyncio.gather(call.send_digits("19#"), answered.send_digits("A*"))
+            assert [await answered.receive_digit() for _ in range(3)] == ["1", "9", "#"]
+            assert [await call.receive_digit() for _ in range(2)] == ["A", "*"]
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
+        await call.hangup()
+        with pytest.raises(CallEndedError):
+            await asyncio.wait_for(answered.receive_digit(), 5)
+        with pytest.raises(CallEndedError):
+            await call.send_digits("1")
+
+
 @pytest.mark.parametrize("by_caller", [True, False])
 async def test_either_side_hangs_up(pair, nothing_left, by_caller):
     async with pair() as ends:
@@ -304,14 +321,15 @@ async def test_many_calls_leave_nothing_behind(pair, nothing_left):
             assert not side.calls
 
 
-async def test_an_endpoint_on_all_addresses_names_one(nothing_left, melody):
+@pytest.mark.parametrize("media_host", [None, "0.0.0.0"])
+async def test_an_endpoint_on_all_addresses_names_one(nothing_left, melody, media_host):
     answered: asyncio.Queue = asyncio.Queue()
     answering = []
 
     async def answer(call):
         answered.put_nowait(await call.answer())
 
-    settings = {"policy": PLAIN}
+    settings = {"policy": PLAIN, "media_host": media_host}
     async with (
         Endpoint(
             EndpointSettings("sip:bob@remote.example", **settings),

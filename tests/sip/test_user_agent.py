@@ -9,6 +9,7 @@ import random
 import pytest
 
 from sip import (
+    CallCancelledError,
     Credentials,
     DigestClient,
     DigestError,
@@ -26,7 +27,6 @@ from sip import (
     Verdict,
     parse_message,
 )
-from sip.invite import CallCancelledError
 from sip.registration import Registration
 from sip.user_agent import UserAgent
 
@@ -137,6 +137,41 @@ async def test_call_with_digest_and_without_credentials():
         with pytest.raises(RequestFailedError) as error:
             await one.invite(make(one, "INVITE", uri, body=SDP)).run()
         assert error.value.status == 401
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "REGISTER"])
+async def test_digest_is_asked_of_every_method(method):
+    """Not of INVITE and REGISTER only (CVE-2021-37624)."""
+    server = DigestServer.with_passwords("r", {"alice": "pw"}, clock=asyncio.get_running_loop().time)
+    served = []
+    callee = {
+        "on_invite": served.append,
+        "on_request": served.append,
+        "extra_methods": frozenset(("MESSAGE", "SUBSCRIBE", "REGISTER")),
+        "authenticator": server,
+    }
+    async with agents(callee=callee) as (one, _, uri):
+        request = make(one, method, uri)
+        if method == "INVITE":
+            with pytest.raises(RequestFailedError) as error:
+                await one.invite(request).run()
+            assert error.value.status == 401
+        else:
+            assert (await one.request(request)).status == 401
+    assert served == []
+
+
+@pytest.mark.parametrize("caller", ["<tel:+12015550123>", "<http://example.com/a>", "<urn:service:sos>", "sip:x"])
+async def test_a_caller_without_sip_uri_is_a_caller(caller):
+    """A From of any scheme is legal, and must not be taken for a SIP URI (CVE-2021-33056)."""
+    accepted = []
+    async with agents(callee={"on_invite": accept(accepted)}) as (one, _, uri):
+        request = make(one, "INVITE", uri, body=SDP)
+        request.headers.set("From", f"{caller};tag=1")
+        dialog = await one.invite(request).run()
+        await asyncio.sleep(0.05)
+        await accepted[0].bye()
+        assert await dialog.ended == "remote"
 
 
 async def test_cancel_while_it_rings():
@@ -383,7 +418,6 @@ async def test_torture_messages_leave_it_running_over_udp(shared_vectors):
     rng = random.Random(4475)
     async with agents(callee={"on_invite": lambda invite: accepted.append(invite.reject(486))}) as (one, two, uri):
         async with raw_udp() as (socket, heard):
-            socket.get_extra_info("sockname")[1]
             for data in corpus(shared_vectors):
                 for shown in (data, data[: len(data) // 2], data.replace(b"\r\n", b"\n"), rng.randbytes(200)):
                     # rport brings the answers back to us, whatever host the message names.
@@ -437,6 +471,29 @@ async def test_merged_request_is_482():
                 socket.sendto(copy.serialize(), ("127.0.0.1", uri.port))
                 await asyncio.sleep(0.05)
             assert [parse_message(data).status for data in heard.got[:2]] == [180, 482]
+
+
+async def test_the_same_request_is_no_merged_one_when_its_transaction_is_over():
+    async with agents(transport="tcp") as (one, two, uri):
+        request = make(one, "OPTIONS", uri)
+        for _ in range(2):
+            assert (await one.request(request)).status == 200
+            await asyncio.sleep(0.05)
+            assert two.active_transactions == 0
+            request.headers.remove_first("Via")
+
+
+async def test_empty_call_id_does_not_stand_in_the_way_of_others():
+    """Found by fuzzing: its transaction made every request after it fail the comparison of merged requests."""
+    async with agents() as (one, two, uri), raw_udp() as (socket, heard):
+        request = make(one, "OPTIONS", uri)
+        request.headers.set("Call-ID", "")
+        request.headers.prepend("Via", "SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKa;rport")
+        socket.sendto(request.serialize(), ("127.0.0.1", uri.port))
+        await asyncio.sleep(0.05)
+        assert heard.got[0].startswith(b"SIP/2.0 400 ")
+        assert two.active_transactions == 0
+        assert (await one.request(make(one, "OPTIONS", uri))).status == 200
 
 
 @pytest.mark.parametrize("every", [2, 3])

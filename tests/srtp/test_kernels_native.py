@@ -10,6 +10,8 @@ import platform
 import random
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -216,6 +218,21 @@ def test_aarch64_kernels_under_emulation(cross_program: Path) -> None:
     assert passes(run(emulator, cross_program, "tables")).split() == ["armv8", "portable"]
     passes(run(emulator, cross_program, "vectors", cases=all_cases()))
     passes(run(emulator, cross_program, "random", "5"))
+
+
+@pytest.mark.parametrize("module", ["session", "secret"])
+def test_the_extension_compiles_for_aarch64(tmp_path: Path, module: str) -> None:
+    """What Cython makes of our modules, and the packet logic; Python's headers do not differ among 64-bit CPUs."""
+    compiler = require(CROSS_CC)
+    source = tmp_path / f"{module}.c"
+    cython = [sys.executable, "-m", "cython", "-3", str(ROOT / "srtp" / f"{module}.pyx"), "-o", str(source)]
+    subprocess.run(cython, cwd=ROOT, check=True)
+    includes = [f"-I{ROOT / 'srtp'}", f"-I{ROOT}", f"-I{sysconfig.get_path('include')}"]
+    sources = [source, *sorted((ROOT / "srtp" / "core").glob("*.c"))] if module == "session" else [source]
+    for one in sources:
+        target = tmp_path / f"{one.stem}.o"
+        subprocess.run([compiler, "-std=c11", *includes, "-c", str(one), "-o", str(target)], check=True)
+        assert target.read_bytes()[18:20] == b"\xb7\0"  # EM_AARCH64
 
 
 VALGRIND = ["-q", "--error-exitcode=9", "--exit-on-first-error=no"]
