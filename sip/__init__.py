@@ -5,6 +5,7 @@ from .digest_server import Authentication, DigestServer, Verdict
 from .errors import (
     DialogError,
     DigestError,
+    DiscoveryError,
     RequestFailedError,
     SipError,
     SipParseError,
@@ -30,6 +31,7 @@ __all__ = [
     "DigestClient",
     "DigestError",
     "DigestServer",
+    "DiscoveryError",
     "Headers",
     "KeepAlive",
     "Limits",
