@@ -23,7 +23,7 @@ MAY_IMPORT = {
 }
 # Package to what it needs from outside the standard library.
 NEEDS = {"srtp": set(), "sdp": set(), "rtp": {"numpy"}, "sip": {"cryptography"}}
-OUTSIDE = {"numpy", "cryptography", "click", "rich"}
+OUTSIDE = {"numpy", "cryptography", "click", "rich", "dns"}
 SOURCE_FOLDERS = (*MAY_IMPORT, "tests", "benchmarks", "examples")
 SOURCE_SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".cfg", ".xml"}
 # Written by Cython at build time, not by us.
