@@ -16,8 +16,10 @@ from sip.location import LocationStore
 from sip.location_memory import MemoryLocationStore
 from sip.location_service import LocationService
 from sip.location_sqlite import SqliteLocationStore
+from sip.locator import Locator
 from sip.proxy_events import Resolver
-from sip.proxy_server import Listener, ProxyServer
+from sip.proxy_resolver import DnsProxyResolver
+from sip.proxy_server import Listener, Observer, ProxyServer
 from sip.registrar import RegistrarSettings
 
 from .command_call import interrupts, read_users
@@ -79,7 +81,11 @@ def describe(server: ProxyServer) -> str:
 
 
 async def create_proxy(
-    config: ProxyConfig, store: LocationStore | None, *, resolver: Resolver | None = None
+    config: ProxyConfig,
+    store: LocationStore | None,
+    *,
+    resolver: Resolver | None = None,
+    observer: Observer | None = None,
 ) -> tuple[ProxyServer, ProxyService]:
     """Returns the server that a configuration describes, not started, and its service.
 
@@ -106,12 +112,13 @@ async def create_proxy(
         registrar=registrar,
         relay=config.relay,
         shared=config.location.store == "redis",
+        prove_domains=tls.prove_domains,
     )
     server = ProxyServer(
         listeners,
         domains=config.domains,
         location=service,
-        resolver=resolver,
+        resolver=resolver or _dns(),
         hooks=service,
         aliases=config.aliases,
         settings=config.settings,
@@ -120,8 +127,21 @@ async def create_proxy(
         tls_client=client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key),
         allow_wildcards=tls.allow_wildcards,
         secret=config.secret,
+        observer=observer,
     )
     return server, service
+
+
+def _dns() -> Resolver | None:
+    """DNS in full where dnspython is installed and a name server known; else None, for what the system resolves."""
+    try:
+        from sip.dns_resolver import DnsResolver
+    except ImportError:
+        return None
+    try:
+        return DnsProxyResolver(Locator(DnsResolver()))
+    except OSError:
+        return None
 
 
 def open_store(settings: LocationSettings) -> LocationStore | None:

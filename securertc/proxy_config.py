@@ -30,13 +30,17 @@ class ListenSettings:
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """PEM files. With `require_client_certificate` whoever connects must show one of `ca_file`'s authorities."""
+    """PEM files. With `require_client_certificate` whoever connects must show one of `ca_file`'s authorities.
+
+    With `prove_domains` that certificate must be for the domain of the caller, if that is not ours.
+    """
 
     certificate: Path | None = None
     key: Path | None = None
     ca_file: Path | None = None
     require_client_certificate: bool = False
     allow_wildcards: bool = False
+    prove_domains: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,8 @@ def _check(config: ProxyConfig) -> None:
         raise ConfigurationError("listening on TLS needs a certificate", key="tls.certificate")
     if config.tls.require_client_certificate and config.tls.ca_file is None:
         raise ConfigurationError("client certificates need authorities to check them by", key="tls.ca_file")
+    if config.tls.prove_domains and not config.tls.require_client_certificate:
+        raise ConfigurationError("without client certificates no domain is proven", key="tls.prove_domains")
     if config.settings.timer_c <= 180:
         raise ConfigurationError("has to be more than 180 seconds (RFC 3261 16.6)", key="timer_c")
     if min(config.timers.t1, config.timers.t2, config.timers.t4, config.timers.completed_invite) <= 0:
@@ -151,6 +157,7 @@ def _tls(table: _Table) -> TlsSettings:
         table.file("ca_file"),
         table.take("require_client_certificate", bool, False),
         table.take("allow_wildcards", bool, False),
+        table.take("prove_domains", bool, False),
     )
     table.finish()
     return found

@@ -24,6 +24,8 @@ class ProxyService:
     `location` there is no registrar. With `proxies` and `registrar`, Digest for requests that are forwarded and for
     REGISTER, nobody may speak in the name of a user of `domains` without proof, in dialogs too. `relay` lets
     requests through that neither come from a user of the domains nor go to one; those in dialogs always pass.
+    With `prove_domains` a request from a user of another domain has to come by TLS from a server whose certificate is
+    for that domain (RFC 5922 7.3).
     `shared` is for several proxies on one store: each records how it alone reaches a connection.
     """
 
@@ -37,6 +39,7 @@ class ProxyService:
         registrar: DigestServer | None = None,
         relay: bool = False,
         shared: bool = False,
+        prove_domains: bool = False,
     ) -> None:
         self._domains = domains
         self._location = location
@@ -45,6 +48,7 @@ class ProxyService:
         self._registrar = registrar
         self._relay = relay
         self._shared = shared
+        self._prove_domains = prove_domains
         self.identity: ProxyIdentity | None = None  # of the server, once it is started
 
     # Who may.
@@ -56,6 +60,8 @@ class ProxyService:
         caller = request.from_.uri
         if isinstance(caller, SipUri) and caller.host.lower() in self._domains:
             return None if self._proxies is None else self._authenticate(self._proxies, request, flow, caller)
+        if self._prove_domains and not (isinstance(caller, SipUri) and flow.proves(caller.host)):
+            return request.create_response(403, "Domain Not Proven")
         if self._relay or request.to.tag is not None or self._is_ours(request.uri):
             return None
         return request.create_response(403, "No Relaying")

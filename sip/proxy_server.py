@@ -7,7 +7,7 @@ import ipaddress
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -53,6 +53,10 @@ class ProxyHooks(Protocol):
         ...
 
 
+# Hears of each message that is sent, with the flow it goes by, for those who draw or count it.
+Observer = Callable[[bytes, Flow], None]
+
+
 class OpenHooks:
     """Everybody may do everything, and nothing is served but what the proxy itself answers."""
 
@@ -94,6 +98,7 @@ class ProxyServer:
         allow_wildcards: bool = False,
         secret: bytes | None = None,
         name: str = "securertc",
+        observer: Observer | None = None,
     ) -> None:
         self._listeners = listeners
         self._domains = domains
@@ -106,6 +111,7 @@ class ProxyServer:
         self._timers = timers
         self._secret = secret or secrets.token_bytes(32)
         self._name = name
+        self._observer = observer
         self._transports = TransportLayer(
             received=self._received,
             malformed=self._answer_malformed,
@@ -260,6 +266,8 @@ class ProxyServer:
         """Sends; False when that failed for sure."""
         flow = event.flow
         assert isinstance(flow, Flow)
+        if self._observer is not None:
+            self._observer(event.data, flow)
         if event.address is not None and (not flow.reliable or flow.closed):
             return self._send_elsewhere(event, flow)
         try:

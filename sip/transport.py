@@ -46,6 +46,8 @@ class Flow(abc.ABC):
     transport: str
     remote: tuple[str, int]
     peer: VerifiedPeer | None = None
+    # The peer's, in DER, with its chain verified; None where it showed none, or none was asked for.
+    certificate: bytes | None = None
 
     @property
     def reliable(self) -> bool:
@@ -56,6 +58,16 @@ class Flow(abc.ABC):
     def secure(self) -> bool:
         """Whether it is TLS."""
         return self.transport == "tls"
+
+    def proves(self, name: str) -> bool:
+        """Whether the peer's certificate is for a SIP domain or IP address (RFC 5922 7.1), by no wildcard."""
+        if self.certificate is None:
+            return False
+        try:
+            verify_identity(self.certificate, name)
+        except TlsVerificationError:
+            return False
+        return True
 
     @property
     @abc.abstractmethod
@@ -208,9 +220,9 @@ class StreamFlow(asyncio.Protocol, Flow):
     def _verify(self, connection: ssl.SSLObject) -> VerifiedPeer:
         """Runs right after the handshake, before any SIP byte goes either way."""
         protocol, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
+        certificate = self.certificate = connection.getpeercert(binary_form=True) or None
         if self._expected_name is None:
             return VerifiedPeer(protocol, cipher)
-        certificate = connection.getpeercert(binary_form=True)
         if not certificate:
             raise TlsVerificationError("the server showed no certificate", expected=self._expected_name)
         identity, kind = verify_identity(certificate, self._expected_name, allow_wildcards=self._layer.allow_wildcards)
