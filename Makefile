@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.px[di] srtp/core/*.[ch] srtp/kernels/*.[ch] sip/*.pyx)
 
-.PHONY: demo test bench lint wheel clean
+.PHONY: demo test bench bench-proxy lint wheel clean
 
 demo: $(VENV)/.built
 	$(BIN)/securertc demo
@@ -15,6 +15,9 @@ test: $(VENV)/.built
 bench: $(VENV)/.built
 	$(BIN)/python benchmarks/compare_srtp.py
 	$(BIN)/python -m pytest benchmarks -p no:cacheprovider
+
+bench-proxy: $(VENV)/.built
+	$(BIN)/python benchmarks/proxy/run.py
 
 lint: $(VENV)/.built
 	$(BIN)/ruff check .

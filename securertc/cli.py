@@ -1,4 +1,4 @@
-"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR`, `mikey show BASE64`.
+"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR`, `proxy`, `mikey show BASE64`.
 
 Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call came about.
 """
@@ -27,12 +27,14 @@ from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationErr
 from .call_display import printable, report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
 from .command_mikey import mikey
+from .command_proxy import run_proxy
 from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
-from .errors import CallRefusedError, SecureRtcError
+from .errors import CallRefusedError, ConfigurationError, SecureRtcError
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
+from .proxy_config import read_config
 from .security_policy import SecurityPolicy
 
 EXIT_SHORT = 1
@@ -228,6 +230,25 @@ def _credentials(options: dict[str, Any], aor: SipUri) -> tuple[Credentials, ...
         return ()
     credentials = Credentials(options["realm"] or aor.host, options["username"], _password())
     return (credentials.also_for(options["digest_hosts"]),)
+
+
+@main.command()
+@click.option("--config", type=_FILE, required=True, help="TOML file that says what to listen on and whom to serve.")
+@click.option("--check", is_flag=True, help="Only say whether the file can be used.")
+@click.option("--status", is_flag=True, help="Say each minute what is going on; SIGUSR1 asks for it at any time.")
+def proxy(config: Path, check: bool, status: bool) -> None:
+    """Run a proxy, with a registrar, for the users of a domain, until Ctrl-C.
+
+    docs/proxy.md describes the file.
+    """
+    try:
+        settings = read_config(config)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error), param_hint="--config") from None
+    if check:
+        click.echo(f"{config} can be used")
+        return
+    _run(run_proxy(settings, _console(), status=status))
 
 
 def _settings(options: dict[str, Any]) -> CallOptions:

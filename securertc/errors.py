@@ -1,4 +1,4 @@
-"""What can go wrong with an endpoint or a call."""
+"""What can go wrong with an endpoint, a call or a server."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ class SecurityPolicyError(SecureRtcError):
     def __init__(self, message: str, *, tier: str) -> None:
         super().__init__(message)
         self.tier = tier
+
+
+class ConfigurationError(SecureRtcError):
+    """A configuration file cannot be used; `key` names the key at fault, where it is that of one."""
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message if key is None else f"{key}: {message}")
+        self.key = key
 
 
 class CallRefusedError(SecureRtcError):

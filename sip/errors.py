@@ -65,6 +65,14 @@ class TlsFileError(SipError, ValueError):
         self.path = path
 
 
+class DiscoveryError(TransportError):
+    """DNS leads nowhere (RFC 3263), or could not be asked; `domain` is the name it was asked about."""
+
+    def __init__(self, message: str, *, domain: str) -> None:
+        super().__init__(message, target=domain)
+        self.domain = domain
+
+
 class TransactionTimeoutError(SipError):
     """No final response came in time (timer B or F)."""
 

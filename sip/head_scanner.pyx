@@ -215,26 +215,56 @@ cdef const unsigned char *sip_uri(const unsigned char *position, const unsigned 
     return position if position != NULL and position - start <= MAX_URI else NULL
 
 
+# Behind the comma that follows a value, and the blanks behind that; NULL where no other value follows.
+cdef inline const unsigned char *next_value(const unsigned char *position, const unsigned char *end) noexcept nogil:
+    if position == NULL or position >= end or position[0] != b",":
+        return NULL
+    position += 1
+    while position < end and position[0] == b" ":
+        position += 1
+    return position
+
+
 # Each of these says whether a whole value is in plain form.
 
-cdef bint plain_via(const unsigned char *position, const unsigned char *end) noexcept nogil:
+cdef bint plain_vias(const unsigned char *position, const unsigned char *end) noexcept nogil:
+    cdef const unsigned char *after = NULL
+    while position != NULL:
+        after = plain_via(position, end)
+        if after == end:
+            return True
+        position = next_value(after, end)
+    return False
+
+
+cdef const unsigned char *plain_via(const unsigned char *position, const unsigned char *end) noexcept nogil:
     cdef const unsigned char *start
     if end - position < 10 or memcmp(position, b"SIP/2.0/", 8) != 0:
-        return False
+        return NULL
     start = position + 8
     position = skip(start, end, TOKEN)
     if position == start or position >= end or position[0] != b" ":
-        return False
+        return NULL
     position = host_port(position + 1, end)
-    return position != NULL and parameters(position, end) == end
+    return parameters(position, end) if position != NULL else NULL
 
 
-cdef bint plain_address(const unsigned char *position, const unsigned char *end) noexcept nogil:
+cdef bint plain_addresses(const unsigned char *position, const unsigned char *end) noexcept nogil:
+    cdef const unsigned char *after = NULL
+    while position != NULL:
+        after = plain_address(position, end)
+        if after == end:
+            return True
+        position = next_value(after, end)
+    return False
+
+
+cdef const unsigned char *plain_address(const unsigned char *position, const unsigned char *end) noexcept nogil:
     cdef const unsigned char *start
     if position < end and position[0] == b'"':
         position = quoted(position, end)
         if position == NULL:
-            return False
+            return NULL
         if position < end and position[0] == b" ":
             position += 1
     else:
@@ -245,11 +275,11 @@ cdef bint plain_address(const unsigned char *position, const unsigned char *end)
                 break
             position += 1
     if position >= end or position[0] != b"<":
-        return False
+        return NULL
     position = sip_uri(position + 1, end)
     if position == NULL or position >= end or position[0] != b">":
-        return False
-    return parameters(position + 1, end) == end
+        return NULL
+    return parameters(position + 1, end)
 
 
 # Nine digits fit into a long.
@@ -284,9 +314,11 @@ cdef bint plain_value(
     int kind, const unsigned char *position, const unsigned char *end, const unsigned char *method, Py_ssize_t length
 ) noexcept nogil:
     if kind == VIA:
-        return plain_via(position, end)
-    if kind in (FROM, TO, ADDRESSES):
-        return plain_address(position, end)
+        return plain_vias(position, end)
+    if kind == ADDRESSES:
+        return plain_addresses(position, end)
+    if kind in (FROM, TO):
+        return plain_address(position, end) == end
     if kind == CSEQ:
         return plain_cseq(position, end, method, length)
     if kind == MAX_FORWARDS:

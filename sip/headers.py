@@ -35,7 +35,7 @@ COMPACT_FORMS = {
 # The spellings that are looked up all the time, to their keys.
 _OFTEN = (
     "Via From To Call-ID CSeq Max-Forwards Contact Route Record-Route Path Expires Content-Type Content-Length "
-    "Require Supported Date Authorization Proxy-Authorization"
+    "Require Supported Date Authorization Proxy-Authorization Max-Breadth Proxy-Require"
 )
 _KEYS = {name: name.lower() for name in _OFTEN.split()}
 # (key, name, value): the key is the full name in lower case.
@@ -79,11 +79,12 @@ class Headers:
 
         One header field is to be read by one `parse` only, and what that returns must be immutable.
         """
-        key = _key(name)
-        try:
-            found: _Typed = self._typed[key]
-        except KeyError:
-            found = self._typed[key] = parse([value for existing, _, value in self._rows if existing == key])
+        key = _KEYS.get(name) or _key(name)
+        found: _Typed
+        if key in self._typed:
+            found = self._typed[key]
+        else:
+            found = self._typed[key] = parse([row[2] for row in self._rows if row[0] == key])
         return found
 
     def add(self, name: str, value: str) -> None:
@@ -126,13 +127,16 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """Returns the value of the first row of this name, or None."""
-        key = _key(name)
-        return next((value for existing, _, value in self._rows if existing == key), None)
+        key = _KEYS.get(name) or _key(name)
+        for row in self._rows:
+            if row[0] == key:
+                return row[2]
+        return None
 
     def get_all(self, name: str) -> list[str]:
         """Returns the values of all rows of this name, in order."""
-        key = _key(name)
-        return [value for existing, _, value in self._rows if existing == key]
+        key = _KEYS.get(name) or _key(name)
+        return [row[2] for row in self._rows if row[0] == key]
 
     def count(self, name: str) -> int:
         """Returns how many rows have this name."""
@@ -147,6 +151,11 @@ class Headers:
     def rows(self) -> list[Row]:
         """The rows themselves, to be read only."""
         return self._rows
+
+    def replace_rows(self, rows: list[Row], changed: str) -> None:
+        """Takes over rows that were checked already, and differ from those before by the key `changed` only."""
+        self._rows = rows
+        self._typed.pop(changed, None)
 
     def copy(self) -> Headers:
         """Returns an independent copy."""

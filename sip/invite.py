@@ -254,11 +254,21 @@ class InviteDialog:
             await self._user_agent.request(self.dialog.create_request("BYE"), flow=self._flow_to_target())
 
     def _flow_to_target(self) -> Flow | None:
-        """The connection that the call came by, when the peer's Contact is its other end: it listens nowhere else."""
+        """The connection that the call came by, when it leads to the next hop; None where one has to be found.
+
+        Without routes that is when the peer's Contact is its other end: it listens nowhere else. With routes, when
+        TLS has proven the name of the first one there, on its port (RFC 5923): no address alone makes it the same.
+        """
+        flow, routes = self.flow, self.dialog.route_set
+        if not flow.reliable or flow.closed:
+            return None
+        if routes:
+            hop = routes[0].sip_uri
+            proven = flow.secure and hop.port == flow.remote[1] and flow.proves(hop.host)
+            return flow if proven and (hop.secure or hop.transport == flow.transport) else None
         target = self.dialog.remote_target
         named = (target.host.strip("[]"), target.port)
-        direct = not self.dialog.route_set and self.flow.reliable and not self.flow.closed
-        return self.flow if direct and target.transport == self.flow.transport and named == self.flow.remote else None
+        return flow if target.transport == flow.transport and named == flow.remote else None
 
     def end_soon(self) -> None:
         """Ends the call in the background."""

@@ -19,7 +19,7 @@ from .header_values import (
 )
 from .headers import Headers
 from .reasons import REASONS
-from .uri import Uri, parse_uri
+from .uri import SipUri, Uri, parse_uri
 
 try:
     from .message_writer import write_message
@@ -59,10 +59,11 @@ class _Fields:
 
     @property
     def top_via(self) -> Via:
-        vias = self.headers.typed("Via", _vias)
-        if not vias:
+        value = self.headers.get("Via")
+        if value is None:
             raise SipParseError("missing", header="Via")
-        return vias[0]
+        # The others are nobody's business; only in quotes a comma would end nothing.
+        return self.headers.typed("Via", _vias)[0] if '"' in value else Via.parse(value.partition(",")[0].strip())
 
     @property
     def contacts(self) -> list[NameAddr]:
@@ -134,10 +135,10 @@ class Request(_Fields):
         self.body = body
 
     @classmethod
-    def of_checked(cls, method: str, uri: str, headers: Headers) -> Request:
-        """Returns a request of parts that were checked already; its URI is parsed when it is asked for."""
+    def of_checked(cls, method: str, uri: Uri | str, headers: Headers, body: bytes = b"") -> Request:
+        """Returns a request of parts that were checked already; a URI given as text is parsed when it is asked for."""
         request = cls.__new__(cls)
-        request.method, request._uri, request.headers, request.body = method, uri, headers, b""
+        request.method, request._uri, request.headers, request.body = method, uri, headers, body
         return request
 
     @property
@@ -149,6 +150,11 @@ class Request(_Fields):
     @uri.setter
     def uri(self, uri: Uri) -> None:
         self._uri = uri
+
+    @property
+    def uri_text(self) -> str:
+        """The Request-URI as it came, or as it is written."""
+        return str(self._uri)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Request):
@@ -231,6 +237,13 @@ def new_branch() -> str:
 def new_call_id() -> str:
     """Returns a random Call-ID that tells nothing of the host."""
     return secrets.token_hex(16)
+
+
+def request_uri_of(uri: Uri) -> Uri:
+    """Returns a URI as it may stand in a request line."""
+    if isinstance(uri, SipUri) and (uri.headers or any(name == "method" for name, _ in uri.parameters)):
+        return uri.without_headers()
+    return uri
 
 
 # The parsers of header fields that stand once or as a list, for Headers.typed().

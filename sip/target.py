@@ -82,6 +82,8 @@ def response_address(via: Via) -> tuple[str, int]:
 
 
 def _same_host(host: str, address: str) -> bool:
+    if host == address:
+        return True
     try:
         return ipaddress.ip_address(host.strip("[]")) == ipaddress.ip_address(address)
     except ValueError:

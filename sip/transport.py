@@ -9,9 +9,9 @@ import os
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from .errors import SipParseError, StreamFramingError, TlsVerificationError, TransportError
 from .message import Message
@@ -25,6 +25,8 @@ IDLE_TIMEOUT = 3600.0
 MAX_CONNECTIONS = 1000
 MAX_WRITE_BUFFER = 1 << 20
 MAX_DATAGRAM = 65507
+UDP_RECEIVE_BUFFER = 4 << 20
+DATAGRAMS_PER_TURN = 32
 ERROR_REPLIES_PER_SECOND = 50
 WILDCARDS = frozenset(("0.0.0.0", "::"))  # noqa: S104  # compared, not bound
 
@@ -44,6 +46,8 @@ class Flow(abc.ABC):
     transport: str
     remote: tuple[str, int]
     peer: VerifiedPeer | None = None
+    # The peer's, in DER, with its chain verified; None where it showed none, or none was asked for.
+    certificate: bytes | None = None
 
     @property
     def reliable(self) -> bool:
@@ -54,6 +58,16 @@ class Flow(abc.ABC):
     def secure(self) -> bool:
         """Whether it is TLS."""
         return self.transport == "tls"
+
+    def proves(self, name: str) -> bool:
+        """Whether the peer's certificate is for a SIP domain or IP address (RFC 5922 7.1), by no wildcard."""
+        if self.certificate is None:
+            return False
+        try:
+            verify_identity(self.certificate, name)
+        except TlsVerificationError:
+            return False
+        return True
 
     @property
     @abc.abstractmethod
@@ -100,27 +114,43 @@ class UdpFlow(Flow):
         self._socket.send(data, self.remote)
 
 
-class UdpListener(asyncio.DatagramProtocol):
-    """One UDP socket; every datagram is a message of its own."""
+class UdpListener:
+    """One UDP socket; every datagram is a message of its own.
 
-    def __init__(self, layer: TransportLayer) -> None:
+    Read by itself rather than by asyncio's transport: that takes one datagram for each turn of the loop.
+    """
+
+    def __init__(self, layer: TransportLayer, host: str, port: int) -> None:
         self._layer = layer
-        self._transport: asyncio.DatagramTransport | None = None
-        self.local = ("", 0)
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            # What comes while we are busy waits here; the system gives as much of it as it may.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_RECEIVE_BUFFER)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.local: tuple[str, int] = self._socket.getsockname()[:2]
+        self.closed = False
+        self._loop.add_reader(self._socket, self._readable)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not by isinstance: asyncio's own datagram transport is none before Python 3.12.
-        self._transport = cast(asyncio.DatagramTransport, transport)
-        self.local = transport.get_extra_info("sockname")[:2]
+    def _readable(self) -> None:
+        for _ in range(DATAGRAMS_PER_TURN):
+            try:
+                data, address = self._socket.recvfrom(MAX_DATAGRAM + 1)
+            except OSError:
+                # Nothing more; or an ICMP error, which says nothing of the other peers of this socket.
+                return
+            self._received(data, address[:2])
+            if self.closed:
+                return
 
-    @property
-    def closed(self) -> bool:
-        return self._transport is None or self._transport.is_closing()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def _received(self, data: bytes, address: tuple[str, int]) -> None:
         if not data.strip(b"\r\n\0"):
             return  # a keep-alive
-        flow = UdpFlow(self, addr[:2])
+        flow = UdpFlow(self, address)
         try:
             message = parse_message(data, limits=self._layer.limits)
         except SipParseError as error:
@@ -128,24 +158,31 @@ class UdpListener(asyncio.DatagramProtocol):
             return
         self._layer.received(message, flow)
 
-    def error_received(self, exc: Exception) -> None:
-        """ICMP errors say nothing of the other peers of this socket; transactions time out by themselves."""
-
     def send(self, data: bytes, remote: tuple[str, int]) -> None:
-        if self._transport is None or self._transport.is_closing():
+        if self.closed:
             raise TransportError("the socket is closed", target=via_host(remote))
-        self._transport.sendto(data, remote)
+        try:
+            self._socket.sendto(data, remote)
+        except BlockingIOError:
+            return  # as if it had been lost on the way: transactions send it again
+        except OSError as error:
+            raise TransportError(str(error), target=via_host(remote)) from None
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        if not self.closed:
+            self.closed = True
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
 
 class StreamFlow(asyncio.Protocol, Flow):
     """A TCP or TLS connection. `expected_name` is what the server's certificate must prove, None if we serve."""
 
-    def __init__(self, layer: TransportLayer, transport: str, expected_name: str | None) -> None:
+    def __init__(
+        self, layer: TransportLayer, transport: str, expected_name: str | None, *, accepted: bool = False
+    ) -> None:
         self._layer = layer
+        self.accepted = accepted
         self._expected_name = expected_name
         self._parser = StreamParser(layer.limits)
         self._stream: asyncio.Transport | None = None
@@ -183,9 +220,9 @@ class StreamFlow(asyncio.Protocol, Flow):
     def _verify(self, connection: ssl.SSLObject) -> VerifiedPeer:
         """Runs right after the handshake, before any SIP byte goes either way."""
         protocol, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
+        certificate = self.certificate = connection.getpeercert(binary_form=True) or None
         if self._expected_name is None:
             return VerifiedPeer(protocol, cipher)
-        certificate = connection.getpeercert(binary_form=True)
         if not certificate:
             raise TlsVerificationError("the server showed no certificate", expected=self._expected_name)
         identity, kind = verify_identity(certificate, self._expected_name, allow_wildcards=self._layer.allow_wildcards)
@@ -240,7 +277,8 @@ class TransportLayer:
 
     A connection is used again only for the target it was opened for: same transport, host, port and proven
     name (RFC 5923; by address alone a peer could pose as another, CVE-2020-15260). `tls_client` is used for
-    outgoing TLS; without it TLS targets are refused.
+    outgoing TLS; without it TLS targets are refused. No more than `max_connections` are open at once, and of those
+    that peers opened no more than `max_source_connections` from one address.
     """
 
     def __init__(
@@ -252,6 +290,8 @@ class TransportLayer:
         tls_client: ssl.SSLContext | None = None,
         allow_wildcards: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        max_connections: int = MAX_CONNECTIONS,
+        max_source_connections: int | None = None,
     ) -> None:
         self._received = received
         self._malformed = malformed
@@ -259,6 +299,9 @@ class TransportLayer:
         self._tls_client = tls_client
         self.allow_wildcards = allow_wildcards
         self.limits = limits
+        self._max_connections = max_connections
+        self._max_source_connections = max_source_connections
+        self._accepted: Counter[str] = Counter()
         self._udp: UdpListener | None = None
         self._servers: list[asyncio.Server] = []
         self._flows: set[StreamFlow] = set()
@@ -279,14 +322,16 @@ class TransportLayer:
         """Listens on a numeric address (port 0: any free one) and returns it; raises OSError as bind() does."""
         loop = asyncio.get_running_loop()
         if transport == "udp":
-            _, listener = await loop.create_datagram_endpoint(lambda: UdpListener(self), (host, port))
-            self._udp = listener
+            listener = self._udp = UdpListener(self, host, port)
             address = LocalAddress("udp", *listener.local)
         else:
             if transport == "tls" and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
             server = await loop.create_server(
-                lambda: StreamFlow(self, transport, None), host, port, ssl=tls if transport == "tls" else None
+                lambda: StreamFlow(self, transport, None, accepted=True),
+                host,
+                port,
+                ssl=tls if transport == "tls" else None,
             )
             self._servers.append(server)
             address = LocalAddress(transport, *server.sockets[0].getsockname()[:2])
@@ -300,14 +345,19 @@ class TransportLayer:
         """
         if target.transport == "udp":
             return await self._udp_flow(target)
-        flow = self._opened.get(target)
-        if flow is not None and not flow.closed:
+        flow = self.open_flow(target)
+        if flow is not None:
             return flow
         pending = self._opening.get(target)
         if pending is None:
             pending = self._opening[target] = asyncio.ensure_future(self._connect(target))
             pending.add_done_callback(lambda done: self._opened_or_failed(target, done))
         return await asyncio.shield(pending)
+
+    def open_flow(self, target: Target) -> Flow | None:
+        """Returns the open connection to a target, None when there is none."""
+        flow = self._opened.get(target)
+        return None if flow is None or flow.closed else flow
 
     def _opened_or_failed(self, target: Target, done: asyncio.Future[StreamFlow]) -> None:
         self._opening.pop(target, None)
@@ -374,20 +424,33 @@ class TransportLayer:
 
     def admit(self, flow: StreamFlow) -> bool:
         """Counts a new connection; False when there are too many, after closing those long idle."""
-        if len(self._flows) >= MAX_CONNECTIONS:
+        if len(self._flows) >= self._max_connections:
             now = time.monotonic()
             for other in list(self._flows):
                 if now - other.last_used > IDLE_TIMEOUT:
                     other.abort()
-                    self._flows.discard(other)
-        if len(self._flows) >= MAX_CONNECTIONS:
+                    self._forget(other)
+        source = flow.remote[0]
+        most = self._max_source_connections
+        if len(self._flows) >= self._max_connections:
+            return False
+        if flow.accepted and most is not None and self._accepted[source] >= most:
             return False
         self._flows.add(flow)
+        self._accepted[source] += flow.accepted
         return True
+
+    def _forget(self, flow: StreamFlow) -> None:
+        if flow in self._flows:
+            self._flows.discard(flow)
+            source = flow.remote[0]
+            self._accepted[source] -= flow.accepted
+            if not self._accepted[source]:
+                del self._accepted[source]
 
     def forget(self, flow: StreamFlow) -> None:
         """Takes a connection that has ended off the books and reports its loss."""
-        self._flows.discard(flow)
+        self._forget(flow)
         self._lost(flow)
         for target in [target for target, opened in self._opened.items() if opened is flow]:
             del self._opened[target]

@@ -24,7 +24,7 @@ MAY_IMPORT = {
 # Package to what it needs from outside the standard library.
 CORE = {"numpy", "cryptography", "click", "rich"}
 NEEDS = {"srtp": set(), "sdp": set(), "rtp": {"numpy"}, "sip": {"cryptography"}, "securertc": CORE}
-OUTSIDE = CORE | {"OpenSSL", "aioice"}  # the last two are extras, which nothing may need unasked
+OUTSIDE = CORE | {"OpenSSL", "aioice", "dns"}  # the last three are extras, which nothing may need unasked
 SOURCE_FOLDERS = (*MAY_IMPORT, "tests", "benchmarks", "examples")
 SOURCE_SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".cfg", ".xml"}
 # Written by Cython at build time, not by us.

@@ -42,7 +42,8 @@ def test_demo_proves_the_call(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert done.stdout.count("all 8000 samples exact") == 2
-    for fact in ("TLSv1.3", "remote.example (SIP URI)", "SHA-256", "AES_CM_128_HMAC_SHA1_80", "visible to", "50 RTP"):
+    facts = ("TLSv1.3", "local.edu (SIP URI)", "remote.edu (SIP URI)", "SHA-256", "AES_CM_128_HMAC_SHA1_80")
+    for fact in (*facts, "visible to", "50 RTP", "phone31.remote.edu", "407 Proxy", "BYE"):
         assert fact in done.stdout
     for tier in ("transaction", "identity", "body", "media"):
         assert len(re.findall(rf"│ {tier} ", done.stdout)) == 2
