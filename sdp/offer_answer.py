@@ -30,6 +30,14 @@ class AudioNegotiation:
     def local(self, media: LocalMedia) -> None:
         self._session.set_media(0, media)
 
+    def hold(self) -> None:
+        """Holds the peer (RFC 3264 8.4): create_offer() then tells it."""
+        self._session.hold()
+
+    def resume(self) -> None:
+        """Ends a hold."""
+        self._session.resume()
+
     def create_offer(self, *, rekey: bool = False) -> str:
         """Returns an offer.
 

@@ -86,6 +86,39 @@ class Call:
         """Returns the next DTMF digit received; raises CallEndedError when there will be none."""
         return await self._media.receive_digit()
 
+    async def hold(self) -> None:
+        """Holds the other side by a re-INVITE: it sends no audio any more, until resume(); raises as renew() does."""
+        self._negotiation.hold()
+        try:
+            await self.renew()
+        except BaseException:
+            self._negotiation.resume()
+            raise
+
+    async def resume(self) -> None:
+        """Ends a hold; raises as renew() does, and the hold goes on then."""
+        self._negotiation.resume()
+        try:
+            await self.renew()
+        except BaseException:
+            self._negotiation.hold()
+            raise
+
+    async def renew(self) -> None:
+        """Offers the call's media anew by a re-INVITE; what is secured stays so.
+
+        Raises CallRefusedError when the other side refuses, SdpError when its answer is not acceptable (the call goes
+        on as it was in both cases), CallEndedError when the call has ended, and SipError when nothing could be asked.
+        """
+        if not self.active:
+            raise CallEndedError(self._end_reason or self._dialog.ended.result())
+        if self.agreed is not None and self.agreed.secured:
+            self._negotiation.local = replace(self._negotiation.local, security=MediaSecurity.REQUIRED)
+        response = await self._dialog.reinvite(self._negotiation.create_offer().encode())
+        if not response.success:
+            raise CallRefusedError(f"{response.status} {response.reason}", status=response.status)
+        self._media.start(self._negotiation.receive_answer(response.body))
+
     async def hangup(self) -> None:
         """Ends the call; returns when the other side knows, or did not answer for a quarter of 64*T1."""
         self._media.close("local")

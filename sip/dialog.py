@@ -102,6 +102,11 @@ class Dialog:
         if request.method in ("INVITE", "UPDATE") and request.contacts:
             self.remote_target = _target(request)
 
+    def refresh_target(self, response: Response) -> None:
+        """Takes the remote target from a 2xx to a re-INVITE or UPDATE of ours (12.2.1.2); without one it stays."""
+        if len(response.contacts) == 1:
+            self.remote_target = _target(response)
+
 
 def request_dialog_id(request: Request) -> DialogId:
     """Returns the id under which the receiver of a request keeps its dialog."""

@@ -107,5 +107,14 @@ class DialogError(SipError):
         self.status = status
 
 
+class SessionIntervalError(SipError):
+    """A session interval is too small (RFC 4028); `minimum` is the Min-SE in seconds that a 422 has to name."""
+
+    def __init__(self, interval: int, *, minimum: int) -> None:
+        super().__init__(f"a session interval of {interval} s is under {minimum} s")
+        self.interval = interval
+        self.minimum = minimum
+
+
 class LocationStoreError(SipError):
     """The location store cannot be read or written; what was to be saved is not saved."""

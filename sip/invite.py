@@ -8,9 +8,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .dialog import Dialog
-from .errors import CallCancelledError, DigestError, RequestFailedError, SipError, SipParseError
+from .errors import (
+    CallCancelledError,
+    DialogError,
+    DigestError,
+    RequestFailedError,
+    SipError,
+    SipParseError,
+    TransactionTimeoutError,
+)
 from .header_values import CSeq, NameAddr
 from .message import Request, Response, new_branch, new_tag
+from .session_modification import GONE, MAX_TRIES, OutgoingReinvite, glare_delay, pending_error, refuse_glare
 from .transport import Flow
 
 if TYPE_CHECKING:
@@ -243,6 +252,9 @@ class InviteDialog:
         self._repeat: asyncio.TimerHandle | None = None
         self._acknowledged = False
         self._invite_cseq: int | None = dialog.remote_cseq
+        self._owner = dialog.remote_cseq is None  # of the Call-ID: the caller
+        self._modifying = False  # a reinvite() is under way
+        self._invite_pending = False  # an INVITE of ours waits for its final response
         user_agent.dialogs[dialog.id] = self
 
     async def bye(self) -> None:
@@ -252,6 +264,43 @@ class InviteDialog:
         self._end("local")
         with contextlib.suppress(SipError):
             await self._user_agent.request(self.dialog.create_request("BYE"), flow=self._flow_to_target())
+
+    async def reinvite(self, body: bytes) -> Response:
+        """Offers the session anew by a re-INVITE and returns its final response, which may be a refusal.
+
+        Glare is waited out (14.1), up to eight times. A 408 or 481, or no answer, ends the call. Raises DialogError
+        while another INVITE is under way in the call or it has ended, and TransportError, TransactionTimeoutError or
+        DigestError.
+        """
+        if self.ended.done():
+            raise DialogError("the call has ended")
+        if self._modifying or self._repeat is not None:
+            raise pending_error()
+        self._modifying = True
+        try:
+            response = await self._reinvite_until_no_glare(body)
+        except TransactionTimeoutError:
+            self.end_soon()
+            raise
+        finally:
+            self._modifying = self._invite_pending = False
+        if response.status in GONE:
+            self.end_soon()
+        return response
+
+    async def _reinvite_until_no_glare(self, body: bytes) -> Response:
+        for _ in range(MAX_TRIES):
+            if self._repeat is None:
+                self._invite_pending = True
+                response = await OutgoingReinvite(self._user_agent, self.dialog).run(body, self._flow_to_target())
+                if response.status != 491:
+                    return response
+            # Meanwhile the peer's own may pass.
+            self._invite_pending = False
+            await asyncio.sleep(glare_delay(owner=self._owner))
+            if self.ended.done():
+                raise DialogError("the call has ended")
+        raise pending_error()
 
     def _flow_to_target(self) -> Flow | None:
         """The connection that the call came by, when it leads to the next hop; None where one has to be found.
@@ -318,10 +367,8 @@ class InviteDialog:
 
     def _reinvite(self, exchange: ServerExchange, request: Request) -> None:
         user_agent = self._user_agent
-        if self._repeat is not None:
-            # 14.2: one INVITE at a time.
-            refusal = request.create_response(500)
-            refusal.headers.add("Retry-After", "2")
+        refusal = refuse_glare(request, ours_pending=self._invite_pending, theirs_pending=self._repeat is not None)
+        if refusal is not None:
             user_agent.respond(exchange, refusal)
             return
         status, body = (488, b"") if self.on_reinvite is None else self.on_reinvite(request)

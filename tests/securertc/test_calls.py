@@ -292,6 +292,30 @@ async def test_hold_and_resume_by_the_peer(pair, nothing_left, melody):
         np.testing.assert_array_equal(heard, decode_pcmu(encode_pcmu(melody)))
 
 
+@pytest.mark.parametrize("by_caller", [True, False])
+async def test_hold_and_resume_from_our_side(pair, nothing_left, melody, by_caller):
+    async with pair() as ends:
+        call, answered = await ends.establish()
+        ours, theirs = (call, answered) if by_caller else (answered, call)
+        await ours.hold()
+        assert theirs.agreed.direction.receives
+        assert not theirs.agreed.direction.sends
+        assert ours.agreed.secured
+        await ours.resume()
+        assert theirs.agreed.direction.sends
+        assert ours.agreed.secured
+        _, heard = await asyncio.gather(theirs.send_audio(melody), hear(ours, melody.size))
+        np.testing.assert_array_equal(heard, decode_pcmu(encode_pcmu(melody)))
+
+
+async def test_holding_a_call_that_has_ended(pair, nothing_left):
+    async with pair() as ends:
+        call, _ = await ends.establish()
+        await call.hangup()
+        with pytest.raises(CallEndedError):
+            await call.hold()
+
+
 @pytest.mark.parametrize("policy", [SecurityPolicy(), SecurityPolicy(media=MediaSecurity.PREFERRED)])
 async def test_a_secured_call_cannot_be_talked_into_clear(pair, nothing_left, melody, policy):
     async with pair(policy, policy) as ends:
