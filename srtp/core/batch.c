@@ -80,9 +80,10 @@ static void finish_protect(chunk *c) {
 /* While a packet is worked on, the state of one some way behind it comes from memory: with many SSRCs it is in none of
  * the near caches. */
 #define AHEAD 16
+#define FEW_STREAMS 128
 
 static void fetch(const srtp_direction *direction, const srtp_packet *packets, size_t i, size_t count) {
-    if (i < count && packets[i].length >= 12)
+    if (direction->streams.count > FEW_STREAMS && i < count && packets[i].length >= 12)
         srtp_stream_prefetch(&direction->streams, srtp_load32(packets[i].in + 8));
 }
 
