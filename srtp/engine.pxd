@@ -102,6 +102,10 @@ cdef extern from "core/context.h" nogil:
     void srtp_context_rekey(srtp_context *context, srtp_master_key *key, uint64_t overlap)
 
 
+cdef extern from "core/packet.h" nogil:
+    uint32_t srtp_load32(const uint8_t *p)
+
+
 cdef extern from "core/stream.h" nogil:
     ctypedef struct srtp_replay_window:
         uint64_t top
@@ -137,6 +141,12 @@ cdef extern from "core/stream.h" nogil:
     ctypedef struct srtp_stream_table:
         srtp_stream_slot *slots
         size_t capacity
+        size_t count
+
+    enum:
+        SRTP_NEAR_STREAMS
+
+    void srtp_stream_prefetch(const srtp_stream_table *table, uint32_t ssrc)
 
     srtp_status srtp_replay_check(const srtp_replay_window *window, uint64_t index)
     void srtp_replay_commit(srtp_replay_window *window, uint64_t index)

@@ -55,6 +55,8 @@ cdef bytes _process(
     cdef srtp_packet packet
     cdef srtp_status status
     cdef Py_ssize_t capacity = _capacity(direction, length, grow, rtcp)
+    if direction.streams.count > SRTP_NEAR_STREAMS and length >= 12:
+        srtp_stream_prefetch(&direction.streams, srtp_load32(data + (4 if rtcp else 8)))  # while memory is allocated
     cdef bytes out = PyBytes_FromStringAndSize(NULL, capacity)
     packet.data = data
     packet.length = length

@@ -77,18 +77,23 @@ static void finish_protect(chunk *c) {
     clear(c);
 }
 
-/* While a packet is worked on, the state of one some way behind it comes from memory: with many SSRCs it is in none of
- * the near caches. */
+/* While a packet is worked on, the state of one some way behind it comes from memory. */
 #define AHEAD 16
-#define FEW_STREAMS 128
 
 static void fetch(const srtp_direction *direction, const srtp_packet *packets, size_t i, size_t count) {
-    if (direction->streams.count > FEW_STREAMS && i < count && packets[i].length >= 12)
+    if (i < count && packets[i].length >= 12)
         srtp_stream_prefetch(&direction->streams, srtp_load32(packets[i].in + 8));
+    if (i + AHEAD < count && packets[i + AHEAD].length >= 12)
+        srtp_stream_prefetch_slot(&direction->streams, srtp_load32(packets[i + AHEAD].in + 8));
 }
 
 static void fetch_first(const srtp_direction *direction, const srtp_packet *packets, size_t count) {
+    if (direction->streams.count <= SRTP_NEAR_STREAMS) return;
     for (size_t i = 0; i < AHEAD; i++) fetch(direction, packets, i, count);
+}
+
+static void fetch_next(const srtp_direction *direction, const srtp_packet *packets, size_t i, size_t count) {
+    if (direction->streams.count > SRTP_NEAR_STREAMS) fetch(direction, packets, i + AHEAD, count);
 }
 
 static void refuse_all(srtp_packet *packets, size_t count) {
@@ -121,7 +126,7 @@ void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t 
     clear(&c);
     fetch_first(direction, packets, count);
     for (size_t i = 0; i < count; i++) {
-        fetch(direction, packets, i + AHEAD, count);
+        fetch_next(direction, packets, i, count);
         stage_or_protect(direction, &c, &packets[i]);
     }
     finish_protect(&c);
@@ -183,7 +188,7 @@ void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_
     fetch_first(direction, packets, count);
     for (size_t i = 0; i < count;) {
         srtp_plan *p = &c.plans[c.count];
-        fetch(direction, packets, i + AHEAD, count);
+        fetch_next(direction, packets, i, count);
         *p = (srtp_plan){0};
         srtp_staging staged = srtp_stage_unprotect(direction, &packets[i], p, c.number);
         if (staged == SRTP_STAGED) add_packet(&c, &packets[i], packets[i].in, p->length);

@@ -77,8 +77,8 @@ void srtp_context_rekey(srtp_context *context, srtp_master_key *key, uint64_t ov
     note_features(context);
 }
 
-void srtp_context_received(srtp_context *context, const srtp_master_key *key) {
-    if (context->previous == NULL || key != context->current) return;
+void srtp_context_shorten(srtp_context *context, const srtp_master_key *key) {
+    if (key != context->current) return;
     if (--context->overlap > 0) return;
     srtp_context_remove_key(context, context->previous);
     context->overlap_ended = 1;
@@ -90,20 +90,19 @@ static srtp_master_key *key_of_index(const srtp_context *context, uint64_t index
     return key;
 }
 
-srtp_master_key *srtp_context_sending_key(const srtp_context *context, uint64_t index) {
-    if (!context->ranged) return context->current;
+srtp_master_key *srtp_context_ranged_key(const srtp_context *context, uint64_t index) {
     srtp_master_key *current = context->current;
     if (context->parameters.mki_length != 0 && index >= current->from && index <= current->to) return current;
     return key_of_index(context, index);
 }
 
-srtp_status srtp_context_receiving_key(const srtp_context *context, const uint8_t *mki, uint64_t index,
-                                       srtp_master_key **key) {
+srtp_status srtp_context_chosen_key(const srtp_context *context, const uint8_t *mki, uint64_t index,
+                                    srtp_master_key **key) {
     if (context->parameters.mki_length != 0) {
         *key = srtp_context_key(context, mki);
         if (*key == NULL) return SRTP_UNKNOWN_MKI;
         return index < (*key)->from || index > (*key)->to ? SRTP_KEY_EXPIRED : SRTP_OK;
     }
-    *key = context->ranged ? key_of_index(context, index) : context->current;
+    *key = key_of_index(context, index);
     return *key == NULL ? SRTP_KEY_EXPIRED : SRTP_OK;
 }

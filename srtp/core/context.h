@@ -53,14 +53,27 @@ void srtp_context_switch(srtp_context *context, srtp_master_key *key);
 void srtp_context_remove_key(srtp_context *context, srtp_master_key *key);
 /* Makes `key` the current one and accepts the one before until `overlap` packets have come under the new. */
 void srtp_context_rekey(srtp_context *context, srtp_master_key *key, uint64_t overlap);
-/* A packet came under `key`: shortens the overlap. */
-void srtp_context_received(srtp_context *context, const srtp_master_key *key);
+/* A packet came under `key`: shortens the overlap, if there is one. */
+void srtp_context_shorten(srtp_context *context, const srtp_master_key *key);
+static inline void srtp_context_received(srtp_context *context, const srtp_master_key *key) {
+    if (__builtin_expect(context->previous != NULL, 0)) srtp_context_shorten(context, key);
+}
 
 /* The key that protects a packet of this SRTP index; NULL when no key's range has it. */
-srtp_master_key *srtp_context_sending_key(const srtp_context *context, uint64_t index);
+srtp_master_key *srtp_context_ranged_key(const srtp_context *context, uint64_t index);
+static inline srtp_master_key *srtp_context_sending_key(const srtp_context *context, uint64_t index) {
+    return __builtin_expect(context->ranged, 0) ? srtp_context_ranged_key(context, index) : context->current;
+}
 /* The key for a received packet, by its MKI (which lies at `mki`), else by its SRTP index, else the current one.
  * SRTP_OK, SRTP_UNKNOWN_MKI or SRTP_KEY_EXPIRED (no key's range has the index). */
-srtp_status srtp_context_receiving_key(const srtp_context *context, const uint8_t *mki, uint64_t index,
-                                       srtp_master_key **key);
+srtp_status srtp_context_chosen_key(const srtp_context *context, const uint8_t *mki, uint64_t index,
+                                    srtp_master_key **key);
+static inline srtp_status srtp_context_receiving_key(const srtp_context *context, const uint8_t *mki, uint64_t index,
+                                                     srtp_master_key **key) {
+    if (context->parameters.mki_length != 0 || context->ranged)
+        return srtp_context_chosen_key(context, mki, index, key);
+    *key = context->current;
+    return SRTP_OK;
+}
 
 #endif

@@ -81,7 +81,13 @@ static inline srtp_stream *srtp_stream_find(const srtp_stream_table *table, uint
     }
 }
 
-/* Has the stream of an SSRC fetched into the cache. */
+/* More streams than this are in none of the near caches when their packets come in any order. */
+#define SRTP_NEAR_STREAMS 128
+
+/* Has the place where the search for an SSRC begins, or then its stream, fetched into the cache. */
+static inline void srtp_stream_prefetch_slot(const srtp_stream_table *table, uint32_t ssrc) {
+    __builtin_prefetch(&table->slots[srtp_stream_home(ssrc, table->capacity)]);
+}
 static inline void srtp_stream_prefetch(const srtp_stream_table *table, uint32_t ssrc) {
     __builtin_prefetch(srtp_stream_find(table, ssrc));
 }

@@ -11,6 +11,13 @@ int srtp_equal(const uint8_t *a, const uint8_t *b, size_t length)
         memcpy(&right, b, 8);
         difference |= left ^ right;
     }
+    if (length >= 4) {
+        uint32_t left4, right4;
+        memcpy(&left4, a, 4);
+        memcpy(&right4, b, 4);
+        difference |= left4 ^ right4;
+        a += 4, b += 4, length -= 4;
+    }
     for (size_t i = 0; i < length; i++)
         difference |= (uint64_t)(a[i] ^ b[i]);
     /* Hidden from the optimiser, which might otherwise leave the loop at the first difference. */
