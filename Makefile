@@ -13,6 +13,7 @@ test: $(VENV)/.built
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.built
+	$(BIN)/python benchmarks/compare_srtp.py
 	$(BIN)/python -m pytest benchmarks -p no:cacheprovider
 
 lint: $(VENV)/.built

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NATIVE = Path(__file__).parent / "native"
-LIBSRTP = "libsrtp-2.5.0"
-LIBSRTP_URL = "http://deb.debian.org/debian/pool/main/libs/libsrtp2/libsrtp2_2.5.0.orig.tar.gz"
-LIBSRTP_SHA256 = "8a43ef8e9ae2b665292591af62aa1a4ae41e468b6d98d8258f91478735da4e09"
+LIBSRTP = "libsrtp-2.7.0"
+LIBSRTP_URL = "http://deb.debian.org/debian/pool/main/libs/libsrtp2/libsrtp2_2.7.0.orig.tar.gz"
+LIBSRTP_SHA256 = "54facb1727a557c2a76b91194dcb2d0a453aaf8e2d0cbbf1e3c2848c323e28ad"
 
 
 @dataclass(frozen=True, slots=True)

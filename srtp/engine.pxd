@@ -131,8 +131,11 @@ cdef extern from "core/stream.h" nogil:
         srtp_index_space rtp
         srtp_index_space rtcp
 
+    ctypedef struct srtp_stream_slot:
+        srtp_stream *stream
+
     ctypedef struct srtp_stream_table:
-        srtp_stream **slots
+        srtp_stream_slot *slots
         size_t capacity
 
     srtp_status srtp_replay_check(const srtp_replay_window *window, uint64_t index)

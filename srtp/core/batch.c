@@ -79,11 +79,15 @@ static void finish_protect(chunk *c) {
 
 /* While a packet is worked on, the state of one some way behind it comes from memory: with many SSRCs it is in none of
  * the near caches. */
-#define AHEAD 8
+#define AHEAD 16
 
-static void look_ahead(const srtp_direction *direction, const srtp_packet *packets, size_t i, size_t count) {
-    if (i + AHEAD < count && packets[i + AHEAD].length >= 12)
-        srtp_stream_prefetch(&direction->streams, srtp_load32(packets[i + AHEAD].in + 8));
+static void fetch(const srtp_direction *direction, const srtp_packet *packets, size_t i, size_t count) {
+    if (i < count && packets[i].length >= 12)
+        srtp_stream_prefetch(&direction->streams, srtp_load32(packets[i].in + 8));
+}
+
+static void fetch_first(const srtp_direction *direction, const srtp_packet *packets, size_t count) {
+    for (size_t i = 0; i < AHEAD; i++) fetch(direction, packets, i, count);
 }
 
 static void refuse_all(srtp_packet *packets, size_t count) {
@@ -114,8 +118,9 @@ void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t 
         return;
     }
     clear(&c);
+    fetch_first(direction, packets, count);
     for (size_t i = 0; i < count; i++) {
-        look_ahead(direction, packets, i, count);
+        fetch(direction, packets, i + AHEAD, count);
         stage_or_protect(direction, &c, &packets[i]);
     }
     finish_protect(&c);
@@ -174,9 +179,10 @@ void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_
         return;
     }
     start(direction, &c);
+    fetch_first(direction, packets, count);
     for (size_t i = 0; i < count;) {
         srtp_plan *p = &c.plans[c.count];
-        look_ahead(direction, packets, i, count);
+        fetch(direction, packets, i + AHEAD, count);
         *p = (srtp_plan){0};
         srtp_staging staged = srtp_stage_unprotect(direction, &packets[i], p, c.number);
         if (staged == SRTP_STAGED) add_packet(&c, &packets[i], packets[i].in, p->length);

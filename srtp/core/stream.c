@@ -6,19 +6,20 @@
 #define FIRST_CAPACITY 8
 #define SRTP_CACHE_LINE 64
 
-static void place(srtp_stream **slots, size_t capacity, srtp_stream *stream) {
-    size_t i = srtp_stream_slot(stream->ssrc, capacity);
-    while (slots[i] != NULL) i = (i + 1) & (capacity - 1);
-    slots[i] = stream;
+static void place(srtp_stream_slot *slots, size_t capacity, srtp_stream *stream) {
+    size_t i = srtp_stream_home(stream->ssrc, capacity);
+    while (slots[i].stream != NULL) i = (i + 1) & (capacity - 1);
+    slots[i].stream = stream;
+    slots[i].ssrc = stream->ssrc;
 }
 
 int srtp_stream_reserve(srtp_stream_table *table) {
     if (4 * (table->count + 1) <= 3 * table->capacity) return 0;
     size_t capacity = table->capacity ? 2 * table->capacity : FIRST_CAPACITY;
-    srtp_stream **slots = calloc(capacity, sizeof *slots);
+    srtp_stream_slot *slots = calloc(capacity, sizeof *slots);
     if (slots == NULL) return -1;
     for (size_t i = 0; i < table->capacity; i++)
-        if (table->slots[i] != NULL) place(slots, capacity, table->slots[i]);
+        if (table->slots[i].stream != NULL) place(slots, capacity, table->slots[i].stream);
     free(table->slots);
     table->slots = slots;
     table->capacity = capacity;
@@ -31,8 +32,8 @@ void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream) {
 }
 
 static size_t slot_holding(const srtp_stream_table *table, const srtp_stream *stream) {
-    size_t i = srtp_stream_slot(stream->ssrc, table->capacity);
-    while (table->slots[i] != stream) i = (i + 1) & (table->capacity - 1);
+    size_t i = srtp_stream_home(stream->ssrc, table->capacity);
+    while (table->slots[i].stream != stream) i = (i + 1) & (table->capacity - 1);
     return i;
 }
 
@@ -41,12 +42,12 @@ int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc) {
     if (stream == NULL) return 0;
     size_t mask = table->capacity - 1;
     size_t hole = slot_holding(table, stream);
-    table->slots[hole] = NULL;
+    table->slots[hole].stream = NULL;
     table->count--;
     /* Those behind the hole may have been pushed past it: place them anew. */
-    for (size_t i = (hole + 1) & mask; table->slots[i] != NULL; i = (i + 1) & mask) {
-        srtp_stream *moved = table->slots[i];
-        table->slots[i] = NULL;
+    for (size_t i = (hole + 1) & mask; table->slots[i].stream != NULL; i = (i + 1) & mask) {
+        srtp_stream *moved = table->slots[i].stream;
+        table->slots[i].stream = NULL;
         place(table->slots, table->capacity, moved);
     }
     srtp_stream_free(stream);
@@ -92,7 +93,7 @@ static srtp_stream *succeed(srtp_stream_table *table, srtp_stream *stream, srtp_
     heir->initial_roc = stream->initial_roc;
     srtp_replay_use_up(&heir->rtp.window, &stream->rtp.window, 0);
     srtp_replay_use_up(&heir->rtcp.window, &stream->rtcp.window, 0);
-    table->slots[slot_holding(table, stream)] = heir;
+    table->slots[slot_holding(table, stream)].stream = heir;
     srtp_stream_free(stream);
     return heir;
 }

@@ -47,8 +47,14 @@ typedef struct {
     uint8_t *fingerprints;      /* window capacity times SRTP_FINGERPRINT, for a sender with allow_repeat_tx */
 } srtp_stream;
 
+/* The SSRC stands here as well, so that a search touches no stream but the one it finds. */
 typedef struct {
-    srtp_stream **slots;        /* open addressing; capacity is a power of two */
+    srtp_stream *stream;        /* NULL where there is none */
+    uint32_t ssrc;
+} srtp_stream_slot;
+
+typedef struct {
+    srtp_stream_slot *slots;    /* open addressing; capacity is a power of two */
     size_t capacity;
     size_t count;
 } srtp_stream_table;
@@ -59,7 +65,7 @@ srtp_stream *srtp_stream_new(srtp_context *context, uint32_t ssrc, int keep_fing
 void srtp_stream_free(srtp_stream *stream);
 
 /* Where the search for an SSRC begins. */
-static inline size_t srtp_stream_slot(uint32_t ssrc, size_t capacity) {
+static inline size_t srtp_stream_home(uint32_t ssrc, size_t capacity) {
     uint32_t h = ssrc;
     h = (h ^ (h >> 16)) * 0x85ebca6bu;
     h = (h ^ (h >> 13)) * 0xc2b2ae35u;
@@ -69,15 +75,15 @@ static inline size_t srtp_stream_slot(uint32_t ssrc, size_t capacity) {
 /* The stream of an SSRC, or NULL; never inserts. */
 static inline srtp_stream *srtp_stream_find(const srtp_stream_table *table, uint32_t ssrc) {
     if (table->count == 0) return NULL;
-    for (size_t i = srtp_stream_slot(ssrc, table->capacity);; i = (i + 1) & (table->capacity - 1)) {
-        srtp_stream *stream = table->slots[i];
-        if (stream == NULL || stream->ssrc == ssrc) return stream;
+    for (size_t i = srtp_stream_home(ssrc, table->capacity);; i = (i + 1) & (table->capacity - 1)) {
+        const srtp_stream_slot *slot = &table->slots[i];
+        if (slot->stream == NULL || slot->ssrc == ssrc) return slot->stream;
     }
 }
 
-/* Has the stream of an SSRC fetched into the cache, if it is where the search for it begins. */
+/* Has the stream of an SSRC fetched into the cache. */
 static inline void srtp_stream_prefetch(const srtp_stream_table *table, uint32_t ssrc) {
-    if (table->count != 0) __builtin_prefetch(table->slots[srtp_stream_slot(ssrc, table->capacity)]);
+    __builtin_prefetch(srtp_stream_find(table, ssrc));
 }
 
 /* Makes room for one stream more; -1 without memory. */

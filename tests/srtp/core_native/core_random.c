@@ -162,7 +162,7 @@ static void compare_states(const char *table, srtp_direction *const directions[P
             || directions[who]->streams.count != expected->streams.count)
             report_difference(table, "counters", 0, (size_t)who);
         for (size_t i = 0; i < expected->streams.capacity; i++) {
-            const srtp_stream *stream = expected->streams.slots[i], *other;
+            const srtp_stream *stream = expected->streams.slots[i].stream, *other;
             if (stream == NULL)
                 continue;
             other = srtp_stream_find(&directions[who]->streams, stream->ssrc);
