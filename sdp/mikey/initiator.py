@@ -62,11 +62,10 @@ class Proposal:
     """What an initiator proposes.
 
     `streams` are the entries of the SRTP-ID map; over SDP two for each m line, ours with its SSRC and the peer's
-    with 0 (RFC 4567 7.1). Policy n is `srtp_profiles[n]`, with
-    `key_derivation_rate` (RFC 3711 4.3.1). `keys` are made where none are given: one TGK with
-    `validity`. `sdp_ids` are the key management protocols of the offer. `rekey` false makes an update without
-    new keys. Without `include_identities` the peer has to know by other means whose message it is, as GStreamer,
-    whose parser stops at an ID.
+    with 0 (RFC 4567 7.1). Policy n is `srtp_profiles[n]`, with `key_derivation_rate` (RFC 3711
+    4.3.1). `keys` are made where none are given: one TGK with `validity`. `sdp_ids` are the key management
+    protocols of the offer. `rekey` false makes an update without new keys. Without `include_identities` the peer
+    has to know by other means whose message it is, as GStreamer, whose parser stops at an ID.
     """
 
     mode: Mode
