@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdp import KeyingMethod, MediaSecurity
-
-DEFAULT_SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
+from sdp.keying_sdescriptions import DEFAULT_SUITES
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from srtp import Policy, Profile, SecretBytes
+from srtp import Policy, PolicyError, Profile, SecretBytes
 
 from ..errors import MikeyRefusedError
 from .code_points import ErrorNumber, KeyType, KeyValidityType
@@ -14,7 +14,7 @@ from .key_data import KeyData, KeyValidity
 from .key_transport import MessageKeys
 from .payloads import Id, Sp, T
 from .prf import SALTING_KEY, TEK, KeyDerivation
-from .srtp_policy import profile_of
+from .srtp_policy import key_derivation_rate_of, profile_of
 
 _TGKS = (KeyType.TGK, KeyType.TGK_SALT, KeyType.GTGK, KeyType.GTGK_SALT)
 _TEKS = (KeyType.TEK, KeyType.TEK_SALT)
@@ -42,8 +42,15 @@ class CryptoSession:
 
     @property
     def policy(self) -> Policy:
-        """The policy of the first key."""
-        return self.keys[0].policy
+        """The policy of all keys, the first of which protects, the others told by MKI or by packet index.
+
+        Raises MikeyRefusedError (INVALID_SPPAR) when they cannot be told apart in one stream, as MKIs of two lengths.
+        """
+        first, *further = (one.policy for one in self.keys)
+        try:
+            return replace(first, further_keys=tuple(one.master_keys[0] for one in further))
+        except PolicyError as error:
+            raise MikeyRefusedError(ErrorNumber.INVALID_SPPAR, str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +84,15 @@ class CryptoSessionBundle:
 
     def profile_of_policy(self, policy_no: int) -> Profile:
         """Returns the `srtp` profile of a policy number; raises MikeyRefusedError (INVALID_SP, INVALID_SPPAR)."""
+        return profile_of(
+            self._sp(policy_no), allow_null=self.profile.allow_null_srtp, lenient=self.profile.null_over_tls
+        )
+
+    def _sp(self, policy_no: int) -> Sp:
         found = [one for one in self.policies if one.policy_no == policy_no]
         if len(found) != 1:
             raise MikeyRefusedError(ErrorNumber.INVALID_SP, f"there are {len(found)} policies of number {policy_no}")
-        return profile_of(found[0], allow_null=self.profile.allow_null_srtp, lenient=self.profile.null_over_tls)
+        return found[0]
 
     @property
     def sessions(self) -> tuple[CryptoSession, ...]:
@@ -93,7 +105,7 @@ class CryptoSessionBundle:
             return ()
         self._refuse_shared_keystream(self.cs_id_map)
         return tuple(
-            CryptoSession(cs_id, one.ssrc, one.roc, self.keyed_policies(cs_id, self.profile_of_policy(one.policy_no)))
+            CryptoSession(cs_id, one.ssrc, one.roc, self._policies_by_map(cs_id, one.policy_no))
             for cs_id, one in enumerate(self.cs_id_map.entries, 1)
         )
 
@@ -108,14 +120,18 @@ class CryptoSessionBundle:
             raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, f"media line {line} has no two crypto sessions")
         return (pair[0], pair[1]) if initiator else (pair[1], pair[0])
 
-    def keyed_policies(self, cs_id: int, profile: Profile) -> tuple[KeyedPolicy, ...]:
+    def _policies_by_map(self, cs_id: int, policy_no: int) -> tuple[KeyedPolicy, ...]:
+        rate = key_derivation_rate_of(self._sp(policy_no))
+        return self.keyed_policies(cs_id, self.profile_of_policy(policy_no), rate)
+
+    def keyed_policies(self, cs_id: int, profile: Profile, key_derivation_rate: int = 0) -> tuple[KeyedPolicy, ...]:
         """Returns the policies of a crypto session, one for each key, for a profile told outside of MIKEY.
 
         Raises MikeyRefusedError when a key has not the profile's length, or there is none.
         """
         if not self.keys:
             raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, "there is no key")
-        return tuple(self._keyed_policy(key, cs_id, profile) for key in self.keys)
+        return tuple(self._keyed_policy(key, cs_id, profile, key_derivation_rate) for key in self.keys)
 
     def _refuse_shared_keystream(self, cs_id_map: SrtpIdMap) -> None:
         """A TEK is the key of all streams, so two of one SSRC would share their keystream (RFC 3711 9.1)."""
@@ -123,7 +139,7 @@ class CryptoSessionBundle:
         if len(set(ssrcs)) < len(ssrcs) and any(key.kind in _TEKS for key in self.keys):
             raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, "two streams have a TEK and an SSRC in common")
 
-    def _keyed_policy(self, key: KeyData, cs_id: int, profile: Profile) -> KeyedPolicy:
+    def _keyed_policy(self, key: KeyData, cs_id: int, profile: Profile, rate: int) -> KeyedPolicy:
         if key.kind in _TGKS:
             if len(key.key) < MIN_TGK_LENGTH:
                 raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, f"a TGK of {len(key.key)} bytes is too short")
@@ -142,7 +158,13 @@ class CryptoSessionBundle:
         if len(key.validity.spi) > MAX_MKI_LENGTH:
             raise MikeyRefusedError(ErrorNumber.INVALID_SPPAR, f"an MKI has more than {MAX_MKI_LENGTH} bytes")
         valid_from, valid_to = _interval(key.validity)
-        return KeyedPolicy(Policy(profile, master_key, master_salt, key.validity.spi), valid_from, valid_to)
+        policy = Policy(profile, master_key, master_salt, key.validity.spi, key_derivation_rate=rate)
+        if valid_from is not None and valid_to is not None:
+            try:
+                policy = replace(policy, valid_from=valid_from, valid_to=valid_to)
+            except PolicyError as error:
+                raise MikeyRefusedError(ErrorNumber.INVALID_SPPAR, str(error)) from None
+        return KeyedPolicy(policy, valid_from, valid_to)
 
     def _tek(self, key: KeyData, profile: Profile) -> tuple[SecretBytes, SecretBytes]:
         if key.salt is not None:

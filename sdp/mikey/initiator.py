@@ -62,15 +62,16 @@ class Proposal:
     """What an initiator proposes.
 
     `streams` are the entries of the SRTP-ID map; over SDP two for each m line, ours with its SSRC and the peer's
-    with 0 (RFC 4567 7.1). Policy n is `srtp_profiles[n]`. `keys` are made where none are given: one TGK with
-    `validity`. `sdp_ids` are the key management protocols of the offer. `rekey` false makes an update without
-    new keys. Without `include_identities` the peer has to know by other means whose message it is, as GStreamer,
-    whose parser stops at an ID.
+    with 0 (RFC 4567 7.1). Policy n is `srtp_profiles[n]`, with `key_derivation_rate` (RFC 3711
+    4.3.1). `keys` are made where none are given: one TGK with `validity`. `sdp_ids` are the key management
+    protocols of the offer. `rekey` false makes an update without new keys. Without `include_identities` the peer
+    has to know by other means whose message it is, as GStreamer, whose parser stops at an ID.
     """
 
     mode: Mode
     streams: tuple[SrtpId, ...]
     srtp_profiles: tuple[Profile, ...] = _DEFAULT_PROFILES
+    key_derivation_rate: int = 0
     verification: bool = True
     keys: tuple[KeyData, ...] = ()
     validity: KeyValidity = field(default_factory=KeyValidity)
@@ -140,7 +141,10 @@ class Initiator:
             proposal.verification or proposal.mode.always_answered,
             proposal.prf,
         )
-        policies = tuple(policy_payload(one, number) for number, one in enumerate(proposal.srtp_profiles))
+        policies = tuple(
+            policy_payload(one, number, proposal.key_derivation_rate)
+            for number, one in enumerate(proposal.srtp_profiles)
+        )
         front: list[Payload] = [timestamp, *rand]
         if proposal.include_identities:
             front.append(self.ourselves.identity)

@@ -36,10 +36,11 @@ _PROFILE_NAMES = {
 }
 _LENGTH_OF_HMAC_KEY = 20
 _SRTCP_TAG_LENGTH = 10
+MAX_KEY_DERIVATION_RATE = 1 << 24
 
 
-def policy_payload(profile: Profile, policy_no: int = 0) -> Sp:
-    """Returns the SP payload that asks for a profile, with every parameter that it fixes."""
+def policy_payload(profile: Profile, policy_no: int = 0, key_derivation_rate: int = 0) -> Sp:
+    """Returns the SP payload that asks for a profile, with every parameter that it fixes, and a rate other than 0."""
     cipher, key_length, tag_length = next(one for one, name in _PROFILE_NAMES.items() if name == profile.name)
     aead = cipher is SrtpEncryption.AES_GCM
     values: dict[SrtpParameter, int] = {
@@ -62,7 +63,21 @@ def policy_payload(profile: Profile, policy_no: int = 0) -> Sp:
     else:
         values[_P.AUTHENTICATION_TAG_LENGTH] = tag_length
     parameters = tuple(PolicyParameter(kind, bytes((value,))) for kind, value in values.items())
+    if key_derivation_rate:
+        rate = key_derivation_rate.to_bytes(-(-key_derivation_rate.bit_length() // 8))
+        parameters += (PolicyParameter(_P.KEY_DERIVATION_RATE, rate),)
     return Sp(policy_no, SecurityProtocol.SRTP, parameters)
+
+
+def key_derivation_rate_of(policy: Sp) -> int:
+    """Returns the key derivation rate that a policy asks for, 0 where it says none (RFC 3711 4.3.1).
+
+    Raises MikeyRefusedError (INVALID_SPPAR) for a rate that is neither 0 nor a power of two up to 2^24.
+    """
+    rate = _values(policy).get(_P.KEY_DERIVATION_RATE, 0)
+    if rate > MAX_KEY_DERIVATION_RATE or rate & (rate - 1):
+        raise _refused(_P.KEY_DERIVATION_RATE, rate)
+    return rate
 
 
 def profile_of(policy: Sp, *, allow_null: bool = False, lenient: bool = False) -> Profile:
@@ -79,7 +94,7 @@ def profile_of(policy: Sp, *, allow_null: bool = False, lenient: bool = False) -
     values = _values(policy)
     if values.get(_P.SRTP_PRF, SrtpPrf.AES_CM) != SrtpPrf.AES_CM:
         raise _refused(_P.SRTP_PRF, values[_P.SRTP_PRF])
-    for kind in (_P.KEY_DERIVATION_RATE, _P.FEC_ORDER, _P.SRTP_PREFIX_LENGTH, _P.ROC_TRANSMISSION_RATE):
+    for kind in (_P.FEC_ORDER, _P.SRTP_PREFIX_LENGTH, _P.ROC_TRANSMISSION_RATE):
         if values.get(kind, 0):
             raise _refused(kind, values[kind])
     cipher = _cipher(values)

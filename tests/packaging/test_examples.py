@@ -6,6 +6,7 @@ import asyncio
 import functools
 import re
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -18,7 +19,9 @@ from peers.aiortc_peer import AiortcPeer
 from peers.authority import TestAuthority
 from peers.tones import assert_tone, tone
 
-from securertc import Endpoint, EndpointSettings, TlsFiles
+from sdp.mikey import MikeyKeying, Mode, Ourselves, Peer, Proposal, ReplayCache, uri_id
+from securertc import Endpoint, EndpointSettings, SecurityPolicy, TierStatus, TlsFiles
+from srtp import SecretBytes
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -75,6 +78,47 @@ async def test_echo_endpoint(authority: TestAuthority) -> None:
                 line = (await process.stdout.readline()).decode()
                 assert line, "the example ended before its report"
             assert line == "media: secured\n"
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = await process.communicate()
+    assert process.returncode == 0, rest.decode()
+
+
+async def test_media_with_pyvoip() -> None:
+    """A foreign SIP stack signals, our MediaSession keys and carries the audio."""
+    key = bytes(range(32))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = await start("media_with_pyvoip.py", str(port), key.hex())
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            line = (await process.stdout.readline()).decode()
+            assert line == "ready\n", line + (await process.stdout.read()).decode()
+            us, echo = uri_id("sip:alice@example.com"), uri_id("sip:echo@example.com")
+            keying = MikeyKeying(
+                Ourselves(us),
+                Peer(echo, SecretBytes(key)),
+                Proposal(mode=Mode.PSK, streams=()),
+                replay_cache=ReplayCache(),
+            )
+            settings = EndpointSettings("sip:alice@127.0.0.1", policy=SecurityPolicy(keying=(keying,)))
+            async with Endpoint(settings) as alice:
+                await alice.listen("udp")
+                call = await alice.call(f"sip:echo@127.0.0.1:{port}")
+                sending = asyncio.ensure_future(call.send_audio(tone(500, 3.0)))
+                heard = [await call.receive_audio() for _ in range(75)]
+                assert call.security.media.status is TierStatus.SECURED
+                await call.hangup()
+                await asyncio.gather(sending, return_exceptions=True)
+            assert_tone(np.concatenate(heard), 500)
+            assert (await process.stdout.readline()) == b"call keyed by mikey: AES_CM_128_HMAC_SHA1_80\n"
+            ended = re.fullmatch(
+                r"ended after (\d+) authenticated packets\n", (await process.stdout.readline()).decode()
+            )
+            assert ended is not None
+            assert int(ended[1]) > 50
     finally:
         process.send_signal(signal.SIGINT)
         rest, _ = await process.communicate()

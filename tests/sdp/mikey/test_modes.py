@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from mikey_parties import ALICE_SSRC, BOB_SSRC, NOW, STREAMS, Pair
 from rtp_packets import rtp
 
+from sdp import MikeyRefusedError
 from sdp.mikey import (
     CryptoSessionBundle,
     DhGroup,
     EncryptionAlgorithm,
     EnvelopeKeyCache,
+    ErrorNumber,
     HashFunction,
     KeyData,
     KeyType,
@@ -145,6 +149,43 @@ def test_keys_of_every_type_with_mki_and_interval(pair: Pair, mode: Mode) -> Non
     assert (third.valid_from, third.valid_to) == (0, 65536)
     assert_srtp_flows(mine, theirs, key=0)
     assert_srtp_flows(mine, theirs, key=1)
+
+
+def test_one_policy_has_all_keys_and_the_rate(pair: Pair) -> None:
+    """Packets under either key are taken by the one policy, and keys are derived anew on the way (RFC 3711 4.3.1)."""
+    keys = tuple(
+        KeyData(KeyType.TGK, SecretBytes(bytes([n]) * 16), None, KeyValidity(1, spi=bytes([n]))) for n in (1, 2)
+    )
+    mine, theirs = agree(pair, Proposal(mode=Mode.PSK, streams=STREAMS, keys=keys, key_derivation_rate=256))
+    sending, receiving = mine.sessions[0], theirs.sessions[0].policy
+    assert [one.mki for one in receiving.master_keys] == [b"\x01", b"\x02"]
+    assert receiving.key_derivation_rate == 256
+    assert sending.policy == receiving
+    for first in (0, 500):  # before and behind a derivation
+        for key in sending.keys:
+            packet = rtp(first + key.policy.mki[0], ssrc=ALICE_SSRC)
+            assert Session(None, receiving).unprotect(Session(key.policy, None).protect(packet)) == packet
+
+
+def test_keys_by_intervals_are_in_one_policy(pair: Pair) -> None:
+    def validity(first: int, last: int) -> KeyValidity:
+        return KeyValidity(2, valid_from=first.to_bytes(6), valid_to=last.to_bytes(6))
+
+    both = [
+        KeyData(KeyType.TGK, SecretBytes(bytes([n]) * 16), None, one)
+        for n, one in enumerate((validity(0, 9), validity(10, 99)))
+    ]
+    mine, theirs = agree(pair, Proposal(mode=Mode.PSK, streams=STREAMS, keys=tuple(both)))
+    alice = Session(mine.sessions[0].policy, None)
+    bob = Session(None, theirs.sessions[0].policy)
+    for number in range(20):
+        packet = rtp(number, ssrc=ALICE_SSRC)
+        assert bob.unprotect(alice.protect(packet)) == packet
+    overlapping = (both[0], replace(both[1], validity=validity(9, 99)))
+    mine, _ = agree(pair, Proposal(mode=Mode.PSK, streams=STREAMS, keys=overlapping))
+    with pytest.raises(MikeyRefusedError) as caught:
+        _ = mine.sessions[0].policy
+    assert caught.value.error_no == ErrorNumber.INVALID_SPPAR
 
 
 @pytest.mark.parametrize("mode", [Mode.DH_SIGN, Mode.DHHMAC])

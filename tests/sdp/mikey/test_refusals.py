@@ -51,6 +51,7 @@ from sdp.mikey import (
 from sdp.mikey.exchange import seal_with_kemac
 from sdp.mikey.key_transport import MessageKeys
 from sdp.mikey.prf import KeyDerivation
+from sdp.mikey.srtp_policy import key_derivation_rate_of
 from srtp import Profile, SecretBytes
 
 
@@ -115,6 +116,10 @@ def test_a_policy_that_weakens_or_is_not_known_is_refused(parameter: PolicyParam
 def test_a_policy_takes_srtps_defaults() -> None:
     assert profile_of(Sp(0, 0, ())) is Profile.AES_CM_128_HMAC_SHA1_80
     assert profile_of(Sp(0, 0, (PolicyParameter(18, b"\x04"),))) is Profile.AES_CM_128_HMAC_SHA1_32
+    for rate in (b"\x03", b"\x02\0\0\0"):  # no power of two, more than 2^24
+        with pytest.raises(MikeyRefusedError):
+            key_derivation_rate_of(Sp(0, 0, (PolicyParameter(6, rate),)))
+    assert key_derivation_rate_of(Sp(0, 0, (PolicyParameter(6, b"\x01\0\0\0"),))) == 1 << 24
     with pytest.raises(MikeyRefusedError) as caught:
         profile_of(Sp(0, 1, ()))
     assert caught.value.error_no == ErrorNumber.INVALID_SP
