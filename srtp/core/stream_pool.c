@@ -1,6 +1,7 @@
-#define _DEFAULT_SOURCE /* madvise() */
+#define _DEFAULT_SOURCE /* mmap() and madvise() */
 #include "stream_pool.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -17,26 +18,38 @@
 struct srtp_stream_block {
     srtp_stream_block *next;
     void *memory;
+    int huge;
 };
 
 struct srtp_stream_piece {
     srtp_stream_piece *next;
 };
 
-static void *huge_page(void) {
-    void *memory = aligned_alloc(HUGE_PAGE, HUGE_PAGE);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    /* Where the system refuses, small pages do as well. */
-    if (memory != NULL) (void)madvise(memory, HUGE_PAGE, MADV_HUGEPAGE);
-#endif
-    return memory;
+/* Straight from the system, since memory that was used before lies on small pages already. Where the system grants no
+ * huge page, small ones do as well. */
+static void *huge_page(void) {
+    char *mapped = mmap(NULL, 2 * HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) return NULL;
+    size_t before = -(uintptr_t)mapped & (HUGE_PAGE - 1);
+    char *page = mapped + before;
+    if (before > 0) (void)munmap(mapped, before);
+    (void)munmap(page + HUGE_PAGE, HUGE_PAGE - before);
+    (void)madvise(page, HUGE_PAGE, MADV_HUGEPAGE);
+    return page;
 }
+static void free_huge_page(void *page) { (void)munmap(page, HUGE_PAGE); }
+#else
+static void *huge_page(void) { return aligned_alloc(SRTP_CACHE_LINE, HUGE_PAGE); }
+static void free_huge_page(void *page) { free(page); }
+#endif
 
 static int grow(srtp_stream_pool *pool) {
     int few = pool->pieces < FEW_PIECES;
     size_t pieces = !few ? HUGE_PAGE / PIECE : pool->pieces > 0 ? pool->pieces : 1;
     srtp_stream_block *block = malloc(sizeof *block);
     if (block == NULL) return -1;
+    block->huge = !few;
     block->memory = few ? aligned_alloc(SRTP_CACHE_LINE, pieces * PIECE) : huge_page();
     if (block->memory == NULL) {
         free(block);
@@ -72,7 +85,10 @@ void srtp_stream_pool_free(srtp_stream_pool *pool) {
     while (pool->blocks != NULL) {
         srtp_stream_block *block = pool->blocks;
         pool->blocks = block->next;
-        free(block->memory);
+        if (block->huge)
+            free_huge_page(block->memory);
+        else
+            free(block->memory);
         free(block);
     }
 }
