@@ -19,7 +19,7 @@ cdef extern from *:
 cdef int _wait(srtp_direction *direction) except -1:
     """Until nobody holds the lock. A signal handler or finalizer would wait for ever for what it has interrupted."""
     if direction.lock.owner == PyThread_get_thread_ident():
-        raise RuntimeError("this thread is in the middle of a call that changes the session, none begins before its end")
+        raise RuntimeError("this thread is in the middle of a call that changes the session; no other can begin")
     with nogil:
         srtp_lock_wait(&direction.lock)
     return 0
