@@ -23,6 +23,7 @@ from sip import (
     client_context,
     server_context,
 )
+from sip.failover import Failover
 from sip.header_values import CSeq
 from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
 from sip.message import new_call_id, new_tag
@@ -164,9 +165,9 @@ class Endpoint:
         target = SipUri.parse(uri)
         request = self._invite(target)
         self.user_agent.add_outbound_route(request)
-        hop = self.user_agent.target(request)
-        local, note = self.local_security(hop_is_secure=hop.transport == "tls")
-        flow = await self.user_agent.flow_for(request)
+        tries = await self.user_agent.tries_for(request)
+        local, note = self.local_security(hop_is_secure=tries.target.secure)
+        flow = await tries.flow()
         contact = self.user_agent.contact(flow.transport, self.aor.user, secure=target.secure, flow=flow)
         request.headers.add("Contact", str(contact))
         media = self._open_media(flow)
@@ -174,7 +175,7 @@ class Endpoint:
         request.headers.add("Content-Type", "application/sdp")
         request.body = negotiation.create_offer().encode()
         try:
-            return await self._establish(request, media, negotiation, note, on_progress)
+            return await self._establish(request, tries, media, negotiation, note, on_progress)
         except BaseException:
             media.close("local")
             raise
@@ -222,12 +223,13 @@ class Endpoint:
     async def _establish(
         self,
         request: Request,
+        tries: Failover,
         media: MediaSession,
         negotiation: AudioNegotiation,
         note: str,
         on_progress: Callable[[int], None] | None,
     ) -> Call:
-        invite = self.user_agent.invite(request)
+        invite = self.user_agent.invite(request, tries=tries)
         if on_progress is not None:
             invite.on_progress = lambda response: on_progress(response.status)
         try:
