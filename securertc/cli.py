@@ -1,6 +1,7 @@
-"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`.
+"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`, `securertc dns DOMAIN`,
+`securertc ping URI`.
 
-Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call came about.
+Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call, no answer or no way there.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ from rich.console import Console
 from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
 from sip import Credentials, SipError, SipParseError, SipUri
+from sip.dns_records import Resolver
 
 from .call_display import report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
+from .command_dns import run_dns
+from .command_ping import DEFAULT_TIMEOUT, PingOptions, run_ping
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
-from .errors import SecureRtcError
+from .errors import MissingExtraError, SecureRtcError
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
+from .name_resolution import name_resolver
 from .security_policy import SecurityPolicy
 
 EXIT_SHORT = 1
@@ -62,6 +67,14 @@ _CALL_OPTIONS = (
     click.option("--duration", type=click.FloatRange(min=0.1), help="Hang up after so many seconds."),
     _wav_in,
     _wav_out,
+)
+
+
+_name_server = click.option(
+    "--name-server",
+    "name_servers",
+    multiple=True,
+    help="ADDRESS or ADDRESS:PORT of a name server to ask; repeatable.  [default: the system's]",
 )
 
 
@@ -143,14 +156,86 @@ def answer(
     _finish(_run(run_answer(answering, settings, console)), settings, wav_out, console)
 
 
-def _settings(options: dict[str, Any]) -> CallOptions:
-    aor = _check_uri(options["aor"], "--aor")
+@main.command()
+@click.argument("domain")
+@_name_server
+def dns(domain: str, name_servers: tuple[str, ...]) -> None:
+    """Show what DNS says of DOMAIN, and where requests to it go.
+
+    DOMAIN may be a SIP URI too: "sips:example.com", "sip:example.com;transport=tcp". Exits with 3 when it leads nowhere.
+    """
+    uri = _check_uri(domain if domain.lower().startswith(("sip:", "sips:")) else f"sip:{domain}", "DOMAIN")
+    resolver = _resolver(name_servers)
+    if resolver is None:
+        raise click.ClickException(str(MissingExtraError("asking DNS", extra="dns")))
+    _run(run_dns(uri, resolver, _console()))
+
+
+@main.command()
+@click.argument("uri")
+@click.option("--aor", default="sip:anonymous@anonymous.invalid", help="Our address, sip:USER@DOMAIN.")
+@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How many requests to send.")
+@click.option("--interval", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds between them.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.01),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    help="Seconds to wait for each answer.",
+)
+@click.option(
+    "--max-forwards",
+    type=click.IntRange(0, 255),
+    default=70,
+    show_default=True,
+    help="How many hops it may go; 0 asks the first proxy.",
+)
+@click.option("--ca-file", type=_FILE, help="PEM file of the authorities to trust.  [default: the system's]")
+@click.option("--certificate", type=_FILE, help="PEM file of our certificate, for servers that ask for one.")
+@click.option("--key", type=_FILE, help="PEM file of its key, if it is in another file.")
+@click.option("--username", help=f"User for Digest; the password is asked for, or read from ${_PASSWORD_VARIABLE}.")
+@click.option("--realm", help="Digest realm.  [default: the domain of --aor]")
+@click.option("--proxy", help="SIP URI of the proxy that our requests go to.")
+@_name_server
+def ping(uri: str, name_servers: tuple[str, ...], **options: Any) -> None:
+    """Ask URI by OPTIONS what it can do, and show who answers how fast.
+
+    The servers of the URI's domain are tried in the order that DNS gives. Exits with 3 when nothing answers.
+    """
+    asked = {name: options[name] for name in ("aor", "count", "interval", "timeout", "max_forwards", "proxy")}
+    settings = PingOptions(
+        tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
+        credentials=_credentials(options, _check_uri(options["aor"], "--aor")),
+        resolver=_resolver(name_servers),
+        **asked,
+    )
+    console = _console()
+    result = _run(run_ping(_check_uri(uri, "URI"), settings, console))
+    if result.sent > 1:
+        console.print(result.summary, highlight=False)
+    sys.exit(0 if result.times else EXIT_NO_CALL)
+
+
+def _resolver(name_servers: tuple[str, ...]) -> Resolver | None:
+    try:
+        return name_resolver(name_servers)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--name-server") from None
+    except MissingExtraError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _credentials(options: dict[str, Any], aor: SipUri) -> tuple[Credentials, ...]:
     if options["proxy"] is not None:
         _check_uri(options["proxy"], "--proxy")
-    credentials: tuple[Credentials, ...] = ()
-    if options["username"] is not None:
-        password = os.environ.get(_PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, err=True)
-        credentials = (Credentials(options["realm"] or aor.host, options["username"], password),)
+    if options["username"] is None:
+        return ()
+    password = os.environ.get(_PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, err=True)
+    return (Credentials(options["realm"] or aor.host, options["username"], password),)
+
+
+def _settings(options: dict[str, Any]) -> CallOptions:
+    credentials = _credentials(options, _check_uri(options["aor"], "--aor"))
     return CallOptions(
         aor=options["aor"],
         policy=SecurityPolicy(MediaSecurity(options["media"]), allow_cleartext_keys=options["cleartext_keys"]),
@@ -162,6 +247,7 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         proxy=options["proxy"],
         register=options["register"],
         duration=options["duration"],
+        resolver=name_resolver(),
     )
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sip import Credentials, SipUri
-from sip.target import target_of
+from sip.dns_records import Resolver
 from sip.transport import local_address_towards
 
 from .assurance import SecurityReport
@@ -24,6 +24,7 @@ from .call_display import live_line
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
 from .errors import CallEndedError
 from .media_stream import Samples
+from .name_resolution import first_target
 from .security_policy import SecurityPolicy
 
 LOOPBACK = "127.0.0.1"
@@ -32,7 +33,10 @@ _Awaited = TypeVar("_Awaited")
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What the options of the command line say; `audio` is what to play, `duration` in seconds, None without end."""
+    """What the options of the command line say.
+
+    `audio` is what to play, `duration` in seconds, None without end; `resolver` asks DNS.
+    """
 
     aor: str
     policy: SecurityPolicy
@@ -44,6 +48,7 @@ class CallOptions:
     proxy: str | None = None
     register: bool = False
     duration: float | None = None
+    resolver: Resolver | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
 
     Raises what Endpoint.call() raises when there is no call, and OSError when no port can be had.
     """
-    target = target_of(SipUri.parse(options.proxy or uri))
+    target = await first_target(SipUri.parse(options.proxy or uri), options.resolver)
     host = options.host or local_address_towards(target.host, target.port)
     async with Endpoint(_settings(options, host)) as endpoint, _interrupts() as interrupted:
         await _listen(endpoint, target.transport, host, options)
@@ -119,6 +124,7 @@ def _settings(options: CallOptions, host: str, answering: Answering | None = Non
         credentials=options.credentials,
         tls=options.tls,
         outbound_proxy=options.proxy,
+        resolver=options.resolver,
         media_host=host,
         realm=answering.realm if answering else None,
         users=answering.users if answering else {},

@@ -23,9 +23,11 @@ from sip import (
     client_context,
     server_context,
 )
+from sip.dns_records import Resolver
 from sip.failover import Failover
 from sip.header_values import CSeq
 from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
+from sip.locator import Locator
 from sip.message import new_call_id, new_tag
 from sip.registration import Registration
 from sip.transport import Flow, LocalAddress, local_host_of
@@ -60,7 +62,8 @@ class EndpointSettings:
 
     `aor` is its address-of-record. `credentials` answer challenges, only those of their realms. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
-    `outbound_proxy` is where its requests go first. `media_host` is the address that media is received on,
+    `outbound_proxy` is where its requests go first. `resolver` finds servers of domains by DNS (RFC 3263); without
+    it names are resolved to addresses alone. `media_host` is the address that media is received on,
     by default that of the signalling. A call that is not answered in `answer_timeout` seconds is given up, from
     either side; one on which nothing has come for `media_timeout` seconds, RTCP included, is hung up (None: never).
     Beyond `max_calls` at once callers hear 486.
@@ -71,6 +74,7 @@ class EndpointSettings:
     credentials: tuple[Credentials, ...] = ()
     tls: TlsFiles = field(default_factory=TlsFiles)
     outbound_proxy: str | None = None
+    resolver: Resolver | None = None
     realm: str | None = None
     users: dict[str, str] = field(default_factory=dict, repr=False)
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")
@@ -109,6 +113,7 @@ class Endpoint:
             digest=DigestClient(settings.credentials) if settings.credentials else None,
             authenticator=authenticator,
             outbound_proxy=None if settings.outbound_proxy is None else SipUri.parse(settings.outbound_proxy),
+            locator=None if settings.resolver is None else Locator(settings.resolver),
             tls_client=self._client_context(),
             allow_wildcards=settings.policy.allow_wildcards,
             timers=settings.timers,

@@ -15,7 +15,7 @@ from .transport import Flow
 class Failover:
     """Opens the flow to the first target that can be reached, and moves on to the next when that one fails.
 
-    `connect` opens a flow and raises TransportError. Raises ValueError without targets.
+    `connect` opens a flow and raises TransportError; `last_flow` is the one that flow() returned last. Raises ValueError without targets.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class Failover:
         self._targets = health.order(targets)
         self._connect = connect
         self._health = health
+        self.last_flow: Flow | None = None
 
     @property
     def target(self) -> Target:
@@ -39,7 +40,8 @@ class Failover:
         """
         while True:
             try:
-                return await self._connect(self._targets[0])
+                self.last_flow = await self._connect(self._targets[0])
+                return self.last_flow
             except TransportError:
                 if not self._advance(None):
                     raise

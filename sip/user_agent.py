@@ -225,14 +225,13 @@ class UserAgent:
                 return local_host_of(flow), address.port
         return flow.local
 
-    async def request(self, request: Request, *, flow: Flow | None = None) -> Response:
+    async def request(self, request: Request, *, flow: Flow | None = None, tries: Failover | None = None) -> Response:
         """Sends a request other than INVITE and returns its final response, after answering a challenge.
 
-        It goes by `flow` as long as that stands, else to its targets in turn until one answers. Raises
+        It goes by `flow` as long as that stands, else to its targets, or `tries`, in turn until one answers. Raises
         TransportError, TransactionTimeoutError, or DigestError when the challenge cannot be answered.
         """
         self.add_outbound_route(request)
-        tries: Failover | None = None
         while True:
             if flow is None or flow.closed:
                 tries = tries or await self.tries_for(request)

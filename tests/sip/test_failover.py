@@ -49,7 +49,7 @@ class Stage:
         self.zone.records[f"{label}.example.com", "SRV"] = rows
 
     def agent(self, **more) -> UserAgent:
-        locator = Locator(DnsResolver(["127.0.0.1"], port=self.zone.port), randint=lambda low, high: low)
+        locator = Locator(DnsResolver([f"127.0.0.1:{self.zone.port}"]), randint=lambda low, high: low)
         made = UserAgent(timers=FAST, locator=locator, **more)
         self.agents.append(made)
         return made
