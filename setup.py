@@ -11,7 +11,14 @@ extensions = [
     Extension(
         "srtp.session",
         sources=["srtp/session.pyx", *sorted(glob("srtp/core/*.c")), *sorted(glob("srtp/kernels/*.c"))],
-        depends=[*glob("srtp/core/*.h"), *glob("srtp/kernels/*.h")],
+        depends=[*glob("srtp/*.px[di]"), *glob("srtp/core/*.h"), *glob("srtp/kernels/*.h")],
+        include_dirs=["srtp"],
+        extra_compile_args=COMPILE_ARGS,
+    ),
+    Extension(
+        "srtp.packet_batch",
+        sources=["srtp/packet_batch.pyx"],
+        depends=["srtp/packet_batch.pxd", "srtp/engine.pxd", *glob("srtp/core/*.h")],
         include_dirs=["srtp"],
         extra_compile_args=COMPILE_ARGS,
     ),
@@ -19,6 +26,10 @@ extensions = [
         "srtp.secret",
         sources=["srtp/secret.pyx"],
         extra_compile_args=COMPILE_ARGS,
+    ),
+    *(
+        Extension(f"sip.{name}", sources=[f"sip/{name}.pyx"], extra_compile_args=COMPILE_ARGS)
+        for name in ("head_scanner", "message_writer")
     ),
 ]
 

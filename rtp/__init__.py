@@ -1,4 +1,4 @@
-"""RTP and RTCP (RFC 3550): packets, G.711, statistics, pacing, a jitter buffer; UDP at the edge."""
+"""RTP and RTCP (RFC 3550): packets, G.711, telephone events (RFC 4733), statistics, pacing, a jitter buffer; UDP."""
 
 from .errors import MalformedRtcpError, MalformedRtpError, RtpError, UnsupportedAudioError
 from .extension import ExtensionElement, HeaderExtension
@@ -21,11 +21,23 @@ from .rtcp import (
     serialize_compound,
 )
 from .statistics import ReceiverStatistics, ReceptionSummary
+from .telephone_event import (
+    EventPacket,
+    EventReceiver,
+    ReceivedEvent,
+    TelephoneEvent,
+    event_of_digit,
+    event_packets,
+    parse_event_list,
+    parse_events,
+)
 from .udp import UdpSocket, bind_rtp_pair, bind_udp
 from .wav import read_wav, write_wav
 
 __all__ = [
     "ApplicationDefined",
+    "EventPacket",
+    "EventReceiver",
     "ExtensionElement",
     "Goodbye",
     "HeaderExtension",
@@ -35,6 +47,7 @@ __all__ = [
     "MalformedRtcpError",
     "MalformedRtpError",
     "Pacer",
+    "ReceivedEvent",
     "ReceiverReport",
     "ReceiverStatistics",
     "ReceptionSummary",
@@ -45,6 +58,7 @@ __all__ = [
     "SdesChunk",
     "SenderReport",
     "SourceDescription",
+    "TelephoneEvent",
     "UdpSocket",
     "UnknownRtcpPacket",
     "UnsupportedAudioError",
@@ -54,9 +68,13 @@ __all__ = [
     "decode_pcmu",
     "encode_pcma",
     "encode_pcmu",
+    "event_of_digit",
+    "event_packets",
     "is_rtcp",
     "ntp_time",
     "parse_compound",
+    "parse_event_list",
+    "parse_events",
     "read_wav",
     "round_trip",
     "serialize_compound",

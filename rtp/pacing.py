@@ -29,7 +29,3 @@ class Pacer:
         due = self._start + self._frames * self.interval
         self._frames += 1
         return max(0.0, due - now)
-
-    def reset(self) -> None:
-        """Starts a new schedule with the next frame."""
-        self._start = None

@@ -40,12 +40,14 @@ class ReportBlock:
 
     @classmethod
     def parse(cls, data: memoryview) -> ReportBlock:
+        """Parses the 24 bytes of a block."""
         ssrc, lost, highest, jitter, last_sr, delay = _REPORT_BLOCK.unpack(data)
         cumulative = lost & 0xFFFFFF
         cumulative -= (cumulative & 0x800000) << 1
         return cls(ssrc, lost >> 24, cumulative, highest, jitter, last_sr, delay)
 
     def serialize(self) -> bytes:
+        """Returns the 24 bytes of the block."""
         lost = self.fraction_lost << 24 | self.cumulative_lost & 0xFFFFFF
         return _REPORT_BLOCK.pack(
             self.ssrc, lost, self.highest_sequence, self.jitter, self.last_sr, self.delay_since_last_sr
@@ -89,6 +91,7 @@ class SenderReport:
 
     @classmethod
     def parse(cls, body: memoryview, count: int) -> SenderReport:
+        """Parses what stands behind the 4 bytes of header; raises MalformedRtcpError when it is cut off."""
         if len(body) < 24:
             raise MalformedRtcpError(f"{len(body)} bytes are no sender report", packet_type=cls.TYPE)
         ssrc, ntp, rtp, packets, octets = struct.unpack_from("!IQIII", body)
@@ -96,6 +99,7 @@ class SenderReport:
         return cls(ssrc, ntp, rtp, packets, octets, reports, bytes(body[24 + 24 * count :]))
 
     def serialize(self) -> bytes:
+        """Returns the packet with its header."""
         body = struct.pack("!IQIII", self.ssrc, self.ntp_time, self.rtp_time, self.packet_count, self.octet_count)
         body += b"".join(block.serialize() for block in self.reports) + self.profile_extension
         return _packet(self.TYPE, len(self.reports), body)
@@ -116,12 +120,14 @@ class ReceiverReport:
 
     @classmethod
     def parse(cls, body: memoryview, count: int) -> ReceiverReport:
+        """Parses what stands behind the 4 bytes of header; raises MalformedRtcpError when it is cut off."""
         if len(body) < 4:
             raise MalformedRtcpError(f"{len(body)} bytes are no receiver report", packet_type=cls.TYPE)
         (ssrc,) = struct.unpack_from("!I", body)
         return cls(ssrc, _parse_blocks(body, count, 4, cls.TYPE), bytes(body[4 + 24 * count :]))
 
     def serialize(self) -> bytes:
+        """Returns the packet with its header."""
         body = struct.pack("!I", self.ssrc) + b"".join(block.serialize() for block in self.reports)
         return _packet(self.TYPE, len(self.reports), body + self.profile_extension)
 
@@ -148,6 +154,7 @@ class SdesChunk:
         return None
 
     def serialize(self) -> bytes:
+        """Returns the chunk with its items, filled to whole words."""
         packed = struct.pack("!I", self.ssrc)
         packed += b"".join(bytes((item, len(value))) + value for item, value in self.items)
         return packed + bytes(4 - len(packed) % 4)
@@ -165,10 +172,12 @@ class SourceDescription:
 
     @classmethod
     def with_cname(cls, ssrc: int, cname: str) -> SourceDescription:
+        """Returns the SDES that every compound needs: one source and its canonical name (6.5.1)."""
         return cls((SdesChunk(ssrc, ((CNAME, cname.encode()),)),))
 
     @classmethod
     def parse(cls, body: memoryview, count: int) -> SourceDescription:
+        """Parses what stands behind the header; raises MalformedRtcpError when a chunk or an item is cut off."""
         chunks = []
         position = 0
         for _ in range(count):
@@ -194,6 +203,7 @@ class SourceDescription:
         return SdesChunk(ssrc, tuple(items)), (position + 4) // 4 * 4
 
     def serialize(self) -> bytes:
+        """Returns the packet with its header."""
         return _packet(self.TYPE, len(self.chunks), b"".join(chunk.serialize() for chunk in self.chunks))
 
 
@@ -214,6 +224,7 @@ class Goodbye:
 
     @classmethod
     def parse(cls, body: memoryview, count: int) -> Goodbye:
+        """Parses what stands behind the header; raises MalformedRtcpError when a source or the reason is cut off."""
         if len(body) < 4 * count:
             raise MalformedRtcpError(f"{count} sources do not fit {len(body)} bytes", packet_type=cls.TYPE)
         ssrcs = struct.unpack_from(f"!{count}I", body)
@@ -228,6 +239,7 @@ class Goodbye:
         return cls(ssrcs, reason)
 
     def serialize(self) -> bytes:
+        """Returns the packet with its header."""
         body = struct.pack(f"!{len(self.ssrcs)}I", *self.ssrcs)
         if self.reason:
             text = self.reason.encode()
@@ -254,12 +266,14 @@ class ApplicationDefined:
 
     @classmethod
     def parse(cls, body: memoryview, count: int) -> ApplicationDefined:
+        """Parses what stands behind the header, `count` being the subtype; raises MalformedRtcpError when cut off."""
         if len(body) < 8:
             raise MalformedRtcpError(f"{len(body)} bytes are no APP packet", packet_type=cls.TYPE)
         (ssrc,) = struct.unpack_from("!I", body)
         return cls(count, ssrc, bytes(body[4:8]), bytes(body[8:]))
 
     def serialize(self) -> bytes:
+        """Returns the packet with its header."""
         body = struct.pack("!I", self.ssrc) + self.name + self.data
         return _packet(self.TYPE, self.subtype, body)
 
@@ -273,6 +287,7 @@ class UnknownRtcpPacket:
     body: bytes
 
     def serialize(self) -> bytes:
+        """Returns the packet with its header."""
         return _packet(self.packet_type, self.count, self.body)
 
 

@@ -20,11 +20,12 @@ def read_wav(path: str | Path, *, sample_rate: int = 8000) -> Samples:
     linear interpolation. Raises UnsupportedAudioError for other files, and OSError as open() does.
     """
     try:
-        with wave.open(str(path), "rb") as file:
+        with open(path, "rb") as stream, wave.open(stream, "rb") as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             data = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise UnsupportedAudioError(f"{path} is no WAV file of PCM samples: {error}") from None
+        reason = str(error) or "it ends too early"
+        raise UnsupportedAudioError(f"{path} is no WAV file of PCM samples: {reason}") from None
     if rate <= 0 or channels <= 0:
         raise UnsupportedAudioError(f"{path} has {channels} channels at {rate} Hz")
     samples = _linear(data[: len(data) // (width * channels) * width * channels], width, path)
@@ -51,7 +52,8 @@ def _linear(data: bytes, width: int, path: str | Path) -> NDArray[np.float64]:
 
 def write_wav(path: str | Path, samples: Samples, *, sample_rate: int = 8000) -> None:
     """Writes mono 16-bit samples; raises OSError as open() does."""
-    with wave.open(str(path), "wb") as file:
+    # Opened here: of a file that it cannot open itself `wave` leaves half an object behind, which fails when freed.
+    with open(path, "wb") as stream, wave.open(stream, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(sample_rate)

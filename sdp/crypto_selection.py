@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-import secrets
+import binascii
+import hashlib
+import re
+from collections import Counter
 
-from srtp import Policy, SecretBytes
+from srtp import SecretBytes
 
+from .crypto_policy import policy_of
 from .errors import CryptoAttributeError, NegotiationError, Refusal
-from .sdescriptions import SUPPORTED_SUITES, CryptoAttribute, InlineKey
-from .session_description import MediaDescription, SessionDescription
+from .inline_key import InlineKey, decode_base64
+from .keying import RemoteSection
+from .sdescriptions import CryptoAttribute, crypto_subject
 
 MAX_CRYPTO_LINES = 32
+_KEY_TEXT = re.compile(r"inline:([A-Za-z0-9+/=]+)")
 
 
-def fresh_attribute(tag: int, suite: str, *, mki_length: int = 0, lifetime: int | None = None) -> CryptoAttribute:
-    """Returns a line for `suite` with a new random key; raises NegotiationError for an unsupported suite.
-
-    With `mki_length` the key gets an MKI of that many bytes, of value 1.
-    """
-    profile = SUPPORTED_SUITES.get(suite)
-    if profile is None:
-        raise NegotiationError(f"the crypto suite {suite} is not supported")
-    material = secrets.token_bytes(profile.master_key_length + profile.master_salt_length)
-    mki = (1).to_bytes(mki_length) if mki_length else b""
-    return CryptoAttribute(tag, suite, (InlineKey(SecretBytes(material), lifetime, mki),))
-
-
-def policy_of(attribute: CryptoAttribute) -> Policy:
-    """Returns the policy of the direction that is protected with this line's key: its sender's (6.1)."""
-    profile = attribute.check_supported()
-    key = attribute.keys[0]
-    material = bytes(key.key_and_salt)
-    split = profile.master_key_length
-    return Policy(profile, material[:split], material[split:], mki=key.mki)
-
-
-def select(section: MediaDescription, suites: tuple[str, ...]) -> tuple[CryptoAttribute | None, tuple[Refusal, ...]]:
+def select(
+    remote: RemoteSection,
+    suites: tuple[str, ...],
+    allowed_flags: frozenset[str],
+    own_keys: tuple[InlineKey, ...],
+) -> tuple[CryptoAttribute | None, tuple[Refusal, ...]]:
     """Returns the acceptable line whose suite stands first in `suites`, and why each other was not taken.
 
-    A line that is invalid or asks for what is not supported is ignored, as 5.1.2 says, with its reason.
+    A line that is invalid or asks for what is not supported is ignored, as 5.1.2 says, with its reason; so is
+    one that has a key which stands elsewhere in the description too, or is one of `own_keys` (6.1): two streams,
+    or two SSRCs of one, under one key would share keystream (RFC 3711 9.1).
     """
     refusals: list[Refusal] = []
     acceptable: list[CryptoAttribute] = []
     tags: set[int] = set()
-    values = section.attributes("crypto")
+    values = remote.section.attributes("crypto")
+    repeated = repeated_keys(remote) if values else frozenset()
     for value in values[:MAX_CRYPTO_LINES]:
-        subject = _subject(value)
+        subject = crypto_subject(value)
         try:
             attribute = CryptoAttribute.parse(value)
             subject = attribute.subject
             if attribute.tag in tags:
                 raise CryptoAttributeError("tag", "the tag was used by an earlier line")
             tags.add(attribute.tag)
-            attribute.check_supported()
             if attribute.crypto_suite not in suites:
                 raise CryptoAttributeError("suite", f"{attribute.crypto_suite} is not allowed by the policy")
+            policy_of(attribute, allowed_flags)
+            check_keys(attribute, repeated, own_keys)
         except CryptoAttributeError as error:
             refusals.append(Refusal(subject, error.code, str(error)))
             continue
@@ -72,59 +65,65 @@ def select(section: MediaDescription, suites: tuple[str, ...]) -> tuple[CryptoAt
 
 
 def check_answer(
-    offered: tuple[CryptoAttribute, ...], section: MediaDescription, answer: SessionDescription
+    offered: tuple[CryptoAttribute, ...],
+    remote: RemoteSection,
+    allowed_flags: frozenset[str],
+    own_keys: tuple[InlineKey, ...],
 ) -> tuple[CryptoAttribute, CryptoAttribute] | None:
     """Returns our offered line that the answer took, and the answer's line; None when it has none.
 
-    Raises NegotiationError when there is more than one line, the line is invalid, its tag and suite are not
-    those of one offered line, or its key is one of ours (5.1.3, 6.1).
+    Raises NegotiationError when there is more than one line, the line is invalid or not supported, its tag and
+    suite are not those of one offered line, it has other negotiated parameters than that one, or its key is one
+    of ours or stands twice (5.1.3, 6.1).
     """
-    refuse_shared_keys(answer)
-    values = section.attributes("crypto")
+    values = remote.section.attributes("crypto")
     if not values:
         return None
-    if not offered:
-        raise NegotiationError("the answer has an a=crypto line, and none was offered")
     if len(values) > 1:
         raise NegotiationError(f"the answer has {len(values)} a=crypto lines, exactly one is allowed")
+    subject = crypto_subject(values[0])
     try:
         theirs = CryptoAttribute.parse(values[0])
-        theirs.check_supported()
+        subject = theirs.subject
+        policy_of(theirs, allowed_flags)
+        ours = next((one for one in offered if (one.tag, one.crypto_suite) == (theirs.tag, theirs.crypto_suite)), None)
+        if ours is None:
+            raise CryptoAttributeError("not-offered", f"{subject} was not offered")
+        if ours.check_valid()[1].flags != theirs.check_valid()[1].flags:
+            raise CryptoAttributeError("not-echoed", "its negotiated session parameters are not those offered")
+        mine = tuple(key for one in offered for key in one.keys)
+        check_keys(theirs, repeated_keys(remote), (*mine, *own_keys))
     except CryptoAttributeError as error:
         raise NegotiationError(
-            "the answer's a=crypto line is not acceptable",
-            refusals=(Refusal(_subject(values[0]), error.code, str(error)),),
+            "the answer's a=crypto line is not acceptable", refusals=(Refusal(subject, error.code, str(error)),)
         ) from None
-    ours = next((one for one in offered if (one.tag, one.crypto_suite) == (theirs.tag, theirs.crypto_suite)), None)
-    if ours is None:
-        raise NegotiationError(f"the answer's {theirs.subject} was not offered")
-    if any(key.key_and_salt == mine.key_and_salt for key in theirs.keys for one in offered for mine in one.keys):
-        raise NegotiationError("the answer uses a key of ours for its own direction")
     return ours, theirs
 
 
-def refuse_shared_keys(description: SessionDescription) -> None:
-    """Raises NegotiationError when two lines anywhere in a description have the same key (6.1).
-
-    Two streams, or two SSRCs of one stream, under one key would share keystream (RFC 3711 9.1).
-    """
-    seen: list[SecretBytes] = []
-    for section in description.media:
-        for value in section.attributes("crypto")[:MAX_CRYPTO_LINES]:
-            try:
-                keys = CryptoAttribute.parse(value).keys
-            except CryptoAttributeError:
-                continue
-            for key in keys:
-                if any(key.key_and_salt == other for other in seen):
-                    raise NegotiationError(
-                        "two a=crypto keys of the description are the same",
-                        refusals=(Refusal(_subject(value), "key-reuse", "the key stands in another line too"),),
-                    )
-                seen.append(key.key_and_salt)
+def check_keys(attribute: CryptoAttribute, repeated: frozenset[bytes], own_keys: tuple[InlineKey, ...]) -> None:
+    """Raises CryptoAttributeError when a key of a line is one of ours, or its digest one of `repeated` (6.1)."""
+    for key in attribute.keys:
+        if _digest(bytes(key.key_and_salt)) in repeated:
+            raise CryptoAttributeError("key-reuse", "the key is the same as another one of the description")
+        if any(key.key_and_salt == own.key_and_salt for own in own_keys):
+            raise CryptoAttributeError("own-key", "it has a key of ours for the other direction")
 
 
-def _subject(value: str) -> str:
-    """What to call a line that may not even parse: tag and suite, cut short, never what follows them."""
-    fields = value.split()[:2]
-    return "a=crypto:" + " ".join(field[:40] for field in fields if not field.startswith("inline"))
+def repeated_keys(remote: RemoteSection) -> frozenset[bytes]:
+    """Returns the digests of the keys that stand more than once in a description, `remote.section` in its place."""
+    sections = list(remote.description.media)
+    sections[remote.index] = remote.section
+    found: Counter[bytes] = Counter()
+    for one in sections:
+        for value in one.attributes("crypto"):
+            for text in _KEY_TEXT.findall(value):
+                try:
+                    found[_digest(decode_base64(text))] += 1
+                except (binascii.Error, ValueError):
+                    continue
+    return frozenset(digest for digest, count in found.items() if count > 1)
+
+
+def _digest(material: bytes | SecretBytes) -> bytes:
+    # A digest, because keys in sets and dicts would stay in memory and be compared in variable time.
+    return hashlib.sha256(material).digest()

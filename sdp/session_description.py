@@ -12,6 +12,8 @@ MAX_LINES = 2000
 MAX_MEDIA = 64
 _SESSION_TYPES = frozenset("vosiuepcbtrzka")
 _MEDIA_TYPES = frozenset("icbka")
+# a=acap (RFC 5939) may have any attribute as its value.
+_SECRET_ATTRIBUTES = ("crypto:", "key-mgmt:", "acap:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Line:
     value: str
 
     def __repr__(self) -> str:
-        secret = self.type == "k" or self.value.startswith(("crypto:", "key-mgmt:"))
+        secret = self.type == "k" or self.value.startswith(_SECRET_ATTRIBUTES)
         return f"Line({self.type!r}, {'<hidden>' if secret else repr(self.value)})"
 
 

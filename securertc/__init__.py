@@ -6,7 +6,7 @@ from sip import Credentials
 from .assurance import SecurityReport, Tier, TierStatus
 from .call import Call, IncomingCall
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
-from .errors import CallEndedError, CallRefusedError, SecureRtcError, SecurityPolicyError
+from .errors import CallEndedError, CallRefusedError, SecureRtcError, SecurityPolicyError, UnsupportedDigitError
 from .media_session import MediaSession
 from .media_statistics import MediaStatistics
 from .security_policy import SecurityPolicy
@@ -29,4 +29,5 @@ __all__ = [
     "Tier",
     "TierStatus",
     "TlsFiles",
+    "UnsupportedDigitError",
 ]

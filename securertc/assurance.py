@@ -54,9 +54,9 @@ class SecurityReport:
         found = []
         if policy.media is MediaSecurity.REQUIRED and self.media.status is not TierStatus.SECURED:
             found.append(f"media: SRTP is required, and the tier is {self.media.status.value}")
-        keyed = self.media.status is not TierStatus.NONE
-        if keyed and self.transaction.status is TierStatus.NONE and not policy.allow_cleartext_keys:
-            found.append("transaction: keys crossed a hop without TLS")
+        readable = self.media.status is not TierStatus.NONE and self.body.status is TierStatus.NONE
+        if readable and self.transaction.status is TierStatus.NONE and not policy.allow_cleartext_keys:
+            found.append("transaction: keys or their fingerprints crossed a hop without TLS")
         return tuple(found)
 
 
@@ -119,12 +119,28 @@ def _transaction(facts: SignallingFacts) -> Tier:
 def _body(signalling: SignallingFacts, agreed: NegotiatedAudio | None, note: str) -> Tier:
     if agreed is None or not agreed.secured:
         return Tier(TierStatus.NONE, (("keys", note or "none in the SDP"),))
+    if agreed.keying is not None and agreed.keying.method == "mikey":
+        # Only a profile of the user's own lets MIKEY go without encryption; then it counts as keys in clear.
+        bundle = getattr(agreed.keying, "bundle", None)
+        if bundle is not None and not bundle.profile.null_over_tls:
+            how = f"in the SDP, encrypted or agreed on by MIKEY ({bundle.mode.name})"
+            return Tier(TierStatus.SECURED, (("keys", how), ("visible to", "both ends only")))
     if signalling.peer is None:
         return Tier(
-            TierStatus.NONE, (("keys", "in the SDP"), ("visible to", "everybody on the path: a hop is cleartext"))
+            TierStatus.NONE,
+            (("fingerprints", "in the SDP"), ("changeable by", "everybody on the path: a hop is cleartext"))
+            if _handshaken(agreed)
+            else (("keys", "in the SDP"), ("visible to", "everybody on the path: a hop is cleartext")),
         )
+    if _handshaken(agreed):
+        evidence: tuple[tuple[str, str], ...] = (
+            ("keys", "by a DTLS handshake of the two ends; the SDP has their fingerprints"),
+            ("changeable by", f"both ends{_proxies(signalling)}"),
+            ("integrity", "hop by hop by TLS, as far as our hop shows; fingerprints are not signed (no PASSporT)"),
+        )
+        return Tier(TierStatus.PARTIAL, evidence)
     visible = "both ends"
-    visible += f" and the proxies {', '.join(signalling.path)}" if signalling.path else "; no proxy showed itself"
+    visible += _proxies(signalling)
     evidence = (
         ("keys", "in the SDP, readable at every SIP hop"),
         ("visible to", visible),
@@ -133,12 +149,21 @@ def _body(signalling: SignallingFacts, agreed: NegotiatedAudio | None, note: str
     return Tier(TierStatus.PARTIAL, evidence)
 
 
+def _handshaken(agreed: NegotiatedAudio) -> bool:
+    """Whether the keys were agreed on by the two ends, and were not in the SDP."""
+    return agreed.keying is not None and agreed.keying.method == "dtls-srtp"
+
+
+def _proxies(signalling: SignallingFacts) -> str:
+    return f" and the proxies {', '.join(signalling.path)}" if signalling.path else "; no proxy showed itself"
+
+
 def _media(agreed: NegotiatedAudio | None, facts: MediaFacts) -> Tier:
     if agreed is None or not agreed.secured:
         return Tier(TierStatus.NONE, (("suite", "none: plain RTP"), ("packets sent", str(facts.packets_sent))))
     evidence = (
         ("suite", agreed.crypto_suite or ""),
-        ("keying", "sdescriptions"),
+        ("keying", agreed.keying.method if agreed.keying is not None else "sdescriptions"),
         ("packets sent", str(facts.packets_sent)),
         ("packets authenticated", f"{facts.authenticated} RTP, {facts.rtcp_authenticated} RTCP"),
         ("authentication failures", str(facts.authentication_failures)),

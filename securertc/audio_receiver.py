@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtp import (
+    EventReceiver,
     JitterBuffer,
     Lost,
     MalformedRtcpError,
     MalformedRtpError,
+    ReceivedEvent,
     ReceiverStatistics,
     RtpPacket,
     decode_pcma,
@@ -35,6 +37,7 @@ DECODERS: dict[str, Callable[[bytes | bytearray | memoryview], Samples]] = {
 JITTER_DEPTH = 3
 # Ten seconds of 20 ms frames for an application that does not read; older ones are dropped then.
 MAX_FRAMES = 500
+MAX_DIGITS = 256
 KEY_OVERLAP = 5.0
 
 
@@ -49,6 +52,8 @@ class AudioReceiver:
     def __init__(self, agreed: NegotiatedAudio, *, own_ssrc: Callable[[], int]) -> None:
         self._own_ssrc = own_ssrc
         self.frames: deque[Samples] = deque()
+        self.digits: deque[str] = deque()
+        self._events = EventReceiver()
         self.source: int | None = None
         self.statistics: ReceiverStatistics | None = None
         self.last_heard: float | None = None
@@ -61,6 +66,7 @@ class AudioReceiver:
         self._buffer = JitterBuffer(depth=JITTER_DEPTH)
         self._session: Session | None = None
         self._previous: Session | None = None
+        self._rtcp_session: Session | None = None
         self._previous_until = 0.0
         self._rtp_latched = self._rtcp_latched = False
         self._agreed: NegotiatedAudio | None = None
@@ -80,14 +86,19 @@ class AudioReceiver:
         )
         self._agreed = agreed
         self._decode = DECODERS[agreed.codec.encoding]
+        own = agreed.receive_payload_type
+        self._payload_type = agreed.payload_type if own is None else own
         if moved:
             host = ipaddress.ip_address(agreed.remote_address).compressed
             self.rtp_address: Address = (host, agreed.remote_port)
-            self.rtcp_address: Address = (host, agreed.remote_rtcp_port)
+            rtcp_host = ipaddress.ip_address(agreed.remote_rtcp_address or agreed.remote_address).compressed
+            self.rtcp_address: Address = (rtcp_host, agreed.remote_rtcp_port)
             self._rtp_latched = self._rtcp_latched = False
         if agreed.inbound is not None and (former is None or former.inbound != agreed.inbound):
             self._previous, self._previous_until = self._session, now + KEY_OVERLAP
             self._session = Session(None, agreed.inbound)
+        if former is None or former.rtcp_inbound != agreed.rtcp_inbound:
+            self._rtcp_session = None if agreed.rtcp_inbound is None else Session(None, agreed.rtcp_inbound)
 
     @property
     def lost(self) -> int:
@@ -146,6 +157,7 @@ class AudioReceiver:
         if now - self._last_audio >= pause:
             for item in self._buffer.drain():
                 self._play(item)
+            self._add_digits(self._events.poll(now))
 
     def _admit(self, data: bytes, address: Address, expected: Address, now: float, *, rtcp: bool) -> bytes | None:
         """The plain packet in a datagram, or None when it is not to be taken."""
@@ -154,8 +166,9 @@ class AudioReceiver:
                 self.foreign += 1
                 return None
             return data
+        session = self._rtcp_session if rtcp and self._rtcp_session is not None else self._session
         try:
-            return self._unprotect(self._session, data, rtcp=rtcp)
+            return self._unprotect(session, data, rtcp=rtcp)
         except ReplayError:
             self.replays += 1
         except MalformedPacketError:
@@ -197,6 +210,7 @@ class AudioReceiver:
             self._play(item)
         self._earlier_expected, self._earlier_lost = self.expected, self.lost
         self.source = ssrc
+        self._events = EventReceiver()
         # A source is valid with its first packet: it has authenticated, or came from the signalled address.
         self.statistics = ReceiverStatistics(self._agreed.codec.clock_rate, min_sequential=1)
 
@@ -205,11 +219,27 @@ class AudioReceiver:
         if isinstance(item, Lost):
             self.concealed += 1
             self._append(self._silence())
-        elif item.payload_type != self._agreed.payload_type:
+        elif item.payload_type == self._agreed.receive_telephone_event:
+            self._take_event(item)
+            self._append(self._silence())
+        elif item.payload_type != self._payload_type:
             self.unexpected += 1
             self._append(self._silence())
         elif len(item.payload):
             self._append(self._decode(item.payload))
+
+    def _take_event(self, packet: RtpPacket) -> None:
+        try:
+            found = self._events.receive(packet.payload, packet.timestamp, self.last_heard or 0.0)
+        except MalformedRtpError:
+            self.malformed += 1
+            return
+        self._add_digits(found)
+
+    def _add_digits(self, events: list[ReceivedEvent]) -> None:
+        for event in events:
+            if event.digit is not None and len(self.digits) < MAX_DIGITS:
+                self.digits.append(event.digit)
 
     def _silence(self) -> Samples:
         assert self._agreed is not None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from rtp import RtpPacket, encode_pcma, encode_pcmu
+from rtp import EventPacket, RtpPacket, encode_pcma, encode_pcmu, event_packets
 from rtp.pacing import DEFAULT_MAX_LAG
 from sdp import NegotiatedAudio
 from srtp import Direction, Policy, Session
@@ -36,6 +36,8 @@ class AudioSender:
         self._last: tuple[float, int] | None = None
         self._policy: Policy | None = None
         self._session: Session | None = None
+        self._rtcp_policy: Policy | None = None
+        self._rtcp_session: Session | None = None
         self.update(agreed)
 
     def update(self, agreed: NegotiatedAudio) -> None:
@@ -53,6 +55,9 @@ class AudioSender:
                 self.ssrc, self._sequence = _new_source()
             self._session = Session(agreed.outbound, None)
         self._policy = agreed.outbound
+        if agreed.rtcp_outbound != self._rtcp_policy:
+            self._rtcp_session = None if agreed.rtcp_outbound is None else Session(agreed.rtcp_outbound, None)
+            self._rtcp_policy = agreed.rtcp_outbound
 
     def audio(self, samples: Samples, now: float) -> bytes:
         """Returns the packet for the next samples, which go out at `now` (seconds of a steady clock).
@@ -60,24 +65,48 @@ class AudioSender:
         After a pause the timestamp goes on by its length, and the marker bit says that sound begins
         (RFC 3551 4.1).
         """
-        rate = self._agreed.codec.clock_rate
+        marker = self._resume(now)
+        data = self._packet(self._agreed.payload_type, self._timestamp, self._encode(samples), marker=marker)
+        self._last = (now, self._timestamp)
+        self._advance(samples.size)
+        return data
+
+    def begin_event(self, event: int, milliseconds: int, now: float) -> list[EventPacket]:
+        """Returns the packets of a telephone event that begins at `now` (RFC 4733), each to be sent by event().
+
+        The audio goes on after the last one. Raises MalformedRtpError for what is no event, or lasts no time.
+        """
+        codec = self._agreed.codec
+        self._resume(now)
+        duration = milliseconds * codec.clock_rate // 1000
+        packets = event_packets(event, self._timestamp, duration, codec.clock_rate * self._agreed.ptime // 1000)
+        self._last = (now, self._timestamp)
+        self._advance(packets[-1].due)
+        return packets
+
+    def event(self, report: EventPacket, payload_type: int) -> bytes:
+        """Returns the packet for one of begin_event()'s."""
+        return self._packet(payload_type, report.timestamp, report.payload, marker=report.marker)
+
+    def _resume(self, now: float) -> bool:
+        """Whether sound begins, at the very start or after a pause, by whose length the timestamp then goes on."""
         pause = 0.0 if self._due is None else now - self._due
-        marker = self._due is None or pause > DEFAULT_MAX_LAG
-        if marker:
-            self._timestamp = (self._timestamp + int(pause * rate)) & 0xFFFFFFFF
-            self._due = now
-        payload = self._encode(samples)
-        packet = RtpPacket(
-            self._agreed.payload_type, self._sequence, self._timestamp, self.ssrc, payload, marker=marker
-        )
-        data = packet.serialize()
+        if self._due is not None and pause <= DEFAULT_MAX_LAG:
+            return False
+        self._timestamp = (self._timestamp + int(pause * self._agreed.codec.clock_rate)) & 0xFFFFFFFF
+        self._due = now
+        return True
+
+    def _advance(self, units: int) -> None:
+        assert self._due is not None
+        self._timestamp = (self._timestamp + units) & 0xFFFFFFFF
+        self._due += units / self._agreed.codec.clock_rate
+
+    def _packet(self, payload_type: int, timestamp: int, payload: bytes, *, marker: bool) -> bytes:
+        data = RtpPacket(payload_type, self._sequence, timestamp, self.ssrc, payload, marker=marker).serialize()
         if self._session is not None:
             data = self._session.protect(data)
-        self._last = (now, self._timestamp)
         self._sequence = (self._sequence + 1) & 0xFFFF
-        self._timestamp = (self._timestamp + samples.size) & 0xFFFFFFFF
-        assert self._due is not None
-        self._due += samples.size / rate
         self.packets += 1
         self.octets += len(payload)
         return data
@@ -85,7 +114,8 @@ class AudioSender:
     def protect_rtcp(self, compound: bytes) -> bytes:
         """Returns what goes on the wire for a compound RTCP packet: SRTCP wherever the media is SRTP."""
         self.rtcp_packets += 1
-        return compound if self._session is None else self._session.protect_rtcp(compound)
+        session = self._rtcp_session or self._session
+        return compound if session is None else session.protect_rtcp(compound)
 
     def timestamp_at(self, now: float) -> int:
         """Returns the RTP timestamp of a moment, as a sender report needs it (RFC 3550 6.4.1)."""

@@ -44,12 +44,13 @@ class Call:
         self._watch: asyncio.TimerHandle | None = None
         dialog.on_reinvite = self._renegotiate
         dialog.ended.add_done_callback(self._dialog_ended)
+        media.on_keying_failure = self._not_keyed
         self._watch_media()
 
     @property
     def agreed(self) -> NegotiatedAudio | None:
-        """What the two sides negotiated."""
-        return self._negotiation.negotiated
+        """What the two sides negotiated, with keys that come after the answer once they are there."""
+        return self._media.agreed or self._negotiation.negotiated
 
     @property
     def security(self) -> SecurityReport:
@@ -74,6 +75,50 @@ class Call:
         """Returns the next frame of 16-bit samples received; raises CallEndedError when there will be none."""
         return await self._media.receive_audio()
 
+    async def send_digits(self, digits: str) -> None:
+        """Sends DTMF digits, 0 to 9, *, #, A to D.
+
+        Raises UnsupportedDigitError when the peer takes none or for others, and CallEndedError when the call has ended.
+        """
+        await self._media.send_digits(digits)
+
+    async def receive_digit(self) -> str:
+        """Returns the next DTMF digit received; raises CallEndedError when there will be none."""
+        return await self._media.receive_digit()
+
+    async def hold(self) -> None:
+        """Holds the other side by a re-INVITE: it sends no audio any more, until resume(); raises as renew() does."""
+        self._negotiation.hold()
+        try:
+            await self.renew()
+        except BaseException:
+            self._negotiation.resume()
+            raise
+
+    async def resume(self) -> None:
+        """Ends a hold; raises as renew() does, and the hold goes on then."""
+        self._negotiation.resume()
+        try:
+            await self.renew()
+        except BaseException:
+            self._negotiation.hold()
+            raise
+
+    async def renew(self) -> None:
+        """Offers the call's media anew by a re-INVITE; what is secured stays so.
+
+        Raises CallRefusedError when the other side refuses, SdpError when its answer is not acceptable (the call goes
+        on as it was in both cases), CallEndedError when the call has ended, and SipError when nothing could be asked.
+        """
+        if not self.active:
+            raise CallEndedError(self._end_reason or self._dialog.ended.result())
+        if self.agreed is not None and self.agreed.secured:
+            self._negotiation.local = replace(self._negotiation.local, security=MediaSecurity.REQUIRED)
+        response = await self._dialog.reinvite(self._negotiation.create_offer().encode())
+        if not response.success:
+            raise CallRefusedError(f"{response.status} {response.reason}", status=response.status)
+        self._media.start(self._negotiation.receive_answer(response.body))
+
     async def hangup(self) -> None:
         """Ends the call; returns when the other side knows, or did not answer for a quarter of 64*T1."""
         self._media.close("local")
@@ -91,6 +136,11 @@ class Call:
             self._watch.cancel()
         self._media.close(self._end_reason or ended.result())
         self._endpoint.forget(self)
+
+    def _not_keyed(self, reason: str) -> None:
+        """There will be no keys: a call that has agreed on SRTP does not go on without."""
+        self._end_reason = reason
+        self._endpoint.hang_up_soon(self)
 
     def _watch_media(self) -> None:
         """Hangs up when the peer has gone silent, RTCP included: its BYE may never come."""

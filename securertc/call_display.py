@@ -22,6 +22,16 @@ _STYLES = {TierStatus.SECURED: "bold green", TierStatus.PARTIAL: "yellow", TierS
 _MARKS = {TierStatus.SECURED: "●", TierStatus.PARTIAL: "◐", TierStatus.NONE: "○"}
 
 
+def printable(text: str) -> str:
+    """Returns text that another side had a hand in, with "?" for what could steer a terminal or hide in it."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def shown(text: str) -> str:
+    """Returns text that another side had a hand in for a console: printable, and no markup of ours."""
+    return escape(printable(text))
+
+
 def media_line(seconds: float, statistics: MediaStatistics) -> Text:
     """Returns one line on a running call, for 80 columns: time, packets each way, loss, jitter, crypto suite."""
     minutes, rest = divmod(seconds, 60)
@@ -82,6 +92,6 @@ def report_table(report: SecurityReport, title: str) -> Table:
         for number, (fact, value) in enumerate(tier.evidence):
             evidence.append("\n" if number else "")
             evidence.append(f"{fact}: ", "bright_black")
-            evidence.append(value)
+            evidence.append(printable(value))
         table.add_row(name, status, evidence)
     return table

@@ -1,5 +1,5 @@
-"""The command line: `securertc demo`, `securertc call URI`, `securertc answer`, `securertc dns DOMAIN`,
-`securertc ping URI`.
+"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR`, `proxy`, `dns DOMAIN`, `ping URI`,
+`mikey show BASE64`.
 
 Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call, no answer or no way there.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import ipaddress
 import os
-import ssl
+import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -17,22 +19,27 @@ from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
-from sip import Credentials, SipError, SipParseError, SipUri
+from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
 from sip.dns_records import Resolver
 
-from .call_display import report_table
+from .call_display import printable, report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
 from .command_dns import run_dns
+from .command_mikey import mikey
 from .command_ping import DEFAULT_TIMEOUT, PingOptions, run_ping
+from .command_proxy import run_proxy
+from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
-from .errors import MissingExtraError, SecureRtcError
+from .errors import CallRefusedError, ConfigurationError, MissingExtraError, SecureRtcError
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
 from .name_resolution import name_resolver
+from .proxy_config import read_config
 from .security_policy import SecurityPolicy
 
 EXIT_SHORT = 1
@@ -43,18 +50,59 @@ _Result = TypeVar("_Result")
 _Command = Callable[..., None]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Finds out before the call whether a file can be written after it."""
+    if path is not None and not os.access(path.parent, os.W_OK):
+        raise click.BadParameter(f"the directory {str(path.parent)!r} cannot be written to")
+    return path
+
+
+def _own_address(context: click.Context, parameter: click.Parameter, host: str | None) -> str | None:
+    """Lets a numeric address pass that this machine has."""
+    if host is None:
+        return None
+    try:
+        version = ipaddress.ip_address(host).version
+        with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except ValueError:
+        raise click.BadParameter(f"{host!r} is no numeric address") from None
+    except OSError:
+        raise click.BadParameter(f"{host} is no address of this machine") from None
+    return host
+
+
 _wav_in = click.option("--wav-in", type=_FILE, help="WAV file to play, instead of the tune that comes along.")
-_wav_out = click.option("--wav-out", type=_NEW_FILE, help="WAV file to write what was heard to.")
-_CALL_OPTIONS = (
-    click.option("--aor", default="sip:anonymous@anonymous.invalid", help="Our address, sip:USER@DOMAIN."),
-    click.option("--host", help="Numeric address of ours, for SIP and for media."),
+_wav_out = click.option("--wav-out", type=_NEW_FILE, callback=_writable, help="WAV file to write what was heard to.")
+_name_server = click.option(
+    "--name-server",
+    "name_servers",
+    multiple=True,
+    help="ADDRESS or ADDRESS:PORT of a name server to ask; repeatable.  [default: the system's]",
+)
+_PEER_OPTIONS = (
+    click.option("--host", callback=_own_address, help="Numeric address of ours, for SIP and for media."),
     click.option("--port", type=click.IntRange(0, 65535), default=0, help="Our SIP port; 0 takes any."),
     click.option("--ca-file", type=_FILE, help="PEM file of the authorities to trust.  [default: the system's]"),
     click.option("--certificate", type=_FILE, help="PEM file of our certificate, to listen on TLS."),
     click.option("--key", type=_FILE, help="PEM file of its key, if it is in another file."),
     click.option("--username", help=f"User for Digest; the password is asked for, or read from ${_PASSWORD_VARIABLE}."),
-    click.option("--realm", help="Digest realm.  [default: the domain of --aor]"),
+    click.option("--realm", help="Digest realm.  [default: the domain of our address]"),
+    click.option(
+        "--digest-host",
+        "digest_hosts",
+        multiple=True,
+        help="Host whose Digest challenges may be answered, besides the realm, our domain and --proxy; repeatable.",
+    ),
+    click.option("--allow-md5", is_flag=True, help="Answer Digest challenges that offer nothing better than MD5."),
     click.option("--proxy", help="SIP URI of the proxy that our requests go to."),
+    _name_server,
+)
+_CALL_OPTIONS = (
+    click.option("--aor", default="sip:anonymous@anonymous.invalid", help="Our address, sip:USER@DOMAIN."),
+    *_PEER_OPTIONS,
     click.option("--register", is_flag=True, help="Register --aor first."),
     click.option(
         "--media",
@@ -70,16 +118,14 @@ _CALL_OPTIONS = (
 )
 
 
-_name_server = click.option(
-    "--name-server",
-    "name_servers",
-    multiple=True,
-    help="ADDRESS or ADDRESS:PORT of a name server to ask; repeatable.  [default: the system's]",
-)
-
-
 def _call_options(command: _Command) -> _Command:
     for option in reversed(_CALL_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _peer_options(command: _Command) -> _Command:
+    for option in reversed(_PEER_OPTIONS):
         command = option(command)
     return command
 
@@ -88,6 +134,9 @@ def _call_options(command: _Command) -> _Command:
 @click.version_option(package_name="securertc", prog_name="securertc")
 def main() -> None:
     """Secured calls: SIP over TLS, SRTP keyed by sdescriptions, and a report of what that gives."""
+
+
+main.add_command(mikey)
 
 
 @main.command()
@@ -162,7 +211,8 @@ def answer(
 def dns(domain: str, name_servers: tuple[str, ...]) -> None:
     """Show what DNS says of DOMAIN, and where requests to it go.
 
-    DOMAIN may be a SIP URI too: "sips:example.com", "sip:example.com;transport=tcp". Exits with 3 when it leads nowhere.
+    DOMAIN may be a SIP URI too: "sips:example.com", "sip:example.com;transport=tcp". Exits with 3 when it leads
+    nowhere.
     """
     uri = _check_uri(domain if domain.lower().startswith(("sip:", "sips:")) else f"sip:{domain}", "DOMAIN")
     resolver = _resolver(name_servers)
@@ -216,6 +266,65 @@ def ping(uri: str, name_servers: tuple[str, ...], **options: Any) -> None:
     sys.exit(0 if result.times else EXIT_NO_CALL)
 
 
+@main.command()
+@click.argument("aor")
+@click.option("--contact", "contacts", multiple=True, help="URI to register, instead of our own address; repeatable.")
+@click.option("--expires", type=click.IntRange(1, 2**31 - 1), default=600, show_default=True, help="Seconds asked for.")
+@click.option("--query", is_flag=True, help="Only show the bindings that there are.")
+@click.option("--remove-all", is_flag=True, help="Remove every binding, also those of other devices.")
+@click.option("--once", is_flag=True, help="Leave the binding to expire, instead of refreshing it.")
+@click.option("--duration", type=click.FloatRange(min=0.1), help="Keep the binding for so many seconds.")
+@_peer_options
+def register(aor: str, **options: Any) -> None:
+    """Register AOR at its registrar, and show what is registered.
+
+    The transport is that of AOR, "sip:alice@example.com;transport=tls", or of --proxy. The binding is refreshed until
+    Ctrl-C or for --duration, and removed then.
+    """
+    chosen = [name for name in ("query", "remove_all", "once") if options[name]]
+    if len(chosen) > 1:
+        raise click.UsageError("--query, --remove-all and --once exclude each other")
+    for contact in options["contacts"]:
+        _check_uri(contact, "--contact")
+    kept = ("contacts", "expires", "query", "remove_all", "once", "duration", "host", "port", "proxy", "allow_md5")
+    settings = RegisterOptions(
+        aor,
+        tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
+        credentials=_credentials(options, _check_uri(aor, "AOR")),
+        resolver=_resolver(options["name_servers"]),
+        **{name: options[name] for name in kept},
+    )
+    _run(run_register(settings, _console()))
+
+
+def _credentials(options: dict[str, Any], aor: SipUri) -> tuple[Credentials, ...]:
+    if options["proxy"] is not None:
+        _check_uri(options["proxy"], "--proxy")
+    if options["username"] is None:
+        return ()
+    credentials = Credentials(options["realm"] or aor.host, options["username"], _password())
+    return (credentials.also_for(options["digest_hosts"]),)
+
+
+@main.command()
+@click.option("--config", type=_FILE, required=True, help="TOML file that says what to listen on and whom to serve.")
+@click.option("--check", is_flag=True, help="Only say whether the file can be used.")
+@click.option("--status", is_flag=True, help="Say each minute what is going on; SIGUSR1 asks for it at any time.")
+def proxy(config: Path, check: bool, status: bool) -> None:
+    """Run a proxy, with a registrar, for the users of a domain, until Ctrl-C.
+
+    docs/proxy.md describes the file.
+    """
+    try:
+        settings = read_config(config)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error), param_hint="--config") from None
+    if check:
+        click.echo(f"{config} can be used")
+        return
+    _run(run_proxy(settings, _console(), status=status))
+
+
 def _resolver(name_servers: tuple[str, ...]) -> Resolver | None:
     try:
         return name_resolver(name_servers)
@@ -225,20 +334,15 @@ def _resolver(name_servers: tuple[str, ...]) -> Resolver | None:
         raise click.ClickException(str(error)) from None
 
 
-def _credentials(options: dict[str, Any], aor: SipUri) -> tuple[Credentials, ...]:
-    if options["proxy"] is not None:
-        _check_uri(options["proxy"], "--proxy")
-    if options["username"] is None:
-        return ()
-    password = os.environ.get(_PASSWORD_VARIABLE) or click.prompt("Password", hide_input=True, err=True)
-    return (Credentials(options["realm"] or aor.host, options["username"], password),)
-
-
 def _settings(options: dict[str, Any]) -> CallOptions:
     credentials = _credentials(options, _check_uri(options["aor"], "--aor"))
     return CallOptions(
         aor=options["aor"],
-        policy=SecurityPolicy(MediaSecurity(options["media"]), allow_cleartext_keys=options["cleartext_keys"]),
+        policy=SecurityPolicy(
+            MediaSecurity(options["media"]),
+            allow_cleartext_keys=options["cleartext_keys"],
+            allow_md5=options["allow_md5"],
+        ),
         audio=_read_audio(options["wav_in"], None),
         host=options["host"],
         port=options["port"],
@@ -247,8 +351,19 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         proxy=options["proxy"],
         register=options["register"],
         duration=options["duration"],
-        resolver=name_resolver(),
+        resolver=_resolver(options["name_servers"]),
     )
+
+
+def _password() -> str:
+    """From the environment, from who sits at the terminal, or else the first line of the standard input."""
+    if given := os.environ.get(_PASSWORD_VARIABLE):
+        return given
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, err=True))
+    if line := sys.stdin.readline().rstrip("\r\n"):
+        return line
+    raise click.UsageError(f"--username needs a password: set {_PASSWORD_VARIABLE}")
 
 
 def _check_uri(text: str, hint: str) -> SipUri:
@@ -282,7 +397,7 @@ def _write_audio(path: Path | None, heard: Samples) -> None:
 def _finish(outcome: CallOutcome, settings: CallOptions, wav_out: Path | None, console: Console) -> None:
     """Prints the report and ends the program by what it says."""
     _write_audio(wav_out, outcome.heard)
-    console.print(f"{outcome.how}\n", highlight=False)
+    console.print(f"{escape(outcome.how)}\n", highlight=False)
     console.print(report_table(outcome.report, "What protected the call"))
     shortfalls = outcome.report.shortfalls(settings.policy)
     for shortfall in shortfalls:
@@ -291,23 +406,38 @@ def _finish(outcome: CallOutcome, settings: CallOptions, wav_out: Path | None, c
 
 
 def _console() -> Console:
-    """A console on stdout that writes "?" where its encoding has no character, rather than fail."""
+    """A console on stdout that writes line by line, and "?" where its encoding has no character, rather than fail."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+        sys.stdout.reconfigure(errors="replace", line_buffering=True)
     return Console()
 
 
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Runs the work; what it fails of becomes one line on stderr and the exit code."""
+    # Asked to terminate is the same as Ctrl-C: what was opened and written is to be closed and removed.
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
     except TimeoutError:
         click.echo("error: it took too long", err=True)
-    except (SecureRtcError, SipError, SdpError, RtpError, ssl.SSLError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
+    except OSError as error:
+        click.echo(f"error: {printable(str(error.strerror or error))}", err=True)
+    except (SecureRtcError, SipError, SdpError, RtpError) as error:
+        click.echo(f"error: {printable(str(error))}{_advice(error)}", err=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(EXIT_NO_CALL)
+
+
+def _advice(error: Exception) -> str:
+    """Which option helps, where one may."""
+    if isinstance(error, CallRefusedError) and error.status in (401, 407):
+        return "\nThe other side asks who is calling: see --username and --realm."
+    if isinstance(error, TlsVerificationError) and not error.presented:
+        return "\n--ca-file names the authorities to trust."
+    return ""
 
 
 if __name__ == "__main__":

@@ -13,16 +13,16 @@ from typing import TypeVar
 from rich.console import Console
 from rich.markup import escape
 
-from sip import Credentials, SipUri
+from sip import Credentials, SipUri, TransportError
 from sip.dns_records import Resolver
-from sip.transport import local_address_towards
+from sip.transport import local_address_towards, reason_of, via_host
 
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
 from .call_audio import Listener
-from .call_display import live_line
+from .call_display import live_line, printable
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
-from .errors import CallEndedError
+from .errors import CallEndedError, GivenUpError
 from .media_stream import Samples
 from .name_resolution import first_target
 from .security_policy import SecurityPolicy
@@ -73,31 +73,32 @@ class CallOutcome:
 async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutcome:
     """Calls, plays the audio, and returns what came of it.
 
-    Raises what Endpoint.call() raises when there is no call, and OSError when no port can be had.
+    Raises what Endpoint.call() raises when there is no call, TransportError when no port can be had, and
+    GivenUpError when interrupted before there is a call.
     """
     target = await first_target(SipUri.parse(options.proxy or uri), options.resolver)
     host = options.host or local_address_towards(target.host, target.port)
-    async with Endpoint(_settings(options, host)) as endpoint, _interrupts() as interrupted:
+    async with Endpoint(_settings(options, host)) as endpoint, interrupts() as interrupted:
         await _listen(endpoint, target.transport, host, options)
         if options.register:
             await _register(endpoint, console)
         console.print(f"calling {escape(uri)}", highlight=False)
         calling = asyncio.ensure_future(endpoint.call(uri, on_progress=lambda status: _progress(status, console)))
         if not await _unless(interrupted, calling):
-            raise CallEndedError("given up")
+            raise GivenUpError("given up before there was a call")
         return await _talk(calling.result(), options, interrupted, console)
 
 
 async def run_answer(answering: Answering, options: CallOptions, console: Console) -> CallOutcome:
     """Waits for one call, answers it, plays the audio, and returns what came of it.
 
-    Raises SipError when registering fails, CallEndedError when the wait was given up, and OSError when the
-    port cannot be had.
+    Raises SipError when registering fails or the port cannot be had, and GivenUpError when interrupted before there
+    is a call. Who else calls meanwhile hears 486.
     """
     host = options.host or LOOPBACK
     arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
     settings = _settings(options, host, answering)
-    async with Endpoint(settings, on_call=arrived.put_nowait) as endpoint, _interrupts() as interrupted:
+    async with Endpoint(settings, on_call=arrived.put_nowait) as endpoint, interrupts() as interrupted:
         address = await _listen(endpoint, answering.transport, host, options)
         if address is not None:
             console.print(f"listening on {answering.transport.upper()} {address}", highlight=False)
@@ -106,11 +107,11 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
         while True:
             waiting = asyncio.ensure_future(arrived.get())
             if not await _unless(interrupted, waiting):
-                raise CallEndedError("given up")
+                raise GivenUpError("given up before there was a call")
             incoming = waiting.result()
             who = incoming.authenticated_user
-            proof = f", proven to be {who} by Digest" if who else ", unproven"
-            console.print(f"call from {escape(incoming.remote_uri)}{escape(proof)}", highlight=False)
+            proof = f"proven to be {who} by Digest" if who else "unproven"
+            console.print(escape(printable(f"call from {incoming.remote_uri}, {proof}")), highlight=False)
             incoming.ring()
             with contextlib.suppress(CallEndedError):
                 return await _talk(await incoming.answer(), options, interrupted, console)
@@ -118,7 +119,7 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
 
 
 def _settings(options: CallOptions, host: str, answering: Answering | None = None) -> EndpointSettings:
-    settings = EndpointSettings(
+    return EndpointSettings(
         options.aor,
         policy=options.policy,
         credentials=options.credentials,
@@ -129,16 +130,20 @@ def _settings(options: CallOptions, host: str, answering: Answering | None = Non
         realm=answering.realm if answering else None,
         users=answering.users if answering else {},
         digest_algorithms=answering.digest_algorithms if answering else (),
+        max_calls=1,
     )
-    return settings
 
 
 async def _listen(endpoint: Endpoint, transport: str, host: str, options: CallOptions) -> str | None:
     """Listens where we can: without a certificate a TLS peer reaches us over the connection we open to it."""
     if transport == "tls" and options.tls.certificate is None:
         return None
-    address = await endpoint.listen(transport, host, options.port)
-    return f"{address.host}:{address.port}"
+    try:
+        address = await endpoint.listen(transport, host, options.port)
+    except OSError as error:
+        reason = f"cannot be listened on: {reason_of(error)}"
+        raise TransportError(reason, target=via_host((host, options.port))) from None
+    return via_host((address.host, address.port))
 
 
 async def _register(endpoint: Endpoint, console: Console) -> None:
@@ -160,6 +165,7 @@ async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, co
     try:
         async with live_line(console, call):
             await asyncio.wait((playing, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        how = _in_words(ended.result()) if ended.done() else "hung up"
         report = call.security
         await call.hangup()
         await listener.finished()
@@ -167,8 +173,11 @@ async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, co
         for task in (playing, ended, stopped):
             task.cancel()
         await asyncio.gather(playing, ended, stopped, listener.stop(), return_exceptions=True)
-    how = "the other side hung up" if ended.done() and not ended.cancelled() else "hung up"
     return CallOutcome(report, listener.heard, how)
+
+
+def _in_words(how: str) -> str:
+    return "the other side hung up" if how == "remote" else f"the call has ended: {printable(how)}"
 
 
 async def _play(call: Call, options: CallOptions) -> None:
@@ -195,7 +204,7 @@ async def _unless(interrupted: asyncio.Event, task: asyncio.Future[_Awaited]) ->
 
 
 @contextlib.asynccontextmanager
-async def _interrupts() -> AsyncIterator[asyncio.Event]:
+async def interrupts() -> AsyncIterator[asyncio.Event]:
     """An event that Ctrl-C, or a request to terminate, sets for as long as the block runs."""
     loop = asyncio.get_running_loop()
     event = asyncio.Event()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from sip import DiscoveryError, SipUri
@@ -11,6 +10,7 @@ from sip.dns_records import HostAddress, Naptr, Question, Record, Resolver, Srv
 from sip.locator import Locator
 from sip.target import Target
 
+from .call_display import shown
 from .name_resolution import TRANSPORTS
 
 _NO_RECORDS = "none"
@@ -58,17 +58,17 @@ def records_table(seen: list[tuple[Question, tuple[Record, ...] | DiscoveryError
         rows = [str(answer)] if isinstance(answer, DiscoveryError) else [_text(one) for one in _sorted(answer)]
         for index, row in enumerate(rows or [_NO_RECORDS]):
             first = index == 0
-            table.add_row(_shown(question.name) if first else "", question.record_type if first else "", _shown(row))
+            table.add_row(shown(question.name) if first else "", question.record_type if first else "", shown(row))
     return table
 
 
 def targets_table(uri: SipUri, targets: list[Target]) -> Table:
     """Returns the targets as a table, in the order to try them."""
-    table = Table(title=f"Where {_shown(str(uri))} leads, in this order", title_justify="left")
+    table = Table(title=f"Where {shown(str(uri))} leads, in this order", title_justify="left")
     for heading in ("", "transport", "address", "port", "to prove"):
         table.add_column(heading)
     for index, target in enumerate(targets, 1):
-        proof = _shown(target.name) if target.secure else "nothing: not encrypted"
+        proof = shown(target.name) if target.secure else "nothing: not encrypted"
         table.add_row(str(index), target.transport.upper(), target.host, str(target.port), proof)
     return table
 
@@ -94,8 +94,3 @@ def _text(record: Record) -> str:
         return f"{record.priority} {record.weight} {record.port} {record.target or '.'}"
     assert isinstance(record, HostAddress)
     return record.address
-
-
-def _shown(text: str) -> str:
-    """What DNS says must not steer the terminal."""
-    return escape("".join(character if character.isprintable() else "?" for character in text))

@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.markup import escape
 
 from sip import Credentials, CSeq, NameAddr, Request, Response, SipError, SipUri, TransactionTimeoutError
 from sip.dns_records import Resolver
 from sip.message import new_call_id, new_tag
 from sip.transport import Flow, via_host
 
+from .call_display import shown
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
 
 DEFAULT_TIMEOUT = 10.0
@@ -86,7 +86,7 @@ async def _ping(endpoint: Endpoint, request: Request, timeout: float, result: Pi
         console.print(f"no answer in {timeout:g} s", highlight=False)
         return
     except SipError as error:
-        console.print(f"failed: {_shown(str(error))}", highlight=False, soft_wrap=True)
+        console.print(f"failed: {shown(str(error))}", highlight=False, soft_wrap=True)
         return
     elapsed = time.perf_counter() - started
     result.times.append(elapsed)
@@ -100,12 +100,12 @@ def way_of(flow: Flow) -> str:
     if not flow.secure or flow.peer is None:
         return f"{where}, not encrypted"
     proof = "" if flow.peer.identity is None else f", proven to be {flow.peer.identity} ({flow.peer.kind})"
-    return _shown(f"{where}, {flow.peer.protocol}{proof}")
+    return shown(f"{where}, {flow.peer.protocol}{proof}")
 
 
 def _said(response: Response) -> str:
     server = response.headers.get("Server") or response.headers.get("User-Agent")
-    return _shown(f"{response.status} {response.reason}" + (f" by {server}" if server else ""))
+    return shown(f"{response.status} {response.reason}" + (f" by {server}" if server else ""))
 
 
 def _request(uri: SipUri, aor: SipUri, options: PingOptions) -> Request:
@@ -121,8 +121,3 @@ def _request(uri: SipUri, aor: SipUri, options: PingOptions) -> Request:
 
 def _milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.1f}"
-
-
-def _shown(text: str) -> str:
-    """What a peer says must not steer the terminal."""
-    return escape("".join(character if character.isprintable() else "?" for character in text))

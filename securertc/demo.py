@@ -1,4 +1,4 @@
-"""The demonstration: two endpoints on loopback, one secured call, real audio both ways, checked sample by sample."""
+"""The demonstration: the SIP triangle on loopback, one secured call, real audio both ways, checked sample by sample."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,14 +18,13 @@ from .audio_comparison import AudioComparison, compare
 from .call import Call, IncomingCall
 from .call_audio import Listener
 from .call_display import live_line, report_table
-from .endpoint import Endpoint, EndpointSettings, TlsFiles
+from .endpoint import Endpoint, EndpointSettings
 from .media_stream import Samples
 from .security_policy import SecurityPolicy
-from .throwaway_authority import ThrowawayAuthority
+from .triangle import Hop, Triangle, TriangleUser
 
-HOST = "127.0.0.1"
-CALLER, CALLER_DOMAIN = "alice", "local.example"
-CALLEE, CALLEE_DOMAIN = "bob", "remote.example"
+CALLER, CALLER_DOMAIN = "alice", "local.edu"
+CALLEE, CALLEE_DOMAIN = "joe", "remote.edu"
 DIGEST_ALGORITHM = "SHA-256"
 _POLICY = SecurityPolicy()
 _SETUP_TIMEOUT = 20.0
@@ -52,41 +51,48 @@ async def run_demo(audio: Samples, console: Console) -> DemoResult:
     Raises SipError or SecureRtcError when there is no call, TimeoutError when it takes too long.
     """
     with tempfile.TemporaryDirectory(prefix="securertc-demo-") as directory:
-        authority = ThrowawayAuthority(Path(directory))
-        password = secrets.token_urlsafe(24)
+        users = (
+            TriangleUser(CALLER, CALLER_DOMAIN, f"phone1.{CALLER_DOMAIN}", secrets.token_urlsafe(24)),
+            TriangleUser(CALLEE, CALLEE_DOMAIN, f"phone31.{CALLEE_DOMAIN}", secrets.token_urlsafe(24)),
+        )
         arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
-        callee_settings = EndpointSettings(
-            f"sip:{CALLEE}@{CALLEE_DOMAIN}",
-            policy=_POLICY,
-            tls=_files(authority, CALLEE, CALLEE_DOMAIN),
-            realm=CALLEE_DOMAIN,
-            users={CALLER: password},
-            digest_algorithms=(DIGEST_ALGORITHM,),
-        )
-        caller_settings = EndpointSettings(
-            f"sip:{CALLER}@{CALLER_DOMAIN}",
-            policy=_POLICY,
-            tls=_files(authority, CALLER, CALLER_DOMAIN),
-            credentials=(Credentials(CALLEE_DOMAIN, CALLER, password),),
-        )
-        async with (
-            Endpoint(callee_settings, on_call=arrived.put_nowait) as callee,
-            Endpoint(caller_settings) as caller,
-        ):
-            address = await callee.listen("tls", HOST)
-            await caller.listen("tls", HOST)
-            console.print("  certificates  by an authority made for this run and thrown away after it")
-            console.print(f"  {CALLEE:<12}  {callee_settings.aor}, TLS port {address.port}, asks for Digest")
-            console.print(f"  {CALLER:<12}  {caller_settings.aor}, calls; both require SRTP")
-            # maddr leads to loopback, while the certificate still has to prove the domain.
-            uri = f"sip:{CALLEE}@{CALLEE_DOMAIN}:{address.port};transport=tls;maddr={HOST}"
-            calls = await _set_up(caller, uri, arrived, console)
-            return await _converse(*calls, audio, console)
+        hops: list[Hop] = []
+
+        async with Triangle(users, Path(directory), algorithm=DIGEST_ALGORITHM, on_hop=hops.append) as triangle:
+            settings = [_settings(triangle, user) for user in users]
+            async with (
+                Endpoint(settings[1], on_call=arrived.put_nowait) as callee,
+                Endpoint(settings[0]) as caller,
+            ):
+                console.print("  certificates  by an authority made for this run and thrown away after it")
+                console.print(f"  {CALLER_DOMAIN}, {CALLEE_DOMAIN}: proxies, found by DNS; TLS proven both ways")
+                await callee.register()
+                await caller.register()
+                calls = await _set_up(caller, users[1].aor, arrived, console)
+                _draw(hops, console)
+                setting_up = len(hops)
+                result = await _converse(*calls, audio, console)
+                _draw(hops[setting_up:], console)
+        unproven = {f"hop {hop.sender} to {hop.receiver}: its name is not proven" for hop in hops if not hop.proven}
+        return replace(result, shortfalls=(*result.shortfalls, *sorted(unproven)))
 
 
-def _files(authority: ThrowawayAuthority, name: str, domain: str) -> TlsFiles:
-    issued = authority.issue(name, sip_domains=(domain,), addresses=(HOST,))
-    return TlsFiles(issued.certificate_path, issued.key_path, authority.certificate_path)
+def _draw(hops: list[Hop], console: Console) -> None:
+    """Who sent what to whom, by which transport; the receiver's name is the one that TLS proved."""
+    for hop in hops:
+        line = f"  {hop.sender:>10} -> {hop.receiver:<17} {hop.what:<33.33} {hop.transport}"
+        console.print(line if hop.proven else f"{line} NOT PROVEN", highlight=False, markup=False)
+    console.print()
+
+
+def _settings(triangle: Triangle, user: TriangleUser) -> EndpointSettings:
+    return EndpointSettings(
+        user.aor,
+        policy=_POLICY,
+        tls=triangle.files_of(user),
+        credentials=(Credentials(user.domain, user.name, user.password),),
+        outbound_proxy=triangle.outbound_proxy(user),
+    )
 
 
 async def _set_up(
@@ -118,13 +124,15 @@ async def _converse(caller: Call, callee: Call, audio: Samples, console: Console
             await _settle(at_caller, at_callee, len(audio))
         reports = caller.security, callee.security
         await caller.hangup()
-        await asyncio.gather(callee.wait_ended(), at_caller.finished(), at_callee.finished())
+        ended, *_ = await asyncio.gather(callee.wait_ended(), at_caller.finished(), at_callee.finished())
     finally:
         await asyncio.gather(at_caller.stop(), at_callee.stop())
     encoding = caller.agreed.codec.encoding if caller.agreed is not None else "PCMU"
     forth_heard = compare(audio, at_callee.heard, encoding=encoding)
     back_heard = compare(back, at_caller.heard, encoding=encoding)
     shortfalls = (*_fell_short(CALLER, reports[0]), *_fell_short(CALLEE, reports[1]))
+    if ended != "remote":
+        shortfalls += (f"{CALLEE}: the caller's BYE did not come; the call ended otherwise: {ended}",)
     for listener, result, lost in (
         (CALLEE, forth_heard, callee.statistics.lost),
         (CALLER, back_heard, caller.statistics.lost),
@@ -150,7 +158,7 @@ def _fell_short(who: str, report: SecurityReport) -> tuple[str, ...]:
     if report.transaction.status is not TierStatus.SECURED:
         found.append(f"transaction: TLS with a proven peer was asked, the tier is {report.transaction.status.value}")
     digest = report.transaction.fact("digest")
-    if digest != DIGEST_ALGORITHM:
+    if who == CALLER and digest != DIGEST_ALGORITHM:  # the callee's first hop was asked when he registered
         found.append(f"transaction: Digest by {DIGEST_ALGORITHM} was asked, and was {digest}")
     for fact in ("authentication failures", "replays"):
         count = report.media.fact(fact)

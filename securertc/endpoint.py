@@ -23,6 +23,8 @@ from sip import (
     client_context,
     server_context,
 )
+from sip.digest import ALGORITHMS
+from sip.digest_client import DEFAULT_ALGORITHMS
 from sip.dns_records import Resolver
 from sip.failover import Failover
 from sip.header_values import CSeq
@@ -30,16 +32,20 @@ from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
 from sip.locator import Locator
 from sip.message import new_call_id, new_tag
 from sip.registration import Registration
-from sip.transport import Flow, LocalAddress, local_host_of
+from sip.target import target_of
+from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
 
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
 from .errors import CallRefusedError, SecurityPolicyError
+from .late_keying import late_keying_of
 from .media_session import MediaSession
 from .security_policy import SecurityPolicy
 
 _CLOSE_TIMEOUT = 2.0
+# What we offer RFC 4733 under; nearly everybody does.
+_TELEPHONE_EVENT = 101
 OnCall = Callable[[IncomingCall], None]
 
 
@@ -60,12 +66,14 @@ class TlsFiles:
 class EndpointSettings:
     """Who an endpoint is and what it may do.
 
-    `aor` is its address-of-record. `credentials` answer challenges, only those of their realms. `users`
+    `aor` is its address-of-record. `credentials` answer challenges, only those of their realms and destinations;
+    where they name none, those are the realm, our domain and our proxy. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
     `outbound_proxy` is where its requests go first. `resolver` finds servers of domains by DNS (RFC 3263); without
-    it names are resolved to addresses alone. `media_host` is the address that media is received on,
-    by default that of the signalling. A call that is not answered in `answer_timeout` seconds is given up, from
-    either side; one on which nothing has come for `media_timeout` seconds, RTCP included, is hung up (None: never).
+    it names are resolved to addresses alone. `media_host` is the address that media is received on, by
+    default, or where it is 0.0.0.0 or ::, that of the signalling. A call that is not answered in `answer_timeout`
+    seconds is given up, from either side; one on which nothing has come for `media_timeout` seconds, RTCP included,
+    is hung up (None: never).
     Beyond `max_calls` at once callers hear 486.
     """
 
@@ -110,7 +118,7 @@ class Endpoint:
             )
         self.user_agent = UserAgent(
             on_invite=self._incoming,
-            digest=DigestClient(settings.credentials) if settings.credentials else None,
+            digest=self._digest_client(),
             authenticator=authenticator,
             outbound_proxy=None if settings.outbound_proxy is None else SipUri.parse(settings.outbound_proxy),
             locator=None if settings.resolver is None else Locator(settings.resolver),
@@ -209,12 +217,15 @@ class Endpoint:
         return SignallingFacts(flow.transport, flow.remote[0], flow.peer, digest_algorithm, user, path)
 
     def remember(self, call: Call) -> None:
+        """Counts an established call among `calls`."""
         self._calls.add(call)
 
     def forget(self, call: Call) -> None:
+        """Drops a call that has ended from `calls`."""
         self._calls.discard(call)
 
     def forget_incoming(self, call: IncomingCall) -> None:
+        """Drops an incoming call that was answered, refused or given up."""
         self._incoming_calls.discard(call)
 
     def hang_up_soon(self, call: Call) -> None:
@@ -300,7 +311,10 @@ class Endpoint:
         except SdpError as error:
             media.close("local")
             status = error.status if isinstance(error, NegotiationError) else 400
-            invite.reject(status, warning=str(error))
+            refusals = error.refusals if isinstance(error, NegotiationError) else ()
+            # RFC 4567 4.1.2 has its own code for key management that failed.
+            code = 306 if any(one.subject.startswith("a=key-mgmt") for one in refusals) else 399
+            invite.reject(status, warning=str(error), warning_code=code)
             return
         incoming = IncomingCall(self, invite, media, negotiation, note)
         self._incoming_calls.add(incoming)
@@ -326,6 +340,8 @@ class Endpoint:
             media.local_port,
             security=security,
             crypto_suites=self.settings.policy.crypto_suites,
+            keying=self.settings.policy.keying,
+            telephone_event=_TELEPHONE_EVENT,
         )
 
     def _invite(self, target: SipUri) -> Request:
@@ -340,7 +356,28 @@ class Endpoint:
 
     def _open_media(self, flow: Flow) -> MediaSession:
         """Sockets on the address that the peer of the signalling sees; raises OSError or RtpError without ports."""
-        return MediaSession(self.settings.media_host or local_host_of(flow))
+        host = self.settings.media_host
+        # Whoever is told to send to all addresses takes it for a hold (RFC 3264 8.4).
+        media = MediaSession(local_host_of(flow) if host is None or host in WILDCARDS else host)
+        late_keying = late_keying_of(self.settings.policy.keying)
+        if late_keying is not None:
+            media.key_by(late_keying)
+        return media
+
+    def _digest_client(self) -> DigestClient | None:
+        """Answers challenges of our own domain and proxy, and of where the credentials are for besides."""
+        if not self.settings.credentials:
+            return None
+        home = {self.aor.host}
+        if self.settings.outbound_proxy is not None:
+            proxy = target_of(SipUri.parse(self.settings.outbound_proxy))
+            home.add(proxy.name if proxy.transport == "tls" else proxy.host)
+        policy = self.settings.policy
+        return DigestClient(
+            tuple(one.also_for(home) for one in self.settings.credentials),
+            algorithms=ALGORITHMS if policy.allow_md5 else DEFAULT_ALGORITHMS,
+            strongest_first=policy.strongest_digest,
+        )
 
     def _client_context(self) -> ssl.SSLContext:
         files = self.settings.tls

@@ -1,4 +1,4 @@
-"""What can go wrong with an endpoint or a call."""
+"""What can go wrong with an endpoint, a call or a server."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ class SecurityPolicyError(SecureRtcError):
         self.tier = tier
 
 
+class ConfigurationError(SecureRtcError):
+    """A configuration file cannot be used; `key` names the key at fault, where it is that of one."""
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message if key is None else f"{key}: {message}")
+        self.key = key
+
+
 class CallRefusedError(SecureRtcError):
     """The other side refused the call; `status` is the SIP status, 0 when there was no answer."""
 
@@ -38,9 +46,21 @@ class CallRefusedError(SecureRtcError):
         return cls(str(error), status=getattr(error, "status", 0))
 
 
+class GivenUpError(SecureRtcError):
+    """The user ended a command before there was a call."""
+
+
 class CallEndedError(SecureRtcError):
     """The call has ended, so that nothing can be sent or received; `how` is "local", "remote" or a fault."""
 
     def __init__(self, how: str) -> None:
         super().__init__(f"the call has ended ({how})")
         self.how = how
+
+
+class UnsupportedDigitError(SecureRtcError):
+    """What was to be sent is no DTMF digit, or the peer takes no telephone events."""
+
+
+class IceError(SecureRtcError):
+    """ICE found no candidates, or no path to the peer."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +16,8 @@ from sdp import NegotiatedAudio
 from srtp import SrtpError
 
 from .assurance import MediaFacts
-from .errors import CallEndedError
+from .errors import CallEndedError, SecurityPolicyError
+from .late_keying import KeyedMedia, LateKeying, MediaPath
 from .media_statistics import MediaStatistics
 from .media_stream import Datagram, MediaStream, Samples
 
@@ -27,28 +30,104 @@ class MediaSession:
     Create it on the running event loop, put `local_address` and `local_port` into the SDP, then start() with
     what was negotiated. Under SRTP nothing leaves in clear, RTCP included, and nothing that does not
     authenticate has any effect; without it only the signalled address is listened to.
+
+    Keys that come after the answer, as those of DTLS-SRTP do, are got by what key_by() is given: media starts once
+    they are there, and keyed() waits for it; `on_keying_failure` hears why there will be none.
     """
 
-    def __init__(self, host: str) -> None:
-        """Binds a pair of UDP ports on a numeric address; raises rtp.RtpError when there is none free."""
-        rtp, rtcp = bind_rtp_pair(host)
-        self._rtp = UdpSocket(rtp, self._received_rtp)
-        self._rtcp = UdpSocket(rtcp, self._received_rtcp)
+    def __init__(self, host: str | MediaPath) -> None:
+        """Binds a pair of UDP ports on a numeric address; raises rtp.RtpError when there is none free.
+
+        Or takes another path for RTP and RTCP together, as an `IceAgent` that has gathered its candidates.
+        """
+        self._rtp: UdpSocket | MediaPath
+        self._rtcp: UdpSocket | MediaPath
+        if isinstance(host, str):
+            rtp, rtcp = bind_rtp_pair(host)
+            self._rtp = UdpSocket(rtp, self._received_rtp)
+            self._rtcp = UdpSocket(rtcp, self._received_rtcp)
+        else:
+            self._rtp = self._rtcp = host
+            host.attach(self._received_rtp)
         self.local_address, self.local_port = self._rtp.local_address
         self._stream: MediaStream | None = None
         self._pacer = Pacer()
         self._sending = asyncio.Lock()
+        self._on_air = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._ended: str | None = None
+        self._agreed: NegotiatedAudio | None = None
+        self._late_keying: LateKeying | None = None
+        self._keying_failure: str | None = None
+        self.on_keying_failure: Callable[[str], None] | None = None
+
+    def key_by(self, late_keying: LateKeying) -> None:
+        """Says what gets keys by a handshake on the media's port, before start(), as a `DtlsMedia`."""
+        self._late_keying = late_keying
+        late_keying.attach(self._send_keying, self._keyed, self._not_keyed)
 
     def start(self, agreed: NegotiatedAudio) -> None:
         """Starts media as negotiated; again after a renegotiation, where unchanged keys keep their state.
 
-        Raises SecurityPolicyError when that would end the protection of a stream that has it.
+        Keys that are still to come are waited for, and meanwhile an earlier agreement goes on. Raises
+        SecurityPolicyError when that would end the protection of a stream that has it, or there is nothing that
+        could get the keys.
         """
         if self._ended is not None:
             return
+        self._agreed = agreed
+        if agreed.keys_pending:
+            if self._late_keying is None:
+                raise SecurityPolicyError("nothing here gets the keys of the media", tier="media")
+            self._late_keying.start(agreed)
+            return
+        self._start_stream(agreed)
+
+    async def keyed(self) -> NegotiatedAudio:
+        """Waits until media may flow, and returns the agreement with its keys.
+
+        Raises SecurityPolicyError when the handshake for them failed, and CallEndedError after close().
+        """
+        while True:
+            if self._keying_failure is not None:
+                raise SecurityPolicyError(self._keying_failure, tier="media")
+            if self._ended is not None:
+                raise CallEndedError(self._ended)
+            if self._stream is not None and self._agreed is not None and not self._agreed.keys_pending:
+                return self._stream.agreed
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _keyed(self, keyed: KeyedMedia) -> None:
+        """The keys of what was agreed on are there."""
+        agreed = self._agreed
+        if agreed is None or self._ended is not None:
+            return
+        result = keyed.result
+        agreed = replace(
+            agreed,
+            keying=result,
+            outbound=result.outbound,
+            inbound=result.inbound,
+            crypto_suite=result.crypto_suite,
+            rtcp_outbound=None if keyed.rtcp is None else keyed.rtcp[0],
+            rtcp_inbound=None if keyed.rtcp is None else keyed.rtcp[1],
+        )
+        if keyed.address is not None:
+            host, port = keyed.address
+            agreed = replace(agreed, remote_address=host, remote_port=port, remote_rtcp_port=port)
+        self._agreed = agreed
+        self._start_stream(agreed)
+        self._arrived.set()
+
+    def _not_keyed(self, reason: str) -> None:
+        self._keying_failure = reason
+        self._arrived.set()
+        if self.on_keying_failure is not None:
+            self.on_keying_failure(reason)
+
+    def _start_stream(self, agreed: NegotiatedAudio) -> None:
         now = time.monotonic()
         if self._stream is None:
             self._stream = MediaStream(agreed, now, unix_time=time.time())
@@ -60,8 +139,8 @@ class MediaSession:
 
     @property
     def agreed(self) -> NegotiatedAudio | None:
-        """What start() was last given."""
-        return None if self._stream is None else self._stream.agreed
+        """What start() was last given, with its keys once they are there."""
+        return self._agreed
 
     @property
     def statistics(self) -> MediaStatistics:
@@ -92,8 +171,11 @@ class MediaSession:
         """Sends 8 kHz samples in frames of the agreed packet time, each at its time; returns with the last sent.
 
         A part of a frame at the end is filled with silence. While the peer holds the call nothing is sent,
-        but time goes by all the same. Raises CallEndedError before an agreement and after close().
+        but time goes by all the same. Keys that are still to come are waited for. Raises CallEndedError before an
+        agreement and after close(), and SecurityPolicyError when there will be no keys.
         """
+        if self._stream is None and self._agreed is not None:
+            await self.keyed()
         if self._stream is None or self._ended is not None:
             raise CallEndedError(self._ended or "no media agreed yet")
         samples = np.asarray(samples, np.int16).reshape(-1)
@@ -112,11 +194,44 @@ class MediaSession:
         delay = self._pacer.next_due(time.monotonic())
         if delay:
             await asyncio.sleep(delay)
-        if self._ended is not None:
-            raise CallEndedError(self._ended)
-        datagram = stream.audio(frame, time.monotonic())
-        if datagram is not None:
-            self._send([datagram])
+        async with self._on_air:
+            if self._ended is not None:
+                raise CallEndedError(self._ended)
+            datagram = stream.audio(frame, time.monotonic())
+            if datagram is not None:
+                self._send([datagram])
+
+    async def send_digits(self, digits: str, *, milliseconds: int = 100, gap: int = 100) -> None:
+        """Sends DTMF digits (RFC 4733), each for so long and with such a gap behind it; returns with the last sent.
+
+        Audio that is being sent waits meanwhile. Raises UnsupportedDigitError when the peer takes none or for
+        what is no digit, and CallEndedError as send_audio().
+        """
+        for digit in digits:
+            async with self._on_air:
+                if self._stream is None or self._ended is not None:
+                    raise CallEndedError(self._ended or "no media agreed yet")
+                began = time.monotonic()
+                clock_rate = self._stream.agreed.codec.clock_rate
+                for packet in self._stream.begin_digit(digit, milliseconds, began):
+                    await asyncio.sleep(began + packet.due / clock_rate - time.monotonic())
+                    datagram = self._stream.digit(packet) if self._ended is None else None
+                    self._send([] if datagram is None else [datagram])
+            await asyncio.sleep(gap / 1000)
+
+    async def receive_digit(self) -> str:
+        """Returns the next DTMF digit received, once it has ended; raises CallEndedError when there will be none.
+
+        Digits that nobody fetches are kept, up to 256.
+        """
+        while True:
+            digit = None if self._stream is None else self._stream.next_digit()
+            if digit is not None:
+                return digit
+            if self._ended is not None:
+                raise CallEndedError(self._ended)
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def receive_audio(self) -> Samples:
         """Returns the next frame received, in order, silence for a lost one.
@@ -144,6 +259,8 @@ class MediaSession:
             # A key that is used up protects no BYE; then none is sent.
             with contextlib.suppress(SrtpError):
                 self._send(self._stream.close(time.monotonic()))
+        if self._late_keying is not None:
+            self._late_keying.close()
         self._rtp.close()
         self._rtcp.close()
         self._arrived.set()
@@ -161,6 +278,9 @@ class MediaSession:
             socket = self._rtcp if datagram.by_rtcp_socket else self._rtp
             socket.send(datagram.data, datagram.address)
 
+    def _send_keying(self, data: bytes, address: Address, by_rtcp_socket: bool) -> None:
+        (self._rtcp if by_rtcp_socket else self._rtp).send(data, address)
+
     def _received_rtp(self, data: bytes, address: Address) -> None:
         self._received(data, address, by_rtcp_socket=False)
 
@@ -168,6 +288,9 @@ class MediaSession:
         self._received(data, address, by_rtcp_socket=True)
 
     def _received(self, data: bytes, address: Address, *, by_rtcp_socket: bool) -> None:
+        late = self._late_keying
+        if late is not None and late.receive(data, address, by_rtcp_socket=by_rtcp_socket):
+            return
         if self._stream is not None:  # before an agreement nothing can be told from noise
             self._stream.receive(data, address, time.monotonic(), by_rtcp_socket=by_rtcp_socket)
             self._arrived.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import random
 import secrets
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtp import (
+    EventPacket,
     Goodbye,
+    MalformedRtpError,
     ReceiverReport,
     SenderReport,
     SourceDescription,
+    event_of_digit,
     is_rtcp,
     ntp_time,
     round_trip,
@@ -26,6 +30,7 @@ from sdp import NegotiatedAudio
 
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
+from .errors import SecurityPolicyError, UnsupportedDigitError
 from .media_statistics import MediaStatistics
 
 Samples = NDArray[np.int16]
@@ -48,10 +53,12 @@ class MediaStream:
     """RTP and RTCP of one agreement, protected as it says, in both directions.
 
     `now` is always in seconds of one steady clock; `unix_time` is the time of day at the `now` given first.
+    Raises SecurityPolicyError while the keys of SRTP that was agreed on are still to come.
     The CNAME is random for each stream, so that it tells nothing of the user (RFC 7022 4.2).
     """
 
     def __init__(self, agreed: NegotiatedAudio, now: float, *, unix_time: float) -> None:
+        _check_keys(agreed)
         self.agreed = agreed
         self._unix_offset = unix_time - now
         self._cname = base64.b64encode(secrets.token_bytes(12)).decode()
@@ -72,6 +79,7 @@ class MediaStream:
 
     def renegotiate(self, agreed: NegotiatedAudio, now: float) -> None:
         """Goes on with another agreement; raises SecurityPolicyError when it would end the protection."""
+        _check_keys(agreed)
         self._receiver.update(agreed, now)
         self._sender.update(agreed)
         self.agreed = agreed
@@ -81,6 +89,31 @@ class MediaStream:
         if not self.agreed.direction.sends:
             return None
         return Datagram(self._sender.audio(samples, now), self._receiver.rtp_address)
+
+    def begin_digit(self, digit: str, milliseconds: int, now: float) -> list[EventPacket]:
+        """Returns the packets of a DTMF digit that begins at `now`, for digit() to send each when it is due.
+
+        [] while the agreement lets us send nothing. Raises UnsupportedDigitError when the peer takes no telephone
+        events, and for what is no digit.
+        """
+        if self.agreed.telephone_event_payload_type is None:
+            raise UnsupportedDigitError("the peer takes no telephone events")
+        try:
+            event = event_of_digit(digit)
+        except MalformedRtpError as error:
+            raise UnsupportedDigitError(str(error)) from None
+        return self._sender.begin_event(event, milliseconds, now) if self.agreed.direction.sends else []
+
+    def digit(self, packet: EventPacket) -> Datagram | None:
+        """Returns the datagram for a packet of begin_digit(), None when the agreement has changed against it."""
+        payload_type = self.agreed.telephone_event_payload_type
+        if payload_type is None or not self.agreed.direction.sends:
+            return None
+        return Datagram(self._sender.event(packet, payload_type), self._receiver.rtp_address)
+
+    def next_digit(self) -> str | None:
+        """Returns the next DTMF digit received, None when there is none."""
+        return self._receiver.digits.popleft() if self._receiver.digits else None
 
     def receive(self, data: bytes, address: Address, now: float, *, by_rtcp_socket: bool) -> None:
         """Takes a datagram; frames of audio are then to be had by next_frame()."""
@@ -98,7 +131,7 @@ class MediaStream:
     def poll(self, now: float) -> list[Datagram]:
         """Does what is due at `now`, to be called some ten times a second; returns the RTCP to be sent."""
         self._receiver.flush(now, pause=_FLUSH_AFTER)
-        if now < self._next_report:
+        if now < self._next_report or self._held_without_address:
             return []
         self._reports += 1
         self._next_report = now + self._report_interval()
@@ -107,9 +140,14 @@ class MediaStream:
     def close(self, now: float) -> list[Datagram]:
         """Hands out the last frames and returns the RTCP BYE, protected as all else; [] if we never sent."""
         self._receiver.flush(now, pause=0.0)
-        if not self._sender.packets and not self._reports:
+        if self._held_without_address or not (self._sender.packets or self._reports):
             return []
         return [self._rtcp([*self._report(now), Goodbye((self._sender.ssrc,))])]
+
+    @property
+    def _held_without_address(self) -> bool:
+        """Whether the peer took its address back, the old form of hold: RTCP stops too then (RFC 3264 8.4)."""
+        return ipaddress.ip_address(self._receiver.rtp_address[0]).is_unspecified
 
     def silent_for(self, now: float) -> float:
         """Returns for how many seconds nothing of the peer's has come, RTP or RTCP."""
@@ -191,3 +229,8 @@ class MediaStream:
                     self._round_trip = self._round_trip if trip is None else trip
         elif isinstance(packet, Goodbye) and receiver.source in packet.ssrcs:
             self.remote_goodbye = True
+
+
+def _check_keys(agreed: NegotiatedAudio) -> None:
+    if agreed.keys_pending:
+        raise SecurityPolicyError("the keys of the media are not there yet", tier="media")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdp import MediaSecurity
-
-DEFAULT_SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
+from sdp import KeyingMethod, MediaSecurity
+from sdp.keying_sdescriptions import DEFAULT_SUITES
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +15,23 @@ class SecurityPolicy:
     `media` off offers and takes plain RTP only; preferred offers RTP/AVP with `a=crypto` and takes what the
     peer can; required offers RTP/SAVP and refuses any call without SRTP. `crypto_suites` stand in order of
     preference. Keys of sdescriptions stand readable in the SDP, so they never travel over a hop without TLS
-    unless `allow_cleartext_keys`. `allow_wildcards` lets wildcard certificates prove a SIP domain, which
-    RFC 5922 forbids.
+    unless `allow_cleartext_keys`; nor do fingerprints, which anybody on such a hop could change. `keying` are the
+    keying methods instead of sdescriptions, in order of preference, as `sdp.dtls.DtlsSrtp`; when all of them hide
+    and prove their keys, as MIKEY does, no hop needs TLS for the sake of the keys. `allow_wildcards` lets wildcard
+    certificates prove a SIP domain, which RFC 5922 forbids. `allow_md5` lets us answer Digest challenges that offer
+    nothing better than MD5; of several challenges we answer the first, as RFC 8760 says, or with
+    `strongest_digest` the strongest.
     """
 
     media: MediaSecurity = MediaSecurity.REQUIRED
     crypto_suites: tuple[str, ...] = DEFAULT_SUITES
     allow_cleartext_keys: bool = False
     allow_wildcards: bool = False
+    allow_md5: bool = False
+    strongest_digest: bool = False
+    keying: tuple[KeyingMethod, ...] = ()
 
     def keys_may_travel(self, *, hop_is_secure: bool) -> bool:
         """Whether an SDP with keys may be sent over, or taken from, a hop."""
-        return hop_is_secure or self.allow_cleartext_keys
+        hidden = bool(self.keying) and all(getattr(method, "hides_keys", False) for method in self.keying)
+        return hop_is_secure or self.allow_cleartext_keys or hidden

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from .errors import SipError
 from .message import Request, Response
 from .timers import DEFAULT_TIMERS, Timers
 
@@ -46,12 +47,30 @@ class ClientTransaction:
     """One request and its responses.
 
     `reliable` says whether the transport is; `now` is seconds of any steady clock. start() once, then
-    receive() for each matching response and handle_timer() when next_timer() is reached.
+    receive() for each matching response and handle_timer() when next_timer() is reached. With `branch`, that of
+    the request's top Via, the request is handed over, and must not be changed any more.
     """
 
-    def __init__(self, request: Request, *, reliable: bool, timers: Timers = DEFAULT_TIMERS) -> None:
+    __slots__ = (
+        "_ack",
+        "_end",
+        "_interval",
+        "_invite",
+        "_request",
+        "_retransmit",
+        "_timers",
+        "key",
+        "reliable",
+        "state",
+    )
+
+    def __init__(
+        self, request: Request, *, reliable: bool, timers: Timers = DEFAULT_TIMERS, branch: str | None = None
+    ) -> None:
         # A copy: the user changes the request to send it once more, while this transaction still lingers.
-        self.request = Request(request.method, request.uri, request.headers.copy(), request.body)
+        self._request: Request | None = (
+            Request(request.method, request.uri, request.headers.copy(), request.body) if branch is None else request
+        )
         self.reliable = reliable
         self._timers = timers
         self._invite = request.method == "INVITE"
@@ -61,11 +80,28 @@ class ClientTransaction:
         self._end: float | None = None  # timer B or F, then D, K or M
         self._ack: Request | None = None
         # What responses match by (17.1.3): branch and the method of CSeq.
-        self.key = (request.top_via.branch or "", request.method)
+        self.key = ((request.top_via.branch or "") if branch is None else branch, request.method)
+
+    @property
+    def request(self) -> Request:
+        """The request; raises SipError once it was released."""
+        if self._request is None:
+            raise SipError("the request was released")
+        return self._request
+
+    def release(self) -> None:
+        """Lets go of the request, when there is a final response and nobody else asks for it."""
+        self._request = None
 
     @property
     def terminated(self) -> bool:
+        """Whether it is over and can be forgotten."""
         return self.state is ClientState.TERMINATED
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is no final response yet."""
+        return self.state in (ClientState.CALLING, ClientState.TRYING, ClientState.PROCEEDING)
 
     def start(self, now: float) -> list[Output]:
         """Returns the first sending of the request."""
@@ -76,8 +112,9 @@ class ClientTransaction:
 
     def next_timer(self) -> float | None:
         """Returns when handle_timer() wants to be called, or None."""
-        due = [time for time in (self._retransmit, self._end) if time is not None]
-        return min(due, default=None)
+        if self._retransmit is None or (self._end is not None and self._end < self._retransmit):
+            return self._end
+        return self._retransmit
 
     def handle_timer(self, now: float) -> list[Output]:
         """Does what is due by `now`."""

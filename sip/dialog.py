@@ -103,8 +103,8 @@ class Dialog:
             self.remote_target = _target(request)
 
     def refresh_target(self, response: Response) -> None:
-        """Takes the target of a 2xx to a re-INVITE (12.2.1.2)."""
-        if response.success and response.contacts:
+        """Takes the remote target from a 2xx to a re-INVITE or UPDATE of ours (12.2.1.2); without one it stays."""
+        if len(response.contacts) == 1:
             self.remote_target = _target(response)
 
 

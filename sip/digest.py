@@ -36,6 +36,11 @@ def canonical_algorithm(name: str | None) -> str | None:
     return wanted if wanted in _HASHES else None
 
 
+def digest_length(algorithm: str) -> int:
+    """Returns how many hex digits a digest of this algorithm has."""
+    return 32 if algorithm == "MD5" else 64
+
+
 def hash_hex(algorithm: str, data: bytes) -> str:
     """Returns H(data) in lower-case hex."""
     return _HASHES[algorithm](data)

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .digest import ALGORITHMS, canonical_algorithm, ha1, response, userhash
-from .errors import DigestError, SipParseError
+from .digest import canonical_algorithm, response, userhash
+from .digest_credentials import Credentials
+from .errors import DigestError, SipParseError, TransportError
 from .grammar import quote
 from .header_values import AuthParameters
 from .message import Request, Response
+from .target import next_hop, target_of
+from .uri import SipUri
 
+# Strongest first. MD5 has to be allowed by name.
+DEFAULT_ALGORITHMS = ("SHA-512-256", "SHA-256")
 MAX_RENEWALS = 3
 MAX_DIALOGS = 10000
+MAX_NONCE = 1024
 _HEADERS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A username and password for one realm; the password never shows in repr."""
-
-    realm: str
-    username: str
-    password: str = field(repr=False)
+_INFO = (("Authentication-Info", "Authorization"), ("Proxy-Authentication-Info", "Proxy-Authorization"))
 
 
 @dataclass(slots=True)
 class _Nonce:
+    challenge: AuthParameters
     value: str
+    host: str  # of the Request-URI that was challenged
     count: int = 0
     renewals: int = 0  # how many challenges in a row said stale
 
@@ -36,67 +37,163 @@ class _Nonce:
 class DigestClient:
     """Answers challenges with the credentials it holds.
 
-    A challenge of any other realm is refused: an attacker who can challenge a request must not get a hash to
-    guess the password from. For the same reason a challenge inside a dialog is answered only when the request
-    that made the dialog was ours and answered a challenge of that realm: a caller may not challenge our BYE in
-    our own realm's name. `algorithms` are those allowed, strongest first; of the challenges that fit, the
-    topmost is answered (RFC 7616 3.7), or with `strongest_first` the strongest. MD5 can be left out of
-    `algorithms` to refuse the downgrade.
+    A challenge of any other realm is refused, and so is one that comes from elsewhere than the credentials'
+    destinations: an attacker who can challenge a request must not get a hash to guess the password from. Where a
+    request goes is its next hop; outside of dialogs, where we chose it, the host of its Request-URI counts too.
+    Inside a dialog the peer chose the way: there only the next hop counts, or that the challenge comes from the
+    very address whose challenge, of the same realm, was answered when we started the dialog. So a caller
+    cannot challenge our BYE in our own realm's name, and the proxy that both calls went through can.
+
+    `algorithms` are those allowed, strongest first; of the challenges that fit, the topmost is answered (RFC 8760
+    2.4), or with `strongest_first` the strongest. MD5 is refused unless it stands in `algorithms`. With
+    `require_proof` a 2xx whose server did not prove that it knows the secret too is an error.
     """
 
     def __init__(
         self,
         credentials: tuple[Credentials, ...] = (),
         *,
-        algorithms: tuple[str, ...] = ALGORITHMS,
+        algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS,
         strongest_first: bool = False,
+        require_proof: bool = False,
     ) -> None:
         self._credentials = {one.realm: one for one in credentials}
         self._algorithms = algorithms
         self._strongest_first = strongest_first
+        self._require_proof = require_proof
         self._nonces: dict[tuple[str, str], _Nonce] = {}
-        self._dialogs: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._dialogs: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._ahead: OrderedDict[str, None] = OrderedDict()  # the cnonces of answers given before a challenge
         self.last_algorithm: str | None = None
+        self.last_proof = False  # whether the server of the last 2xx to an answer proved that it knows the secret
 
-    def authorize(self, request: Request, challenge: Response) -> None:
+    def authorize(self, request: Request, challenge: Response, *, source: str = "") -> None:
         """Puts the answer to a 401 or 407 into `request`, which is then to be sent with a new CSeq and branch.
 
-        The request's body must be final: auth-int covers it. Raises DigestError when no challenge is of a
-        realm with credentials and an allowed algorithm, when the answer to the one before was refused without
-        being stale (or was stale over and over), and when the peer of a dialog may not challenge us.
+        `source` names where the challenge came from, an address. The request's body must be final: auth-int
+        covers it. Raises DigestError when no challenge is of a realm with credentials and an allowed algorithm,
+        when the credentials are not for this destination, and when the answer to the challenge before was refused
+        without being stale (or was stale over and over).
         """
         challenge_header, header = _HEADERS[challenge.status]
         offered = self._usable(challenge.headers.get_all(challenge_header))
         parameters = offered[0]
         realm, nonce = parameters.get("realm") or "", parameters.get("nonce") or ""
         credentials = self._credentials[realm]
-        self._check_dialog(request, realm)
+        self._check_destination(request, credentials, source)
         state = self._nonces.get((realm, header))
         stale = (parameters.get("stale") or "").lower() == "true"
         # Credentials for the realms of other proxies on the way stay (RFC 3261 22.3).
         others = [row for row in request.headers.get_all(header) if AuthParameters.parse(row).get("realm") != realm]
-        answered = len(others) < request.headers.count(header)
+        answered = len(others) < request.headers.count(header) and not self._was_ahead(request, header, realm)
         renewals = state.renewals + 1 if state is not None and answered and stale else 0
         if answered and (not stale or renewals > MAX_RENEWALS):
             raise DigestError(f"the credentials for the realm {realm!r} were refused", realm=realm)
         if state is None or state.value != nonce:
-            state = self._nonces[realm, header] = _Nonce(nonce)
+            state = self._nonces[realm, header] = _Nonce(parameters, nonce, _host(request))
         state.renewals = renewals
         state.count += 1
-        answer = self._answer(request, parameters, credentials, state.count)
+        answer = self._answer(request, state, credentials)
         request.headers.remove(header)
         for row in (*others, answer):
             request.headers.add(header, row)
 
-    def _check_dialog(self, request: Request, realm: str) -> None:
-        key = (request.call_id, realm)
+    def anticipate(self, request: Request) -> None:
+        """Answers the last challenge that a request to the same host met once more, before the next one comes.
+
+        Does nothing within dialogs, for other hosts, and where the request has credentials already.
+        """
+        if request.to.tag is not None:
+            return
+        for (realm, header), state in self._nonces.items():
+            credentials = self._credentials[realm]
+            allowed = bool(_destinations(request, outside=True) & credentials.destinations)
+            if not allowed or state.host != _host(request) or header in request.headers:
+                continue
+            state.count += 1
+            answer = self._answer(request, state, credentials)
+            request.headers.add(header, answer)
+            self._ahead[AuthParameters.parse(answer).get("cnonce") or ""] = None
+            if len(self._ahead) > MAX_DIALOGS:
+                self._ahead.popitem(last=False)
+
+    def _was_ahead(self, request: Request, header: str, realm: str) -> bool:
+        """Whether the answer in a request was given before any challenge: its refusal says nothing of the password."""
+        rows = [AuthParameters.parse(row) for row in request.headers.get_all(header)]
+        return any(row.get("realm") == realm and row.get("cnonce") in self._ahead for row in rows)
+
+    def verify(self, request: Request, answer: Response) -> bool:
+        """Returns whether the 2xx `answer` proves that its server knows the secret of the answer in `request`.
+
+        False when it does not say (and need not). Raises DigestError when what it says is wrong, and with
+        `require_proof` when it says nothing: then it does not come from whom we share a secret with.
+        """
+        proven = asked = False
+        for info_header, header in _INFO:
+            given = [AuthParameters.parse(row) for row in request.headers.get_all(header)]
+            asked = asked or bool(given)
+            row = answer.headers.get(info_header)
+            if row is None:
+                continue
+            try:
+                info = AuthParameters.parse(f"Digest {row}")
+            except SipParseError as error:
+                raise DigestError(f"{info_header}: {error.reason}") from None
+            if info.get("rspauth") is not None:
+                meant = next((one for one in given if self._proves(one, info, answer)), None)
+                if meant is None:
+                    raise DigestError("the server's proof that it knows the secret is wrong")
+                proven = True
+                self._take_next(meant.get("realm") or "", header, info.get("nextnonce"))
+        if asked and not proven and self._require_proof:
+            raise DigestError("the server did not prove that it knows the secret")
+        if asked:
+            self.last_proof = proven
+        return proven
+
+    def _take_next(self, realm: str, header: str, nonce: str | None) -> None:
+        """The nonce that the server, proven, wants to see next (RFC 7616 3.5)."""
+        state = self._nonces.get((realm, header))
+        if state is not None and nonce and len(nonce) <= MAX_NONCE:
+            self._nonces[realm, header] = _Nonce(state.challenge, nonce, state.host)
+
+    def _proves(self, given: AuthParameters, info: AuthParameters, answer: Response) -> bool:
+        credentials = self._credentials.get(given.get("realm") or "")
+        algorithm = canonical_algorithm(given.get("algorithm"))
+        # It must repeat what was sent, as far as it does; auth-int of the request must not become auth here, which
+        # leaves the body open.
+        repeated = all(info.get(name) in (None, given.get(name)) for name in ("qop", "cnonce", "nc"))
+        if credentials is None or algorithm is None or not repeated:
+            return False
+        wanted = response(
+            algorithm,
+            credentials.ha1(algorithm),
+            nonce=given.get("nonce") or "",
+            method="",
+            uri=given.get("uri") or "",
+            qop=given.get("qop"),
+            nonce_count=given.get("nc") or "",
+            cnonce=given.get("cnonce") or "",
+            body=answer.body,
+        )
+        return hmac.compare_digest(wanted.encode(), (info.get("rspauth") or "").lower().encode("utf-8", "replace"))
+
+    def _check_destination(self, request: Request, credentials: Credentials, source: str) -> None:
+        key = (request.call_id, credentials.realm)
         if request.to.tag is None:
-            self._dialogs[key] = None
+            if not _destinations(request, outside=True) & credentials.destinations:
+                raise DigestError(
+                    f"the credentials for {credentials.realm!r} are not for {_shown(request)}", realm=credentials.realm
+                )
+            self._dialogs[key] = source
             self._dialogs.move_to_end(key)
             if len(self._dialogs) > MAX_DIALOGS:
                 self._dialogs.popitem(last=False)
-        elif key not in self._dialogs:
-            raise DigestError(f"the peer of a dialog may not challenge in the name of {realm!r}", realm=realm)
+        elif not _destinations(request, outside=False) & credentials.destinations and not (
+            source and self._dialogs.get(key) == source
+        ):
+            text = f"the peer of a dialog may not challenge in the name of {credentials.realm!r}"
+            raise DigestError(text, realm=credentials.realm)
 
     def _usable(self, rows: list[str]) -> list[AuthParameters]:
         fitting = []
@@ -106,31 +203,37 @@ class DigestClient:
                 parameters = AuthParameters.parse(row)
             except SipParseError:
                 continue
-            realm = parameters.get("realm")
+            realm, nonce = parameters.get("realm"), parameters.get("nonce") or ""
             algorithm = canonical_algorithm(parameters.get("algorithm"))
             realms.append(realm or "")
-            if parameters.scheme.lower() != "digest" or realm not in self._credentials or not parameters.get("nonce"):
+            if (
+                parameters.scheme.lower() != "digest"
+                or realm not in self._credentials
+                or not 0 < len(nonce) <= MAX_NONCE
+            ):
                 continue
-            if algorithm in self._algorithms and _choose_qop(parameters) != "unsupported":
+            known = algorithm in self._algorithms and self._credentials[realm].knows(algorithm or "")
+            if known and _choose_qop(parameters) != "unsupported":
                 fitting.append(parameters)
         if not fitting:
-            known = [realm for realm in realms if realm in self._credentials]
-            what = "only algorithms that are not allowed" if known else f"no credentials for the realm {realms!r}"
+            what = "only algorithms that are not allowed"
+            if not any(realm in self._credentials for realm in realms):
+                what = f"no credentials for the realm {' or '.join(repr(one) for one in dict.fromkeys(realms))}"
             raise DigestError(f"the challenge cannot be answered: {what}", realm=realms[0] if realms else None)
         if self._strongest_first:
             fitting.sort(key=lambda one: self._algorithms.index(canonical_algorithm(one.get("algorithm")) or ""))
         return fitting
 
-    def _answer(self, request: Request, parameters: AuthParameters, credentials: Credentials, count: int) -> str:
+    def _answer(self, request: Request, state: _Nonce, credentials: Credentials) -> str:
+        parameters = state.challenge
         algorithm = canonical_algorithm(parameters.get("algorithm")) or "MD5"
-        realm, nonce = credentials.realm, parameters.get("nonce") or ""
+        realm, nonce = credentials.realm, state.value
         qop = _choose_qop(parameters)
-        cnonce, nonce_count = secrets.token_hex(8), f"{count:08x}"
-        secret = ha1(algorithm, credentials.username, realm, credentials.password)
+        cnonce, nonce_count = secrets.token_hex(8), f"{state.count:08x}"
         uri = str(request.uri)
         digest = response(
             algorithm,
-            secret,
+            credentials.ha1(algorithm),
             nonce=nonce,
             method=request.method,
             uri=uri,
@@ -151,6 +254,27 @@ class DigestClient:
             parts.append("userhash=true")
         self.last_algorithm = algorithm
         return "Digest " + ", ".join(parts)
+
+
+def _destinations(request: Request, *, outside: bool) -> frozenset[str]:
+    """The hosts that a request goes to: what TLS proves of the next hop, or else where its packets are sent."""
+    found = set()
+    try:
+        hop = target_of(next_hop(request))
+        found.add(hop.name if hop.transport == "tls" else hop.host)
+    except (SipParseError, TransportError):
+        return frozenset()
+    if outside and isinstance(request.uri, SipUri):
+        found.add(request.uri.host.strip("[]"))
+    return frozenset(host.lower().rstrip(".") for host in found)
+
+
+def _host(request: Request) -> str:
+    return request.uri.host.lower() if isinstance(request.uri, SipUri) else str(request.uri)
+
+
+def _shown(request: Request) -> str:
+    return " or ".join(sorted(_destinations(request, outside=True))) or "this destination"
 
 
 def _choose_qop(parameters: AuthParameters) -> str | None:

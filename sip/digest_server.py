@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import enum
 import hmac
+import math
 import secrets
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .digest import canonical_algorithm, ha1, response, userhash
+from srtp import SecretBytes
+
+from .digest import canonical_algorithm, response
+from .digest_secrets import DigestSecrets
 from .errors import SipParseError
-from .grammar import quote
+from .grammar import has_control, quote
+from .guess_limit import GuessLimit
 from .header_values import AuthParameters
 from .message import Request, Response
 from .uri import SipUri, parse_uri
@@ -23,6 +28,8 @@ _COUNT_WINDOW = 256
 
 # (username, realm, algorithm) to HA1, or None for an unknown user.
 SecretLookup = Callable[[str, str, str], str | None]
+# (userhash, algorithm) to username, or None.
+UsernameLookup = Callable[[str, str], str | None]
 
 
 class Verdict(enum.Enum):
@@ -33,15 +40,31 @@ class Verdict(enum.Enum):
     STALE = "stale"  # right, but for an old nonce: challenge with stale=true
     REFUSED = "refused"  # wrong password, unknown user, replayed nonce count: challenge anew
     MALFORMED = "malformed"  # 400
+    DELAYED = "delayed"  # too many wrong answers before: not looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """The verdict, and on acceptance who it was by which algorithm."""
+    """The verdict; on acceptance who it was by which algorithm, and on delay for how many seconds more."""
 
     verdict: Verdict
     username: str | None = None
     algorithm: str | None = None
+    retry_after: int | None = None
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What it takes to prove in the response that the server knows the secret too (RFC 7616 3.5)."""
+
+    secret: SecretBytes
+    algorithm: str
+    nonce: str
+    uri: str
+    qop: str
+    nonce_count: str
+    cnonce: str
 
 
 @dataclass(slots=True)
@@ -69,8 +92,10 @@ class DigestServer:
     """Challenges for one realm and checks answers against HA1 values.
 
     `algorithms` are offered in this order, one challenge each. Nonces carry the time, sealed by HMAC, so that
-    only those answered take memory; each keeps the nonce counts it has seen, and no count is taken twice.
-    `secret_of` gives HA1 for (username, realm, algorithm). With `clock` in seconds it is sans-IO.
+    only those answered take memory; each keeps the nonce counts it has seen, and no count is taken twice. With
+    `one_time` a nonce is taken once only, and the response names the next one. `secret_of` gives HA1 for (username,
+    realm, algorithm); with `username_of`, clients are asked to hide their names by userhash. `guesses` slows
+    down wrong answers. With `clock` in seconds it is sans-IO.
     """
 
     def __init__(
@@ -82,7 +107,9 @@ class DigestServer:
         algorithms: tuple[str, ...] = ("SHA-256", "MD5"),
         qop: tuple[str, ...] = ("auth", "auth-int"),
         proxy: bool = False,
-        usernames: tuple[str, ...] = (),
+        username_of: UsernameLookup | None = None,
+        one_time: bool = False,
+        guesses: GuessLimit | None = None,
     ) -> None:
         self.realm = realm
         self.algorithms = algorithms
@@ -90,7 +117,9 @@ class DigestServer:
         self._clock = clock
         self._qop = qop
         self._proxy = proxy
-        self._usernames = usernames
+        self._username_of = username_of
+        self._one_time = one_time
+        self._guesses = GuessLimit() if guesses is None else guesses
         self._key = secrets.token_bytes(32)
         self._opaque = secrets.token_hex(8)
         self._counts: OrderedDict[str, _CountWindow] = OrderedDict()
@@ -105,20 +134,17 @@ class DigestServer:
         clock: Callable[[], float],
         algorithms: tuple[str, ...] = ("SHA-256", "MD5"),
         proxy: bool = False,
+        userhash: bool = False,
     ) -> DigestServer:
         """A server that knows its users by password; only HA1 values are kept."""
-        known = {
-            (name, algorithm): ha1(algorithm, name, realm, password)
-            for name, password in passwords.items()
-            for algorithm in algorithms
-        }
+        known = DigestSecrets.of_passwords(realm, passwords, algorithms)
         return cls(
             realm,
-            lambda name, _realm, algorithm: known.get((name, algorithm)),
+            known.secret_of,
             clock=clock,
             algorithms=algorithms,
             proxy=proxy,
-            usernames=tuple(passwords),
+            username_of=known.username_of if userhash else None,
         )
 
     def challenge(self, request: Request, *, stale: bool = False) -> Response:
@@ -130,64 +156,96 @@ class DigestServer:
             parts += [f'qop="{",".join(self._qop)}"', f'opaque="{self._opaque}"']
             if stale:
                 parts.append("stale=true")
+            if self._username_of is not None:
+                parts.append("userhash=true")
             answer.headers.add(name, "Digest " + ", ".join(parts))
         return answer
 
-    def check(self, request: Request) -> Authentication:
-        """Returns whether a request carries good credentials for the realm; never raises."""
+    def refuse(self, request: Request, found: Authentication) -> Response:
+        """Returns the response to a request that was not accepted: a challenge, 400, or 403 while it is delayed."""
+        if found.verdict is Verdict.MALFORMED:
+            return request.create_response(400, "Malformed Authorization")
+        if found.verdict is Verdict.DELAYED:
+            response = request.create_response(403, "Too Many Wrong Answers")
+            response.headers.add("Retry-After", str(found.retry_after or 1))
+            return response
+        return self.challenge(request, stale=found.verdict is Verdict.STALE)
+
+    def check(self, request: Request, *, source: str = "") -> Authentication:
+        """Returns whether a request carries good credentials for the realm; `source` is the IP address it came from."""
         for row in request.headers.get_all("Proxy-Authorization" if self._proxy else "Authorization"):
             try:
                 given = AuthParameters.parse(row)
             except SipParseError:
                 return Authentication(Verdict.MALFORMED)
             if given.scheme.lower() == "digest" and given.get("realm") == self.realm:
-                return self._check(request, given)
+                return self._check(request, given, source)
         return Authentication(Verdict.MISSING)
 
-    def _check(self, request: Request, given: AuthParameters) -> Authentication:
+    def confirm(self, response: Response, found: Authentication) -> None:
+        """Puts Authentication-Info (Proxy-Authentication-Info, RFC 7615) on a 2xx: proof that we know the secret.
+
+        The body must be final. Nothing is done without an acceptance.
+        """
+        proof = found.proof
+        if proof is None:
+            return
+        digest = rspauth(proof, response.body)
+        parts = [f"qop={proof.qop}", f'rspauth="{digest}"', f"cnonce={quote(proof.cnonce)}", f"nc={proof.nonce_count}"]
+        if self._one_time:
+            parts.append(f'nextnonce="{self._new_nonce()}"')
+        name = "Proxy-Authentication-Info" if self._proxy else "Authentication-Info"
+        response.headers.set(name, ", ".join(parts))
+
+    def _check(self, request: Request, given: AuthParameters, source: str) -> Authentication:
         algorithm = canonical_algorithm(given.get("algorithm"))
         names = ("username", "nonce", "uri", "response")
         if any(given.get(name) is None for name in names):
             return Authentication(Verdict.MALFORMED)
         username, nonce, uri, digest = (given.get(name) or "" for name in names)
-        qop, count = given.get("qop"), given.get("nc") or ""
+        qop, count, cnonce = given.get("qop"), given.get("nc") or "", given.get("cnonce") or ""
         if algorithm not in self.algorithms or qop not in self._qop or not _same_resource(uri, request):
             return Authentication(Verdict.REFUSED)
-        if len(count) != 8 or any(digit not in "0123456789abcdefABCDEF" for digit in count):
+        if len(count) != 8 or any(digit not in "0123456789abcdefABCDEF" for digit in count) or has_control(cnonce):
             return Authentication(Verdict.MALFORMED)
+        if given.get("opaque") not in (None, self._opaque):
+            return Authentication(Verdict.STALE)  # of a challenge before we started
         assert algorithm is not None
+        assert qop is not None
         username = self._plain_username(username, algorithm, hashed=given.get("userhash") == "true")
+        now = self._clock()
+        wait = self._guesses.wait(username, source, now)
+        if wait > 0:
+            return Authentication(Verdict.DELAYED, retry_after=math.ceil(wait))
         # An unknown user costs the same computation as a known one.
         secret = self._secret_of(username, self.realm, algorithm)
-        wanted = response(
-            algorithm,
-            secret or secrets.token_hex(32),
-            nonce=nonce,
-            method=request.method,
-            uri=uri,
-            qop=qop,
-            nonce_count=count,
-            cnonce=given.get("cnonce") or "",
-            body=request.body,
+        proof = Proof(
+            SecretBytes((secret or secrets.token_hex(32)).encode()), algorithm, nonce, uri, qop, count, cnonce
         )
-        matches = hmac.compare_digest(wanted.encode(), digest.lower().encode())
+        wanted = request_digest(proof, request.method, request.body)
+        matches = hmac.compare_digest(wanted.encode(), digest.lower().encode("utf-8", "replace"))
         if secret is None or not matches:
+            self._guesses.failed(username, source, now)
             return Authentication(Verdict.REFUSED)
-        return Authentication(self._check_nonce(nonce, int(count, 16)), username, algorithm)
+        verdict = self._check_nonce(nonce, int(count, 16))
+        if verdict is not Verdict.ACCEPTED:
+            return Authentication(verdict, username, algorithm)
+        # Not before: a replayed answer is right, and must not earn the replayer anything.
+        self._guesses.succeeded(username, source)
+        return Authentication(verdict, username, algorithm, proof=proof)
 
     def _plain_username(self, username: str, algorithm: str, *, hashed: bool) -> str:
         if not hashed:
             return username
-        for name in self._usernames:
-            if hmac.compare_digest(userhash(algorithm, name, self.realm).encode(), username.encode()):
-                return name
-        return ""
+        return "" if self._username_of is None else self._username_of(username.lower(), algorithm) or ""
 
     def _check_nonce(self, nonce: str, count: int) -> Verdict:
         issued = self._issued_at(nonce)
         if issued is None or not 0 <= self._clock() - issued <= NONCE_LIFETIME:
             return Verdict.STALE
         window = self._counts.get(nonce)
+        if window is not None and self._one_time:
+            return Verdict.STALE
         if window is None:
             # What a forgotten nonce was used for is not known: none as old is taken again.
             if issued <= self._forgotten:
@@ -215,6 +273,26 @@ class DigestServer:
 
     def _seal(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:16]
+
+
+def request_digest(proof: Proof, method: str, body: bytes) -> str:
+    """Returns the request-digest (3.4.1) of what was answered; with no method, the rspauth (3.5)."""
+    return response(
+        proof.algorithm,
+        bytes(proof.secret).decode(),
+        nonce=proof.nonce,
+        method=method,
+        uri=proof.uri,
+        qop=proof.qop,
+        nonce_count=proof.nonce_count,
+        cnonce=proof.cnonce,
+        body=body,
+    )
+
+
+def rspauth(proof: Proof, body: bytes) -> str:
+    """Returns what proves to the client that the server knows the secret (3.5); `body` is the response's."""
+    return request_digest(proof, "", body)
 
 
 def _same_resource(uri: str, request: Request) -> bool:

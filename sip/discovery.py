@@ -79,6 +79,8 @@ def locate(uri: SipUri, rules: DiscoveryRules) -> Lookups:
     host = bare_host(uri.parameter("maddr") or uri.host)
     name = bare_host(uri.host)
     transport = _explicit_transport(uri, rules)
+    if host == "invalid" or host.endswith(".invalid"):
+        raise DiscoveryError("the name has no address, as all of .invalid", domain=host)  # RFC 6761 6.4
     if is_numeric(host) or uri.port is not None or is_local_name(host):
         transport = transport or _default_transport(uri, rules)
         server = (transport, host, uri.port or default_port(transport))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .message import Request, Response
+    from .message import Message, Request, Response
+    from .stream_parser import KeepAlive
 
 
 class SipError(Exception):
@@ -30,6 +32,14 @@ class SipParseError(SipError, ValueError):
         self.request = request
 
 
+class StreamFramingError(SipParseError):
+    """A fault after which a stream cannot go on; `parsed` are the messages that were complete before it."""
+
+    def __init__(self, error: SipParseError, parsed: list[Message | KeepAlive]) -> None:
+        super().__init__(error.reason, status=error.status, header=error.header, request=error.request)
+        self.parsed = parsed
+
+
 class TransportError(SipError):
     """A message could not be carried: no connection, connection lost, name not resolved; `target` says to whom."""
 
@@ -45,6 +55,14 @@ class TlsVerificationError(TransportError):
         super().__init__(message, target=expected)
         self.expected = expected
         self.presented = presented
+
+
+class TlsFileError(SipError, ValueError):
+    """A PEM file cannot be used for TLS; `path` names it."""
+
+    def __init__(self, message: str, *, path: str | Path) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
 
 
 class DiscoveryError(TransportError):
@@ -69,6 +87,10 @@ class RequestFailedError(SipError):
         self.status = response.status
 
 
+class CallCancelledError(SipError):
+    """The call was cancelled before it was answered."""
+
+
 class DigestError(SipError):
     """A challenge cannot be answered: no credentials for its realm, or only algorithms that are not allowed."""
 
@@ -83,3 +105,16 @@ class DialogError(SipError):
     def __init__(self, message: str, *, status: int = 481) -> None:
         super().__init__(message)
         self.status = status
+
+
+class SessionIntervalError(SipError):
+    """A session interval is too small (RFC 4028); `minimum` is the Min-SE in seconds that a 422 has to name."""
+
+    def __init__(self, interval: int, *, minimum: int) -> None:
+        super().__init__(f"a session interval of {interval} s is under {minimum} s")
+        self.interval = interval
+        self.minimum = minimum
+
+
+class LocationStoreError(SipError):
+    """The location store cannot be read or written; what was to be saved is not saved."""

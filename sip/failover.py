@@ -15,7 +15,8 @@ from .transport import Flow
 class Failover:
     """Opens the flow to the first target that can be reached, and moves on to the next when that one fails.
 
-    `connect` opens a flow and raises TransportError; `last_flow` is the one that flow() returned last. Raises ValueError without targets.
+    `connect` opens a flow and raises TransportError; `last_flow` is the one that flow() returned last. Raises
+    ValueError without targets.
     """
 
     def __init__(

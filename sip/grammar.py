@@ -11,14 +11,20 @@ _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za
 # Behind a backslash a quoted string may hold any but CR and LF (quoted-pair).
 _CONTROL = re.compile(r"[\r\n]|(?<!\\)[\x00-\x08\x0b-\x1f\x7f]")
 
+# Parameters without white space and quotes, as nearly all are.
+PLAIN_PARAMETERS = r"(?:;[A-Za-z0-9\-.!%*_+`'~]+(?:=[A-Za-z0-9\-.!%*_+`'~:/\[\]]+)?)*"
+_PLAIN_PARAMETERS = re.compile(PLAIN_PARAMETERS)
+
 Parameters = tuple[tuple[str, str | None], ...]
 
 
 def is_token(text: str) -> bool:
+    """Whether a text is a token (RFC 3261 25.1)."""
     return _TOKEN.fullmatch(text) is not None
 
 
 def is_host(text: str) -> bool:
+    """Whether a text can be a host: a name, an IPv4 address, or an IPv6 address in brackets."""
     return len(text) <= 255 and _HOST.fullmatch(text) is not None
 
 
@@ -97,6 +103,8 @@ def parse_parameters(text: str) -> Parameters:
     Names are lower-cased, values stay as they are (quotes included). Raises SipParseError for an empty or
     malformed parameter.
     """
+    if _PLAIN_PARAMETERS.fullmatch(text):
+        return split_plain_parameters(text)
     if not text.strip():
         return ()
     parts = split_outside_quotes(text, ";")
@@ -114,6 +122,17 @@ def parse_parameters(text: str) -> Parameters:
     return tuple(found)
 
 
+def split_plain_parameters(text: str) -> Parameters:
+    """Returns the pairs in a text that matches PLAIN_PARAMETERS."""
+    if not text:
+        return ()
+    found = []
+    for part in text[1:].split(";"):
+        name, equals, value = part.partition("=")
+        found.append((name.lower(), value if equals else None))
+    return tuple(found)
+
+
 def parameter(parameters: Parameters, name: str) -> str | None:
     """Returns the unquoted value of a parameter, "" for a flag, None when it is not there."""
     for key, value in parameters:
@@ -123,6 +142,7 @@ def parameter(parameters: Parameters, name: str) -> str | None:
 
 
 def serialize_parameters(parameters: Parameters) -> str:
+    """Returns parameters as they stand behind a value: `;name=value;flag`."""
     return "".join(f";{name}" if value is None else f";{name}={value}" for name, value in parameters)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from .errors import SipParseError
 from .grammar import (
+    PLAIN_PARAMETERS,
     Parameters,
     end_of_quoted,
     is_token,
@@ -17,11 +18,17 @@ from .grammar import (
     serialize_parameters,
     split_host_port,
     split_outside_quotes,
+    split_plain_parameters,
     unquote,
 )
 from .uri import SipUri, Uri, parse_uri
 
 _SENT_PROTOCOL = re.compile(r"\s*([^\s/]+)\s*/\s*([^\s/]+)\s*/\s*([^\s/;]+)\s+(.*)", re.DOTALL)
+# What nearly all Vias and addresses look like: no white space where none is needed, no escapes, no quoted values.
+_WORD = r"[A-Za-z0-9\-.!%*_+`'~]+"
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9\-._]{0,253}[A-Za-z0-9.])?"
+_PLAIN_VIA = re.compile(rf"SIP/2\.0/({_WORD}) ({_NAME})(?::([0-9]{{1,5}}))?({PLAIN_PARAMETERS})")
+_PLAIN_ADDRESS = re.compile(rf"((?:{_WORD} )*|\"[^\"\\]*\" ?)<([^<>\s]+)>({PLAIN_PARAMETERS})")
 BRANCH_COOKIE = "z9hG4bK"
 MAX_CSEQ = (1 << 31) - 1
 
@@ -38,6 +45,16 @@ class Via:
 
     @classmethod
     def parse(cls, text: str) -> Via:
+        """Parses one Via value; raises SipParseError for anything else."""
+        plain = _PLAIN_VIA.fullmatch(text)
+        if plain is None:
+            return cls._parse_any(text)
+        transport, host, digits, tail = plain.groups()
+        port = None if digits is None else parse_number(digits, 65535, "a Via's port")
+        return cls(transport.upper(), host, port, split_plain_parameters(tail))
+
+    @classmethod
+    def _parse_any(cls, text: str) -> Via:
         match = _SENT_PROTOCOL.fullmatch(text)
         if match is None:
             raise SipParseError("no protocol and sent-by", header="Via")
@@ -49,14 +66,17 @@ class Via:
         return cls(transport.upper(), host, port, parse_parameters(semicolon + tail), version)
 
     def parameter(self, name: str) -> str | None:
+        """Returns the unquoted value of a header parameter, "" for a flag, None when it is not there."""
         return parameter(self.parameters, name)
 
     @property
     def branch(self) -> str | None:
+        """What tells the transaction (8.1.1.7), None when there is none."""
         return self.parameter("branch")
 
     @property
     def sent_by(self) -> tuple[str, int | None]:
+        """Host, in lower case, and port that the sender named."""
         return self.host.lower(), self.port
 
     def with_parameter(self, name: str, value: str | None) -> Via:
@@ -80,6 +100,14 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Parses one name-addr or addr-spec; raises SipParseError for anything else."""
+        plain = _PLAIN_ADDRESS.fullmatch(text)
+        if plain is None:
+            return cls._parse_any(text)
+        name, uri, tail = plain.groups()
+        return cls(parse_uri(uri), unquote(name.rstrip(" ")), split_plain_parameters(tail))
+
+    @classmethod
+    def _parse_any(cls, text: str) -> NameAddr:
         text = text.strip()
         if text.startswith('"'):
             end = end_of_quoted(text, 0)
@@ -112,12 +140,15 @@ class NameAddr:
 
     @property
     def tag(self) -> str | None:
+        """This side's part of the dialog's identifier (19.3), None before there is one."""
         return parameter(self.parameters, "tag")
 
     def parameter(self, name: str) -> str | None:
+        """Returns the unquoted value of a header parameter, "" for a flag, None when it is not there."""
         return parameter(self.parameters, name)
 
     def with_tag(self, tag: str) -> NameAddr:
+        """Returns a copy with this tag."""
         kept = tuple(pair for pair in self.parameters if pair[0] != "tag")
         return replace(self, parameters=(*kept, ("tag", tag)))
 
@@ -134,6 +165,14 @@ class NameAddr:
 
 
 @dataclass(frozen=True, slots=True)
+class AllContacts:
+    """The `*` of a Contact, which means every binding there is (10.2.2)."""
+
+    def __str__(self) -> str:
+        return "*"
+
+
+@dataclass(frozen=True, slots=True)
 class CSeq:
     """The sequence number and method of a request (20.16)."""
 
@@ -142,6 +181,7 @@ class CSeq:
 
     @classmethod
     def parse(cls, text: str) -> CSeq:
+        """Parses number and method; raises SipParseError when it is not so, or the number exceeds 2^31 - 1."""
         fields = text.split()
         if len(fields) != 2 or not is_token(fields[1]):
             raise SipParseError("no number and method", header="CSeq")
@@ -178,6 +218,7 @@ class AuthParameters:
         return cls(scheme, tuple(found.items()))
 
     def get(self, name: str) -> str | None:
+        """Returns the value of a parameter by its name in lower case, or None."""
         return next((value for key, value in self.parameters if key == name), None)
 
     def __repr__(self) -> str:
@@ -188,6 +229,9 @@ def split_values(rows: list[str], header: str) -> list[str]:
     """Splits the rows of a list header at their commas; raises SipParseError naming `header`."""
     values = []
     for row in rows:
+        if "," not in row:
+            values.append(row.strip())
+            continue
         try:
             parts = split_outside_quotes(row, ",")
         except SipParseError as error:

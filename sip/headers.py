@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from .errors import SipParseError
 from .grammar import has_control, is_token
@@ -31,7 +32,21 @@ COMPACT_FORMS = {
 }
 
 
+# The spellings that are looked up all the time, to their keys.
+_OFTEN = (
+    "Via From To Call-ID CSeq Max-Forwards Contact Route Record-Route Path Expires Content-Type Content-Length "
+    "Require Supported Date Authorization Proxy-Authorization Max-Breadth Proxy-Require"
+)
+_KEYS = {name: name.lower() for name in _OFTEN.split()}
+# (key, name, value): the key is the full name in lower case.
+Row = tuple[str, str, str]
+_Typed = TypeVar("_Typed")
+
+
 def _key(name: str) -> str:
+    known = _KEYS.get(name)
+    if known is not None:
+        return known
     lower = name.lower()
     return COMPACT_FORMS[lower].lower() if lower in COMPACT_FORMS else lower
 
@@ -43,24 +58,51 @@ class Headers:
     SipParseError otherwise: what is not one line cannot become two.
     """
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_rows", "_typed")
 
     def __init__(self, rows: Iterable[tuple[str, str]] = ()) -> None:
-        self._rows: list[tuple[str, str, str]] = []
+        self._rows: list[Row] = []
+        self._typed: dict[str, Any] = {}
         for name, value in rows:
             self.add(name, value)
 
+    @classmethod
+    def of_checked(cls, rows: list[Row], typed: dict[str, Any]) -> Headers:
+        """Takes over rows that were checked already, and what is known of them: values of typed() by key."""
+        headers = cls.__new__(cls)
+        headers._rows = rows
+        headers._typed = typed
+        return headers
+
+    def typed(self, name: str, parse: Callable[[list[str]], _Typed]) -> _Typed:
+        """Returns what `parse` makes of the values of all rows of this name, parsed once until a row of it changes.
+
+        One header field is to be read by one `parse` only, and what that returns must be immutable.
+        """
+        key = _KEYS.get(name) or _key(name)
+        found: _Typed
+        if key in self._typed:
+            found = self._typed[key]
+        else:
+            found = self._typed[key] = parse([row[2] for row in self._rows if row[0] == key])
+        return found
+
     def add(self, name: str, value: str) -> None:
         """Appends a row."""
-        self._rows.append(self._checked(name, value))
+        row = self._checked(name, value)
+        self._rows.append(row)
+        self._typed.pop(row[0], None)
 
     def prepend(self, name: str, value: str) -> None:
         """Puts a row before all others, as a new Via must stand."""
-        self._rows.insert(0, self._checked(name, value))
+        row = self._checked(name, value)
+        self._rows.insert(0, row)
+        self._typed.pop(row[0], None)
 
     def set(self, name: str, value: str) -> None:
         """Replaces the first row of this name and drops the others, or appends one."""
         row = self._checked(name, value)
+        self._typed.pop(row[0], None)
         first = next((i for i, existing in enumerate(self._rows) if existing[0] == row[0]), None)
         if first is None:
             self._rows.append(row)
@@ -71,11 +113,13 @@ class Headers:
     def remove(self, name: str) -> None:
         """Drops all rows of this name."""
         key = _key(name)
+        self._typed.pop(key, None)
         self._rows = [row for row in self._rows if row[0] != key]
 
     def remove_first(self, name: str) -> None:
         """Drops the first row of this name."""
         key = _key(name)
+        self._typed.pop(key, None)
         for i, row in enumerate(self._rows):
             if row[0] == key:
                 del self._rows[i]
@@ -83,13 +127,16 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """Returns the value of the first row of this name, or None."""
-        key = _key(name)
-        return next((value for existing, _, value in self._rows if existing == key), None)
+        key = _KEYS.get(name) or _key(name)
+        for row in self._rows:
+            if row[0] == key:
+                return row[2]
+        return None
 
     def get_all(self, name: str) -> list[str]:
         """Returns the values of all rows of this name, in order."""
-        key = _key(name)
-        return [value for existing, _, value in self._rows if existing == key]
+        key = _KEYS.get(name) or _key(name)
+        return [row[2] for row in self._rows if row[0] == key]
 
     def count(self, name: str) -> int:
         """Returns how many rows have this name."""
@@ -100,10 +147,21 @@ class Headers:
         """Yields (name, value) of every row, names as they were given."""
         return ((name, value) for _, name, value in self._rows)
 
+    @property
+    def rows(self) -> list[Row]:
+        """The rows themselves, to be read only."""
+        return self._rows
+
+    def replace_rows(self, rows: list[Row], changed: str) -> None:
+        """Takes over rows that were checked already, and differ from those before by the key `changed` only."""
+        self._rows = rows
+        self._typed.pop(changed, None)
+
     def copy(self) -> Headers:
         """Returns an independent copy."""
         other = Headers()
         other._rows = list(self._rows)
+        other._typed = dict(self._typed)
         return other
 
     def __contains__(self, name: object) -> bool:

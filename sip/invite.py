@@ -8,9 +8,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .dialog import Dialog
-from .errors import RequestFailedError, SipError, SipParseError, TransactionTimeoutError, TransportError
+from .errors import (
+    CallCancelledError,
+    DialogError,
+    DigestError,
+    RequestFailedError,
+    SipError,
+    SipParseError,
+    TransactionTimeoutError,
+    TransportError,
+)
 from .header_values import CSeq, NameAddr
 from .message import Request, Response, new_branch, new_tag
+from .session_modification import GONE, MAX_TRIES, OutgoingReinvite, glare_delay, pending_error, refuse_glare
 from .transport import Flow
 
 if TYPE_CHECKING:
@@ -20,10 +30,6 @@ if TYPE_CHECKING:
 # How a re-INVITE is answered: (status, body) of the response.
 ReInvite = Callable[[Request], tuple[int, bytes]]
 MAX_CHALLENGES = 4
-
-
-class CallCancelledError(SipError):
-    """The call was cancelled before it was answered."""
 
 
 class OutgoingInvite:
@@ -75,7 +81,7 @@ class OutgoingInvite:
             challenged = response.status in (401, 407) and user_agent.digest is not None and not self._cancelled
             if not challenged or challenges > MAX_CHALLENGES or user_agent.digest is None:
                 return self._finish(response, flow)
-            user_agent.digest.authorize(self.request, response)
+            user_agent.digest.authorize(self.request, response, source=flow.remote[0])
             self.digest_algorithm = user_agent.digest.last_algorithm
             user_agent.renew(self.request)
 
@@ -106,6 +112,12 @@ class OutgoingInvite:
                 raise CallCancelledError("the call was cancelled")
             raise RequestFailedError(response)
         dialog = self._dialog_of(response, flow)
+        if self._user_agent.digest is not None:
+            try:
+                self._user_agent.digest.verify(self.request, response)
+            except DigestError:
+                dialog.end_soon()
+                raise
         if self._cancelled:
             # The 2xx crossed the CANCEL (9.1): the call stands, and has to be ended.
             dialog.end_soon()
@@ -199,15 +211,17 @@ class IncomingInvite:
         self._add_contact(response)
         self._user_agent.respond(self._exchange, response)
 
-    def reject(self, status: int, *, warning: str | None = None, reason: str | None = None) -> None:
-        """Sends a final refusal; `warning` becomes a Warning 399 that tells the caller why."""
+    def reject(
+        self, status: int, *, warning: str | None = None, warning_code: int = 399, reason: str | None = None
+    ) -> None:
+        """Sends a final refusal; `warning` becomes a Warning that tells the caller why, of `warning_code` (20.43)."""
         if not self.pending:
             return
         response = self.request.create_response(status, reason, to_tag=self.local_tag)
         if warning is not None:
             text = "".join(" " if ord(c) < 32 or c == "\x7f" else c for c in warning)[:300]
             text = text.replace("\\", "\\\\").replace('"', '\\"')
-            response.headers.add("Warning", f'399 securertc "{text}"')
+            response.headers.add("Warning", f'{warning_code} securertc "{text}"')
         self._user_agent.respond(self._exchange, response)
 
     def accept(self, body: bytes) -> InviteDialog:
@@ -262,6 +276,9 @@ class InviteDialog:
         self._repeat: asyncio.TimerHandle | None = None
         self._acknowledged = False
         self._invite_cseq: int | None = dialog.remote_cseq
+        self._owner = dialog.remote_cseq is None  # of the Call-ID: the caller
+        self._modifying = False  # a reinvite() is under way
+        self._invite_pending = False  # an INVITE of ours waits for its final response
         user_agent.dialogs[dialog.id] = self
 
     async def bye(self) -> None:
@@ -272,12 +289,59 @@ class InviteDialog:
         with contextlib.suppress(SipError):
             await self._user_agent.request(self.dialog.create_request("BYE"), flow=self._flow_to_target())
 
+    async def reinvite(self, body: bytes) -> Response:
+        """Offers the session anew by a re-INVITE and returns its final response, which may be a refusal.
+
+        Glare is waited out (14.1), up to eight times. A 408 or 481, or no answer, ends the call. Raises DialogError
+        while another INVITE is under way in the call or it has ended, and TransportError, TransactionTimeoutError or
+        DigestError.
+        """
+        if self.ended.done():
+            raise DialogError("the call has ended")
+        if self._modifying or self._repeat is not None:
+            raise pending_error()
+        self._modifying = True
+        try:
+            response = await self._reinvite_until_no_glare(body)
+        except TransactionTimeoutError:
+            self.end_soon()
+            raise
+        finally:
+            self._modifying = self._invite_pending = False
+        if response.status in GONE:
+            self.end_soon()
+        return response
+
+    async def _reinvite_until_no_glare(self, body: bytes) -> Response:
+        for _ in range(MAX_TRIES):
+            if self._repeat is None:
+                self._invite_pending = True
+                response = await OutgoingReinvite(self._user_agent, self.dialog).run(body, self._flow_to_target())
+                if response.status != 491:
+                    return response
+            # Meanwhile the peer's own may pass.
+            self._invite_pending = False
+            await asyncio.sleep(glare_delay(owner=self._owner))
+            if self.ended.done():
+                raise DialogError("the call has ended")
+        raise pending_error()
+
     def _flow_to_target(self) -> Flow | None:
-        """The connection that the call came by, when the peer's Contact is its other end: it listens nowhere else."""
+        """The connection that the call came by, when it leads to the next hop; None where one has to be found.
+
+        Without routes that is when the peer's Contact is its other end: it listens nowhere else. With routes, when
+        TLS has proven the name of the first one there, on its port (RFC 5923): no address alone makes it the same.
+        """
+        flow, routes = self.flow, self.dialog.route_set
+        if not flow.reliable or flow.closed:
+            return None
+        if routes:
+            hop = routes[0].sip_uri
+            proven = flow.secure and hop.port == flow.remote[1] and flow.proves(hop.host)
+            return flow if proven and (hop.secure or hop.transport == flow.transport) else None
         target = self.dialog.remote_target
         named = (target.host.strip("[]"), target.port)
-        direct = not self.dialog.route_set and self.flow.reliable and not self.flow.closed
-        return self.flow if direct and target.transport == self.flow.transport and named == self.flow.remote else None
+        return flow if target.transport == flow.transport and named == flow.remote else None
 
     def end_soon(self) -> None:
         """Ends the call in the background."""
@@ -327,10 +391,8 @@ class InviteDialog:
 
     def _reinvite(self, exchange: ServerExchange, request: Request) -> None:
         user_agent = self._user_agent
-        if self._repeat is not None:
-            # 14.2: one INVITE at a time.
-            refusal = request.create_response(500)
-            refusal.headers.add("Retry-After", "2")
+        refusal = refuse_glare(request, ours_pending=self._invite_pending, theirs_pending=self._repeat is not None)
+        if refusal is not None:
             user_agent.respond(exchange, refusal)
             return
         status, body = (488, b"") if self.on_reinvite is None else self.on_reinvite(request)

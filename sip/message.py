@@ -7,10 +7,27 @@ from dataclasses import dataclass, field
 
 from .errors import SipParseError
 from .grammar import has_control, is_token, parse_number
-from .header_values import CSeq, NameAddr, Via, media_type, parse_addresses, parse_vias
+from .header_values import (
+    BRANCH_COOKIE,
+    AllContacts,
+    CSeq,
+    NameAddr,
+    Via,
+    media_type,
+    parse_addresses,
+    parse_vias,
+)
 from .headers import Headers
 from .reasons import REASONS
-from .uri import SipUri, Uri
+from .uri import SipUri, Uri, parse_uri
+
+try:
+    from .message_writer import write_message
+except ImportError:
+
+    def write_message(start_line: str, rows: list[tuple[str, str, str]], body: bytes) -> bytes:
+        lines = [f"{name}: {value}\r\n" for key, name, value in rows if key != "content-length"]
+        return f"{start_line}\r\n{''.join(lines)}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 class _Fields:
@@ -26,56 +43,65 @@ class _Fields:
 
     @property
     def cseq(self) -> CSeq:
-        return CSeq.parse(self._required("CSeq"))
+        return self.headers.typed("CSeq", _cseq)
 
     @property
     def from_(self) -> NameAddr:
-        return self._address("From")
+        return self.headers.typed("From", _from)
 
     @property
     def to(self) -> NameAddr:
-        return self._address("To")
+        return self.headers.typed("To", _to)
 
     @property
     def vias(self) -> list[Via]:
-        return parse_vias(self.headers.get_all("Via"))
+        return list(self.headers.typed("Via", _vias))
 
     @property
     def top_via(self) -> Via:
-        vias = self.vias
-        if not vias:
+        value = self.headers.get("Via")
+        if value is None:
             raise SipParseError("missing", header="Via")
-        return vias[0]
+        # The others are nobody's business; only in quotes a comma would end nothing.
+        return self.headers.typed("Via", _vias)[0] if '"' in value else Via.parse(value.partition(",")[0].strip())
 
     @property
     def contacts(self) -> list[NameAddr]:
         """The Contact addresses; [] for `*` and for none."""
-        rows = self.headers.get_all("Contact")
-        return [] if rows == ["*"] else parse_addresses(rows, "Contact")
+        found = self.headers.typed("Contact", _contacts)
+        return [] if isinstance(found, AllContacts) else list(found)
+
+    @property
+    def contact_values(self) -> list[NameAddr] | AllContacts:
+        """The Contact addresses, or AllContacts for `*`, which may only stand alone."""
+        found = self.headers.typed("Contact", _contacts)
+        return found if isinstance(found, AllContacts) else list(found)
+
+    @property
+    def path(self) -> list[NameAddr]:
+        """The Path values (RFC 3327), the registrar's neighbour first."""
+        return list(self.headers.typed("Path", _path))
 
     @property
     def routes(self) -> list[NameAddr]:
-        return parse_addresses(self.headers.get_all("Route"), "Route")
+        return list(self.headers.typed("Route", _routes))
 
     @property
     def record_routes(self) -> list[NameAddr]:
-        return parse_addresses(self.headers.get_all("Record-Route"), "Record-Route")
+        return list(self.headers.typed("Record-Route", _record_routes))
 
     @property
     def max_forwards(self) -> int | None:
-        value = self.headers.get("Max-Forwards")
-        return None if value is None else parse_number(value, 255, "Max-Forwards")
+        return self.headers.typed("Max-Forwards", _max_forwards)
 
     @property
     def expires(self) -> int | None:
-        value = self.headers.get("Expires")
-        return None if value is None else parse_number(value, (1 << 32) - 1, "Expires")
+        return self.headers.typed("Expires", _expires)
 
     @property
     def content_type(self) -> str | None:
         """type/subtype in lower case, or None."""
-        value = self.headers.get("Content-Type")
-        return None if value is None else media_type(value)
+        return self.headers.typed("Content-Type", _content_type)
 
     def option_tags(self, header: str) -> list[str]:
         """The option tags of Require, Supported and their like, in lower case."""
@@ -88,39 +114,62 @@ class _Fields:
             raise SipParseError("missing", header=name)
         return value
 
-    def _address(self, name: str) -> NameAddr:
-        try:
-            return NameAddr.parse(self._required(name))
-        except SipParseError as error:
-            raise SipParseError(error.reason, status=error.status, header=name) from None
-
     def _serialize(self, start_line: str) -> bytes:
-        if has_control(start_line):
+        # What is printable holds none, and is told faster.
+        if not start_line.isprintable() and has_control(start_line):
             raise SipParseError("the start line holds control characters")
-        lines = [start_line]
-        lines += [
-            f"{name}: {value}" for name, value in self.headers.items() if name.lower() not in ("content-length", "l")
-        ]
-        lines.append(f"Content-Length: {len(self.body)}")
-        return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
+        return write_message(start_line, self.headers.rows, self.body)
 
 
-@dataclass(slots=True)
 class Request(_Fields):
     """A request; `uri` is its Request-URI. Content-Length is written from the body, whatever the headers say."""
 
-    method: str
-    uri: Uri
-    headers: Headers = field(default_factory=Headers)
-    body: bytes = b""
+    __slots__ = ("_uri", "body", "headers", "method")
 
-    def __post_init__(self) -> None:
-        if not is_token(self.method):
-            raise SipParseError(f"{self.method[:40]!r} is no method")
+    def __init__(self, method: str, uri: Uri, headers: Headers | None = None, body: bytes = b"") -> None:
+        if not is_token(method):
+            raise SipParseError(f"{method[:40]!r} is no method")
+        self.method = method
+        self._uri: Uri | str = uri
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+
+    @classmethod
+    def of_checked(cls, method: str, uri: Uri | str, headers: Headers, body: bytes = b"") -> Request:
+        """Returns a request of parts that were checked already; a URI given as text is parsed when it is asked for."""
+        request = cls.__new__(cls)
+        request.method, request._uri, request.headers, request.body = method, uri, headers, body
+        return request
+
+    @property
+    def uri(self) -> Uri:
+        if isinstance(self._uri, str):
+            self._uri = parse_uri(self._uri)
+        return self._uri
+
+    @uri.setter
+    def uri(self, uri: Uri) -> None:
+        self._uri = uri
+
+    @property
+    def uri_text(self) -> str:
+        """The Request-URI as it came, or as it is written."""
+        return str(self._uri)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Request):
+            return NotImplemented
+        mine, theirs = ((one.method, one.uri, one.headers, one.body) for one in (self, other))
+        return mine == theirs
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return f"Request(method={self.method!r}, uri={self.uri!r}, headers={self.headers!r}, body={self.body!r})"
 
     def serialize(self) -> bytes:
         """Returns the message's bytes; raises SipParseError when a value would break its line."""
-        return self._serialize(f"{self.method} {self.uri} SIP/2.0")
+        return self._serialize(f"{self.method} {self._uri} SIP/2.0")
 
     def create_response(self, status: int, reason: str | None = None, *, to_tag: str | None = None) -> Response:
         """Returns a response with what 8.2.6.2 copies: Via, From, To, Call-ID, CSeq; Record-Route as 12.1.1 says.
@@ -159,10 +208,12 @@ class Response(_Fields):
 
     @property
     def provisional(self) -> bool:
+        """Whether another response follows (1xx)."""
         return self.status < 200
 
     @property
     def success(self) -> bool:
+        """Whether the request was accepted (2xx)."""
         return 200 <= self.status < 300
 
     def serialize(self) -> bytes:
@@ -180,7 +231,7 @@ def new_tag() -> str:
 
 def new_branch() -> str:
     """Returns a random branch with the cookie of RFC 3261."""
-    return f"z9hG4bK{secrets.token_hex(12)}"
+    return f"{BRANCH_COOKIE}{secrets.token_hex(12)}"
 
 
 def new_call_id() -> str:
@@ -190,4 +241,66 @@ def new_call_id() -> str:
 
 def request_uri_of(uri: Uri) -> Uri:
     """Returns a URI as it may stand in a request line."""
-    return uri.without_headers() if isinstance(uri, SipUri) else uri
+    if isinstance(uri, SipUri) and (uri.headers or any(name == "method" for name, _ in uri.parameters)):
+        return uri.without_headers()
+    return uri
+
+
+# The parsers of header fields that stand once or as a list, for Headers.typed().
+
+
+def _cseq(rows: list[str]) -> CSeq:
+    return CSeq.parse(_only(rows, "CSeq"))
+
+
+def _from(rows: list[str]) -> NameAddr:
+    return _address(rows, "From")
+
+
+def _to(rows: list[str]) -> NameAddr:
+    return _address(rows, "To")
+
+
+def _vias(rows: list[str]) -> tuple[Via, ...]:
+    return tuple(parse_vias(rows))
+
+
+def _contacts(rows: list[str]) -> tuple[NameAddr, ...] | AllContacts:
+    return AllContacts() if rows == ["*"] else tuple(parse_addresses(rows, "Contact"))
+
+
+def _path(rows: list[str]) -> tuple[NameAddr, ...]:
+    return tuple(parse_addresses(rows, "Path"))
+
+
+def _routes(rows: list[str]) -> tuple[NameAddr, ...]:
+    return tuple(parse_addresses(rows, "Route"))
+
+
+def _record_routes(rows: list[str]) -> tuple[NameAddr, ...]:
+    return tuple(parse_addresses(rows, "Record-Route"))
+
+
+def _max_forwards(rows: list[str]) -> int | None:
+    return parse_number(rows[0], 255, "Max-Forwards") if rows else None
+
+
+def _expires(rows: list[str]) -> int | None:
+    return parse_number(rows[0], (1 << 32) - 1, "Expires") if rows else None
+
+
+def _content_type(rows: list[str]) -> str | None:
+    return media_type(rows[0]) if rows else None
+
+
+def _address(rows: list[str], name: str) -> NameAddr:
+    try:
+        return NameAddr.parse(_only(rows, name))
+    except SipParseError as error:
+        raise SipParseError(error.reason, status=error.status, header=name) from None
+
+
+def _only(rows: list[str], name: str) -> str:
+    if not rows or not rows[0]:
+        raise SipParseError("missing", header=name)
+    return rows[0]

@@ -8,7 +8,17 @@ from .errors import SipParseError
 from .grammar import has_control, is_token, parse_number
 from .headers import Headers
 from .message import Message, Request, Response
-from .uri import OtherUri, parse_uri
+from .uri import OtherUri, SipUri, parse_uri
+
+try:
+    from .head_scanner import scan_head
+except ImportError:
+    # Without the compiled extension every header part goes the long way.
+    def scan_head(
+        head: bytes, max_rows: int, max_row_bytes: int
+    ) -> tuple[tuple[str, str] | str, list[tuple[str, str, str]], int | None, bool] | None:
+        return None
+
 
 _UNIQUE = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Content-Length", "Expires", "Date")
 _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
@@ -50,6 +60,22 @@ def parse_head(head: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Message:
     """Returns the message of a start line and header fields, its body empty; raises SipParseError."""
     if len(head) > limits.header_bytes:
         raise SipParseError(f"more than {limits.header_bytes} bytes of header fields", status=513)
+    scanned = scan_head(head, limits.rows, limits.row_bytes)
+    if scanned is None:
+        return _parse_unusual_head(head, limits)
+    start_line, rows, length, valid = scanned
+    known = {} if length is None else {"content-length": None if length < 0 else length}
+    headers = Headers.of_checked(rows, known)
+    message = _build(start_line, headers) if isinstance(start_line, str) else Request.of_checked(*start_line, headers)
+    if not valid:
+        _check(message)
+    if isinstance(start_line, str):
+        _check_request_uri(message)
+    return message
+
+
+def _parse_unusual_head(head: bytes, limits: Limits) -> Message:
+    """The header parts that scan_head() leaves to us."""
     try:
         text = head.decode()
     except UnicodeDecodeError:
@@ -62,20 +88,22 @@ def parse_head(head: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Message:
     if problem is not None:
         raise _fault(problem.reason, message, header=problem.header, status=problem.status)
     _check(message)
+    _check_request_uri(message)
     return message
 
 
 def content_length(message: Message) -> int | None:
     """Returns the Content-Length, None when there is none; raises SipParseError when it is no number."""
-    values = set(message.headers.get_all("Content-Length"))
-    if len(values) > 1:
-        raise _fault("two different values", message, header="Content-Length")
-    if not values:
-        return None
     try:
-        return parse_number(values.pop(), (1 << 32) - 1, "Content-Length")
+        return message.headers.typed("Content-Length", _content_length)
     except SipParseError as error:
         raise _fault(error.reason, message, header="Content-Length") from None
+
+
+def _content_length(rows: list[str]) -> int | None:
+    if len(set(rows)) > 1:
+        raise SipParseError("two different values")
+    return parse_number(rows[0], (1 << 32) - 1, "Content-Length") if rows else None
 
 
 def _rows(text: str, limits: Limits) -> tuple[str, Headers, SipParseError | None]:
@@ -142,8 +170,8 @@ def _build_response(start_line: str, headers: Headers) -> Response:
 def _check(message: Message) -> None:
     """The checks that every message must pass, whoever receives it; raises SipParseError."""
     for name in _MANDATORY:
-        if name not in message.headers:
-            raise _fault("missing", message, header=name)
+        if not message.headers.get(name):
+            raise _fault("missing or empty", message, header=name)
     for name in _UNIQUE:
         if message.headers.count(name) > 1 and name != "Content-Length":
             raise _fault("stands more than once", message, header=name)
@@ -153,12 +181,13 @@ def _check(message: Message) -> None:
         _ = message.routes, message.record_routes, message.content_type
     except SipParseError as error:
         raise _fault(error.reason, message, header=error.header) from None
-    if isinstance(message, Request):
-        if cseq.method != message.method:
-            raise _fault(f"the method is {cseq.method}, not {message.method}", message, header="CSeq")
-        uri = message.uri
-        if not isinstance(uri, OtherUri) and uri.headers:
-            raise _fault("the Request-URI holds header fields", message)
+    if isinstance(message, Request) and cseq.method != message.method:
+        raise _fault(f"the method is {cseq.method}, not {message.method}", message, header="CSeq")
+
+
+def _check_request_uri(message: Message) -> None:
+    if isinstance(message, Request) and isinstance(message.uri, SipUri) and message.uri.headers:
+        raise _fault("the Request-URI holds header fields", message)
 
 
 def _fault(reason: str, message: Message, *, header: str | None = None, status: int = 400) -> SipParseError:

@@ -30,6 +30,8 @@ REASONS: dict[int, str] = {
     421: "Extension Required",
     422: "Session Interval Too Small",
     423: "Interval Too Brief",
+    430: "Flow Failed",
+    439: "First Hop Lacks Outbound Support",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",

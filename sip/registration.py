@@ -20,15 +20,21 @@ RETRY_DELAY = 30.0
 
 
 class Registration:
-    """The binding of one address-of-record to our Contact, refreshed until unregister()."""
+    """The binding of one address-of-record to our Contact, and to `more` contacts, refreshed until unregister().
+
+    `bindings` are those of the address-of-record, ours and others', as the registrar told them last; GRUUs stand
+    in their pub-gruu and temp-gruu where the contact has a +sip.instance (RFC 5627).
+    """
 
     def __init__(
-        self, user_agent: UserAgent, aor: SipUri, contact: NameAddr, *, expires: int = DEFAULT_EXPIRES
+        self, user_agent: UserAgent, aor: SipUri, contact: NameAddr, *more: NameAddr, expires: int = DEFAULT_EXPIRES
     ) -> None:
         self._user_agent = user_agent
         self.aor = aor
         self.contact = contact
+        self.contacts = (contact, *more)
         self.expires = expires
+        self.bindings: tuple[NameAddr, ...] = ()
         self.digest_algorithm: str | None = None
         self.failure: SipError | None = None
         self._call_id = new_call_id()
@@ -53,14 +59,28 @@ class Registration:
     async def unregister(self) -> None:
         """Removes the binding; what goes wrong is left to its expiry."""
         if self._refreshing is not None:
-            self._refreshing.cancel()
-            await asyncio.gather(self._refreshing, return_exceptions=True)
-            self._refreshing = None
+            await self.stop()
             try:
                 async with asyncio.timeout(4 * self._user_agent.timers.t2):
                     await self._send(0)
             except (SipError, TimeoutError):
                 return
+
+    async def stop(self) -> None:
+        """Ends the refreshing, and leaves the binding to expire."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+            self._refreshing = None
+
+    async def query(self) -> tuple[NameAddr, ...]:
+        """Returns the bindings without changing any (10.2.3); raises as register() does."""
+        await self._exchange(self._request(None, ()))
+        return self.bindings
+
+    async def remove_all(self) -> None:
+        """Removes every binding of the address-of-record, others' too (10.2.2); raises as register() does."""
+        await self._exchange(self._request(0, ("*",)))
 
     async def _refresh(self, granted: int) -> None:
         delay = max(MIN_REFRESH, granted * 0.8)
@@ -74,22 +94,29 @@ class Registration:
                 self.failure, delay = None, max(MIN_REFRESH, granted * 0.8)
 
     async def _send(self, expires: int) -> int:
-        request = self._request(expires)
+        contacts = tuple(str(one) for one in self.contacts)
+        try:
+            response = await self._exchange(self._request(expires, contacts))
+        except RequestFailedError as error:
+            if error.status != 423 or not expires:
+                raise
+            # 10.2.8: the registrar says how long it wants to be asked for.
+            asked = error.response.headers.get("Min-Expires") or ""
+            self.expires = expires = parse_number(asked, (1 << 31) - 1, "Min-Expires")
+            response = await self._exchange(self._request(expires, contacts))
+        return self._granted(response, expires)
+
+    async def _exchange(self, request: Request) -> Response:
         response = await self._user_agent.request(request)
         self._cseq = max(self._cseq, request.cseq.number)
-        if response.status == 423 and expires:
-            # 10.2.8: the registrar says how long it wants to be asked for.
-            self.expires = parse_number(response.headers.get("Min-Expires") or "", (1 << 31) - 1, "Min-Expires")
-            request = self._request(self.expires)
-            response = await self._user_agent.request(request)
-            self._cseq = max(self._cseq, request.cseq.number)
         if not response.success:
             raise RequestFailedError(response)
         if self._user_agent.digest is not None and "Authorization" in request.headers:
             self.digest_algorithm = self._user_agent.digest.last_algorithm
-        return self._granted(response, expires)
+        self.bindings = tuple(response.contacts)
+        return response
 
-    def _request(self, expires: int) -> Request:
+    def _request(self, expires: int | None, contacts: tuple[str, ...]) -> Request:
         self._cseq += 1
         request = Request(
             "REGISTER", SipUri(self.aor.scheme, self.aor.host, port=self.aor.port, parameters=self.aor.parameters)
@@ -100,8 +127,11 @@ class Registration:
         request.headers.add("To", str(aor))
         request.headers.add("Call-ID", self._call_id)
         request.headers.add("CSeq", str(CSeq(self._cseq, "REGISTER")))
-        request.headers.add("Contact", str(self.contact))
-        request.headers.add("Expires", str(expires))
+        request.headers.add("Supported", "path, gruu")
+        for contact in contacts:
+            request.headers.add("Contact", contact)
+        if expires is not None:
+            request.headers.add("Expires", str(expires))
         return request
 
     def _granted(self, response: Response, asked: int) -> int:

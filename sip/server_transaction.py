@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 
 from .client_transaction import Send, TimedOut
+from .errors import SipError
+from .header_values import BRANCH_COOKIE, Via
 from .message import Request, Response
 from .timers import DEFAULT_TIMERS, Timers
 
@@ -23,17 +25,18 @@ class ServerState(enum.Enum):
     TERMINATED = "terminated"
 
 
-def server_key(request: Request) -> tuple[str, ...]:
+def server_key(request: Request, via: Via | None = None) -> tuple[str, ...]:
     """Returns what requests match by (17.2.3): branch, sent-by and method, ACK counting as INVITE.
 
-    A branch without the cookie is RFC 2543's: then Call-ID, From tag, CSeq number and top Via do.
+    A branch without the cookie is RFC 2543's: then Call-ID, From tag, CSeq number and top Via do. `via` is the top
+    Via where that is known already.
     """
-    via = request.top_via
+    via = request.top_via if via is None else via
     method = "INVITE" if request.method == "ACK" else request.method
     host, port = via.sent_by
     sent_by = (host, str(port))
     branch = via.branch or ""
-    if branch.startswith("z9hG4bK") and len(branch) > 7:
+    if branch.startswith(BRANCH_COOKIE) and branch != BRANCH_COOKIE:
         return (branch, *sent_by, method)
     via_text = f"{via.transport} {via.host} {via.port} {branch}"
     return (request.call_id, request.from_.tag or "", str(request.cseq.number), via_text, method)
@@ -46,10 +49,31 @@ class ServerTransaction:
     INVITE the transaction only absorbs retransmissions (RFC 6026): repeating the 2xx is the dialog's work.
     """
 
-    def __init__(self, request: Request, *, reliable: bool, timers: Timers = DEFAULT_TIMERS) -> None:
-        self.request = request
+    __slots__ = (
+        "_end",
+        "_interval",
+        "_invite",
+        "_last",
+        "_request",
+        "_retransmit",
+        "_timers",
+        "_trying",
+        "key",
+        "reliable",
+        "state",
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        reliable: bool,
+        timers: Timers = DEFAULT_TIMERS,
+        key: tuple[str, ...] | None = None,
+    ) -> None:
+        self._request: Request | None = request
         self.reliable = reliable
-        self.key = server_key(request)
+        self.key = server_key(request) if key is None else key
         self._timers = timers
         self._invite = request.method == "INVITE"
         self.state = ServerState.PROCEEDING if self._invite else ServerState.TRYING
@@ -60,7 +84,19 @@ class ServerTransaction:
         self._trying: float | None = None  # when a 100 is due, for lack of any other response
 
     @property
+    def request(self) -> Request:
+        """The request; raises SipError once it was released."""
+        if self._request is None:
+            raise SipError("the request was released")
+        return self._request
+
+    def release(self) -> None:
+        """Lets go of the request, when a final response was sent and nobody else asks for it."""
+        self._request = None
+
+    @property
     def terminated(self) -> bool:
+        """Whether it is over and can be forgotten."""
         return self.state is ServerState.TERMINATED
 
     @property
@@ -95,6 +131,7 @@ class ServerTransaction:
         if response.provisional:
             self.state = ServerState.PROCEEDING
         elif self._invite and response.success:
+            self._last = None
             self.state, self._end = ServerState.ACCEPTED, now + self._timers.timeout
         elif self._invite:
             self.state, self._end = ServerState.COMPLETED, now + self._timers.timeout
@@ -108,8 +145,10 @@ class ServerTransaction:
 
     def next_timer(self) -> float | None:
         """Returns when handle_timer() wants to be called, or None."""
-        due = [time for time in (self._retransmit, self._end, self._trying) if time is not None]
-        return min(due, default=None)
+        due = self._end
+        if self._retransmit is not None and (due is None or self._retransmit < due):
+            due = self._retransmit
+        return self._trying if self._trying is not None and (due is None or self._trying < due) else due
 
     def handle_timer(self, now: float) -> list[Output]:
         """Does what is due by `now`; TimedOut says that the ACK of a refusal never came (timer H)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import SipParseError
+from .errors import SipParseError, StreamFramingError
 from .message import Message, Request
 from .parser import DEFAULT_LIMITS, Limits, content_length, parse_head
 
@@ -34,8 +34,8 @@ class StreamParser:
     def feed(self, data: bytes) -> list[Message | KeepAlive]:
         """Takes the next bytes and returns the messages that they complete.
 
-        Raises SipParseError for a malformed message, one without Content-Length, or one beyond the limits; its
-        `parsed` lists the messages that were complete before it.
+        Raises StreamFramingError for a malformed message, one without Content-Length, or one beyond the limits,
+        and SipParseError when it did so before.
         """
         if self._failed:
             raise SipParseError("the stream lost its framing before")
@@ -93,11 +93,3 @@ class StreamParser:
         self._searched = 0
         self._message, self._wanted = message, length
         return True
-
-
-class StreamFramingError(SipParseError):
-    """A fault after which the stream cannot go on; `parsed` are the messages that were complete before it."""
-
-    def __init__(self, error: SipParseError, parsed: list[Message | KeepAlive]) -> None:
-        super().__init__(error.reason, status=error.status, header=error.header, request=error.request)
-        self.parsed = parsed

@@ -34,6 +34,7 @@ class Target:
 
 
 def default_port(transport: str) -> int:
+    """Returns the port of a transport where a URI or Via names none (RFC 3261 19.1.2)."""
     return 5061 if transport == "tls" else 5060
 
 
@@ -50,7 +51,7 @@ def target_of(uri: SipUri) -> Target:
         transport = "tls"
     if transport not in TRANSPORTS:
         raise TransportError(f"the transport {transport} is not supported", target=str(uri))
-    host = (uri.parameter("maddr") or uri.host).strip("[]")
+    host = _bare(uri.parameter("maddr") or uri.host)
     return Target(transport, host, uri.port or default_port(transport), uri.host.strip("[]"))
 
 
@@ -84,12 +85,19 @@ def response_address(via: Via) -> tuple[str, int]:
     host = via.parameter("maddr") or via.parameter("received") or via.host
     rport = via.parameter("rport") or ""
     if rport.isascii() and rport.isdigit() and len(rport) <= 5 and 0 < int(rport) <= 65535:
-        return host.strip("[]"), int(rport)
-    return host.strip("[]"), via.port or default_port(via.transport.lower())
+        return _bare(host), int(rport)
+    return _bare(host), via.port or default_port(via.transport.lower())
 
 
 def _same_host(host: str, address: str) -> bool:
+    if host == address:
+        return True
     try:
         return ipaddress.ip_address(host.strip("[]")) == ipaddress.ip_address(address)
     except ValueError:
         return False
+
+
+def _bare(host: str) -> str:
+    """An IPv6 reference as an address, without the third colon that RFC 3261 lets in (RFC 5118 4.10)."""
+    return host.strip("[]").replace(":::", "::")

@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from .errors import SipParseError, TlsVerificationError
+from .errors import SipParseError, TlsFileError, TlsVerificationError
 from .uri import SipUri
 
 
@@ -34,7 +34,8 @@ def client_context(
     """Returns a context that verifies the server's chain by `ca_file` or the system's authorities; TLS 1.2 or newer.
 
     The name is not verified by the context but by verify_identity(), as RFC 5922 says, before anything is sent.
-    `certificate` and `key` are PEM files to show the server. Raises OSError or ssl.SSLError for unusable files.
+    `certificate` and `key` are PEM files to show the server, the key not encrypted. Raises TlsFileError for
+    unusable files.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -43,9 +44,9 @@ def client_context(
     if ca_file is None:
         context.load_default_certs()
     else:
-        context.load_verify_locations(ca_file)
+        _load_authorities(context, ca_file)
     if certificate is not None:
-        context.load_cert_chain(certificate, key)
+        _load_certificate(context, certificate, key)
     return context
 
 
@@ -54,15 +55,46 @@ def server_context(
 ) -> ssl.SSLContext:
     """Returns a context that shows a PEM certificate (with its key, or `key` apart); TLS 1.2 or newer.
 
-    With `client_ca_file` clients must show a certificate of those authorities.
+    With `client_ca_file` clients must show a certificate of those authorities. Raises TlsFileError for unusable
+    files.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
+    _load_certificate(context, certificate, key)
     if client_ca_file is not None:
-        context.load_verify_locations(client_ca_file)
+        _load_authorities(context, client_ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _load_authorities(context: ssl.SSLContext, path: str | Path) -> None:
+    _check_readable(path)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError:
+        raise TlsFileError("holds no PEM certificate of an authority", path=path) from None
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: str | Path, key: str | Path | None) -> None:
+    for path in (certificate, key or certificate):
+        _check_readable(path)
+    try:
+        # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and block.
+        context.load_cert_chain(certificate, key, password="")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise TlsFileError("the key is not that of the certificate", path=key or certificate) from None
+        lacking = "with its key, unencrypted" if key is None else f"or {key} holds no unencrypted key"
+        raise TlsFileError(f"holds no PEM certificate {lacking}", path=certificate) from None
+
+
+def _check_readable(path: str | Path) -> None:
+    """The errors of `ssl` do not say which file it is."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise TlsFileError(error.strerror or str(error), path=path) from None
 
 
 def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool = False) -> tuple[str, str]:
@@ -85,7 +117,9 @@ def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool 
         if any(_ip_address(ip) == address for ip in found):
             return str(address), "IP address"
         raise TlsVerificationError(
-            "the certificate has no such IP address", expected=expected, presented=tuple(_all_names(parsed, names))
+            f"the certificate is for {', '.join(_all_names(parsed, names)) or 'no name'}",
+            expected=expected,
+            presented=tuple(_all_names(parsed, names)),
         )
     wanted = _normal(expected)
     for identity, kind in _identities(parsed, names):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import abc
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
-from .errors import SipParseError, TlsVerificationError, TransportError
+from .errors import SipParseError, StreamFramingError, TlsVerificationError, TransportError
 from .message import Message
 from .parser import DEFAULT_LIMITS, Limits, parse_message
-from .stream_parser import KeepAlive, StreamFramingError, StreamParser
+from .stream_parser import KeepAlive, StreamParser
 from .target import Target
 from .tls import VerifiedPeer, verify_identity
 
@@ -24,6 +25,8 @@ IDLE_TIMEOUT = 3600.0
 MAX_CONNECTIONS = 1000
 MAX_WRITE_BUFFER = 1 << 20
 MAX_DATAGRAM = 65507
+UDP_RECEIVE_BUFFER = 4 << 20
+DATAGRAMS_PER_TURN = 32
 ERROR_REPLIES_PER_SECOND = 50
 WILDCARDS = frozenset(("0.0.0.0", "::"))  # noqa: S104  # compared, not bound
 
@@ -43,22 +46,38 @@ class Flow(abc.ABC):
     transport: str
     remote: tuple[str, int]
     peer: VerifiedPeer | None = None
+    # The peer's, in DER, with its chain verified; None where it showed none, or none was asked for.
+    certificate: bytes | None = None
 
     @property
     def reliable(self) -> bool:
+        """Whether what is sent arrives or the flow ends: all but UDP."""
         return self.transport != "udp"
 
     @property
     def secure(self) -> bool:
+        """Whether it is TLS."""
         return self.transport == "tls"
 
-    @property
-    @abc.abstractmethod
-    def closed(self) -> bool: ...
+    def proves(self, name: str) -> bool:
+        """Whether the peer's certificate is for a SIP domain or IP address (RFC 5922 7.1), by no wildcard."""
+        if self.certificate is None:
+            return False
+        try:
+            verify_identity(self.certificate, name)
+        except TlsVerificationError:
+            return False
+        return True
 
     @property
     @abc.abstractmethod
-    def local(self) -> tuple[str, int]: ...
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+
+    @property
+    @abc.abstractmethod
+    def local(self) -> tuple[str, int]:
+        """Our address and port."""
 
     @abc.abstractmethod
     def send(self, data: bytes) -> None:
@@ -93,31 +112,49 @@ class UdpFlow(Flow):
 
     def send(self, data: bytes) -> None:
         if len(data) > MAX_DATAGRAM:
-            raise TransportError(f"a message of {len(data)} bytes does not fit a datagram", target=str(self.remote))
+            raise TransportError(
+                f"a message of {len(data)} bytes does not fit a datagram", target=via_host(self.remote)
+            )
         self._socket.send(data, self.remote)
 
 
-class UdpListener(asyncio.DatagramProtocol):
-    """One UDP socket; every datagram is a message of its own."""
+class UdpListener:
+    """One UDP socket; every datagram is a message of its own.
 
-    def __init__(self, layer: TransportLayer) -> None:
+    Read by itself rather than by asyncio's transport: that takes one datagram for each turn of the loop.
+    """
+
+    def __init__(self, layer: TransportLayer, host: str, port: int) -> None:
         self._layer = layer
-        self._transport: asyncio.DatagramTransport | None = None
-        self.local = ("", 0)
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            # What comes while we are busy waits here; the system gives as much of it as it may.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_RECEIVE_BUFFER)
+            self._socket.bind((host, port))
+        except OSError:
+            self._socket.close()
+            raise
+        self.local: tuple[str, int] = self._socket.getsockname()[:2]
+        self.closed = False
+        self._loop.add_reader(self._socket, self._readable)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not by isinstance: asyncio's own datagram transport is none before Python 3.12.
-        self._transport = cast(asyncio.DatagramTransport, transport)
-        self.local = transport.get_extra_info("sockname")[:2]
+    def _readable(self) -> None:
+        for _ in range(DATAGRAMS_PER_TURN):
+            try:
+                data, address = self._socket.recvfrom(MAX_DATAGRAM + 1)
+            except OSError:
+                # Nothing more; or an ICMP error, which says nothing of the other peers of this socket.
+                return
+            self._received(data, address[:2])
+            if self.closed:
+                return
 
-    @property
-    def closed(self) -> bool:
-        return self._transport is None or self._transport.is_closing()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+    def _received(self, data: bytes, address: tuple[str, int]) -> None:
         if not data.strip(b"\r\n\0"):
             return  # a keep-alive
-        flow = UdpFlow(self, addr[:2])
+        flow = UdpFlow(self, address)
         try:
             message = parse_message(data, limits=self._layer.limits)
         except SipParseError as error:
@@ -125,24 +162,31 @@ class UdpListener(asyncio.DatagramProtocol):
             return
         self._layer.received(message, flow)
 
-    def error_received(self, exc: Exception) -> None:
-        """ICMP errors say nothing of the other peers of this socket; transactions time out by themselves."""
-
     def send(self, data: bytes, remote: tuple[str, int]) -> None:
-        if self._transport is None or self._transport.is_closing():
-            raise TransportError("the socket is closed", target=str(remote))
-        self._transport.sendto(data, remote)
+        if self.closed:
+            raise TransportError("the socket is closed", target=via_host(remote))
+        try:
+            self._socket.sendto(data, remote)
+        except BlockingIOError:
+            return  # as if it had been lost on the way: transactions send it again
+        except OSError as error:
+            raise TransportError(str(error), target=via_host(remote)) from None
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        if not self.closed:
+            self.closed = True
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
 
 class StreamFlow(asyncio.Protocol, Flow):
     """A TCP or TLS connection. `expected_name` is what the server's certificate must prove, None if we serve."""
 
-    def __init__(self, layer: TransportLayer, transport: str, expected_name: str | None) -> None:
+    def __init__(
+        self, layer: TransportLayer, transport: str, expected_name: str | None, *, accepted: bool = False
+    ) -> None:
         self._layer = layer
+        self.accepted = accepted
         self._expected_name = expected_name
         self._parser = StreamParser(layer.limits)
         self._stream: asyncio.Transport | None = None
@@ -174,15 +218,15 @@ class StreamFlow(asyncio.Protocol, Flow):
                 transport.abort()
                 return
         if not self._layer.admit(self):
-            self.failure = TransportError("too many connections", target=str(self.remote))
+            self.failure = TransportError("too many connections", target=via_host(self.remote))
             transport.abort()
 
     def _verify(self, connection: ssl.SSLObject) -> VerifiedPeer:
         """Runs right after the handshake, before any SIP byte goes either way."""
         protocol, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
+        certificate = self.certificate = connection.getpeercert(binary_form=True) or None
         if self._expected_name is None:
             return VerifiedPeer(protocol, cipher)
-        certificate = connection.getpeercert(binary_form=True)
         if not certificate:
             raise TlsVerificationError("the server showed no certificate", expected=self._expected_name)
         identity, kind = verify_identity(certificate, self._expected_name, allow_wildcards=self._layer.allow_wildcards)
@@ -214,11 +258,11 @@ class StreamFlow(asyncio.Protocol, Flow):
 
     def send(self, data: bytes) -> None:
         if self._stream is None or self._stream.is_closing():
-            raise TransportError("the connection is closed", target=str(self.remote))
+            raise TransportError("the connection is closed", target=via_host(self.remote))
         if self._stream.get_write_buffer_size() > MAX_WRITE_BUFFER:
             # A peer that does not read must not make us keep what it does not take.
             self.abort()
-            raise TransportError("the peer does not read", target=str(self.remote))
+            raise TransportError("the peer does not read", target=via_host(self.remote))
         self.last_used = time.monotonic()
         self._stream.write(data)
 
@@ -237,7 +281,8 @@ class TransportLayer:
 
     A connection is used again only for the target it was opened for: same transport, host, port and proven
     name (RFC 5923; by address alone a peer could pose as another, CVE-2020-15260). `tls_client` is used for
-    outgoing TLS; without it TLS targets are refused.
+    outgoing TLS; without it TLS targets are refused. No more than `max_connections` are open at once, and of those
+    that peers opened no more than `max_source_connections` from one address.
     """
 
     def __init__(
@@ -249,6 +294,8 @@ class TransportLayer:
         tls_client: ssl.SSLContext | None = None,
         allow_wildcards: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        max_connections: int = MAX_CONNECTIONS,
+        max_source_connections: int | None = None,
     ) -> None:
         self._received = received
         self._malformed = malformed
@@ -256,6 +303,9 @@ class TransportLayer:
         self._tls_client = tls_client
         self.allow_wildcards = allow_wildcards
         self.limits = limits
+        self._max_connections = max_connections
+        self._max_source_connections = max_source_connections
+        self._accepted: Counter[str] = Counter()
         self._udp: list[UdpListener] = []
         self._servers: list[asyncio.Server] = []
         self._flows: set[StreamFlow] = set()
@@ -281,14 +331,17 @@ class TransportLayer:
         """Listens on a numeric address (port 0: any free one) and returns it; raises OSError as bind() does."""
         loop = asyncio.get_running_loop()
         if transport == "udp":
-            _, listener = await loop.create_datagram_endpoint(lambda: UdpListener(self), (host, port))
+            listener = UdpListener(self, host, port)
             self._udp.append(listener)
             address = LocalAddress("udp", *listener.local)
         else:
             if transport == "tls" and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
             server = await loop.create_server(
-                lambda: StreamFlow(self, transport, None), host, port, ssl=tls if transport == "tls" else None
+                lambda: StreamFlow(self, transport, None, accepted=True),
+                host,
+                port,
+                ssl=tls if transport == "tls" else None,
             )
             self._servers.append(server)
             address = LocalAddress(transport, *server.sockets[0].getsockname()[:2])
@@ -302,14 +355,19 @@ class TransportLayer:
         """
         if target.transport == "udp":
             return await self._udp_flow(target)
-        flow = self._opened.get(target)
-        if flow is not None and not flow.closed:
+        flow = self.open_flow(target)
+        if flow is not None:
             return flow
         pending = self._opening.get(target)
         if pending is None:
             pending = self._opening[target] = asyncio.ensure_future(self._connect(target))
             pending.add_done_callback(lambda done: self._opened_or_failed(target, done))
         return await asyncio.shield(pending)
+
+    def open_flow(self, target: Target) -> Flow | None:
+        """Returns the open connection to a target, None when there is none."""
+        flow = self._opened.get(target)
+        return None if flow is None or flow.closed else flow
 
     def _opened_or_failed(self, target: Target, done: asyncio.Future[StreamFlow]) -> None:
         self._opening.pop(target, None)
@@ -336,9 +394,10 @@ class TransportLayer:
         except TimeoutError:
             raise TransportError(f"no connection in {CONNECT_TIMEOUT:g} s", target=str(target)) from None
         except ssl.SSLCertVerificationError as error:
-            raise TlsVerificationError(error.verify_message, expected=target.name) from None
+            reason = f"the certificate is not trusted: {error.verify_message}"
+            raise TlsVerificationError(reason, expected=target.name) from None
         except (OSError, ssl.SSLError) as error:
-            raise TransportError(str(error), target=str(target)) from None
+            raise TransportError(reason_of(error), target=str(target)) from None
         if flow.failure is not None:
             raise flow.failure
         return flow
@@ -347,14 +406,14 @@ class TransportLayer:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=2)
         except OSError as error:
-            raise TransportError(f"not resolved: {error}", target=str(target)) from None
+            raise TransportError(reason_of(error), target=str(target)) from None
         address = str(found[0][4][0]), int(found[0][4][1])
         flow = self.udp_flow(address)
         if flow is None:
             try:
                 await self.listen("udp", "::" if ":" in address[0] else "0.0.0.0")  # noqa: S104  # any interface
             except OSError as error:
-                raise TransportError(str(error), target=str(target)) from None
+                raise TransportError(reason_of(error), target=str(target)) from None
             flow = self.udp_flow(address)
         assert flow is not None
         return flow
@@ -367,6 +426,7 @@ class TransportLayer:
         return None
 
     def received(self, message: Message, flow: Flow) -> None:
+        """Passes a message on."""
         self._received(message, flow)
 
     def malformed(self, error: SipParseError, flow: Flow) -> None:
@@ -382,19 +442,33 @@ class TransportLayer:
 
     def admit(self, flow: StreamFlow) -> bool:
         """Counts a new connection; False when there are too many, after closing those long idle."""
-        if len(self._flows) >= MAX_CONNECTIONS:
+        if len(self._flows) >= self._max_connections:
             now = time.monotonic()
             for other in list(self._flows):
                 if now - other.last_used > IDLE_TIMEOUT:
                     other.abort()
-                    self._flows.discard(other)
-        if len(self._flows) >= MAX_CONNECTIONS:
+                    self._forget(other)
+        source = flow.remote[0]
+        most = self._max_source_connections
+        if len(self._flows) >= self._max_connections:
+            return False
+        if flow.accepted and most is not None and self._accepted[source] >= most:
             return False
         self._flows.add(flow)
+        self._accepted[source] += flow.accepted
         return True
 
+    def _forget(self, flow: StreamFlow) -> None:
+        if flow in self._flows:
+            self._flows.discard(flow)
+            source = flow.remote[0]
+            self._accepted[source] -= flow.accepted
+            if not self._accepted[source]:
+                del self._accepted[source]
+
     def forget(self, flow: StreamFlow) -> None:
-        self._flows.discard(flow)
+        """Takes a connection that has ended off the books and reports its loss."""
+        self._forget(flow)
         self._lost(flow)
         for target in [target for target, opened in self._opened.items() if opened is flow]:
             del self._opened[target]
@@ -431,17 +505,24 @@ def via_host(address: tuple[str, int]) -> str:
 def local_host_of(flow: Flow) -> str:
     """Returns the address of ours that a flow's peer sees, also where the socket is bound to all of them."""
     host = flow.local[0]
-    if host not in WILDCARDS:
-        return host
-    try:
-        return local_address_towards(*flow.remote)
-    except OSError as error:
-        raise TransportError(f"no way back: {error}", target=str(flow.remote)) from None
+    return local_address_towards(*flow.remote) if host in WILDCARDS else host
 
 
 def local_address_towards(host: str, port: int) -> str:
-    """Returns the address of ours that packets to `host` leave from; raises OSError when there is no way to it."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.connect(address)  # a UDP socket sends nothing by this
-        return str(probe.getsockname()[0])
+    """Returns the address of ours that packets to `host` leave from; raises TransportError without a way to it."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(address)  # a UDP socket sends nothing by this
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise TransportError(reason_of(error), target=via_host((host, port))) from None
+
+
+def reason_of(error: OSError) -> str:
+    """Returns what the system says of an error, without its number and what asyncio puts around it."""
+    if isinstance(error, socket.gaierror):
+        return f"the name is not resolved: {error.strerror}"
+    if isinstance(error, ssl.SSLError) or error.errno is None or error.errno <= 0:
+        return str(error)
+    return os.strerror(error.errno)

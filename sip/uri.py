@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote as _unescape
 
 from .errors import SipParseError
-from .grammar import Parameters, parameter, split_host_port
+from .grammar import Parameters, parameter, parse_number, split_host_port
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})+")
@@ -18,6 +18,12 @@ _OTHER = re.compile(r"[!#-;=?-Z\[\]_a-z~%]+")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
 MAX_LENGTH = 4096
+# A SIP URI without password, escapes and headers, as nearly all are: scheme, user, host, port, parameters.
+_PLAIN = re.compile(
+    r"(sips?):(?:([A-Za-z0-9\-_.!~*'()&=+$,;?/]+)@)?"
+    r"([A-Za-z0-9](?:[A-Za-z0-9\-._]{0,253}[A-Za-z0-9.])?)(?::([0-9]{1,5}))?"
+    r"((?:;[A-Za-z0-9\-_.!~*'()\[\]/:&+$]+(?:=[A-Za-z0-9\-_.!~*'()\[\]/:&+$]+)?)*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,15 @@ Uri = SipUri | OtherUri
 
 def parse_uri(text: str) -> Uri:
     """Parses a URI of any scheme; raises SipParseError when it is none, or longer than 4,096 characters."""
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None and len(text) <= MAX_LENGTH:
+        known, user, host, digits, tail = plain.groups()
+        port = None if digits is None else parse_number(digits, 65535, "a SIP URI's port")
+        return SipUri(known, host, user, None, port, _parse_uri_parameters(tail.split(";")[1:]) if tail else ())
+    return _parse_any(text)
+
+
+def _parse_any(text: str) -> Uri:
     scheme, colon, rest = text.partition(":")
     if not colon or not _SCHEME.fullmatch(scheme) or not rest or len(text) > MAX_LENGTH:
         raise SipParseError("no valid URI")

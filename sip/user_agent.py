@@ -11,14 +11,16 @@ from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
 from .client_transaction import Output as ClientOutput
 from .dialog import DialogId, request_dialog_id
 from .digest_client import DigestClient
-from .digest_server import DigestServer, Verdict
+from .digest_server import Authentication, DigestServer, Verdict
 from .discovery import is_numeric
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
 from .failover import Failover
 from .header_values import CSeq, NameAddr
 from .invite import IncomingInvite, InviteDialog, OutgoingInvite
+from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
+from .registrar import SUPPORTED as REGISTER_EXTENSIONS
 from .request_validation import refuse_request
 from .response_failover import flow_for_response
 from .server_transaction import Output as ServerOutput
@@ -59,14 +61,22 @@ class ServerExchange:
     flow: Flow
     invite: IncomingInvite | None = None
     timer: asyncio.TimerHandle | None = None
-    authenticated: tuple[str, str] | None = None  # who, by which algorithm
+    authentication: Authentication | None = None  # what Digest proved
+    origin: tuple[str, str | None, CSeq] | None = None  # what merged requests have in common
+
+    @property
+    def authenticated(self) -> tuple[str, str] | None:
+        """Who, by which algorithm; None without proof."""
+        found = self.authentication
+        return None if found is None else (found.username or "", found.algorithm or "")
 
 
 class UserAgent:
     """Sends and answers requests on the addresses it listens on.
 
     `on_invite` gets every new INVITE that passed validation and, with an `authenticator`, Digest;
-    `on_request` answers the methods of `extra_methods`. `digest` answers challenges of the realms it has
+    `on_request` answers the methods of `extra_methods`, `registrar` REGISTERs of users that the `authenticator` has
+    proven. `digest` answers challenges of the realms it has
     credentials for. `outbound_proxy` is a Route that all requests outside dialogs start with; when its host is
     an address, `;maddr` may carry it beside the name that TLS must prove. A `locator` finds targets by DNS
     (RFC 3263); without it URIs say transport and port, and names are resolved to addresses alone.
@@ -80,6 +90,7 @@ class UserAgent:
         extra_methods: frozenset[str] = frozenset(),
         digest: DigestClient | None = None,
         authenticator: DigestServer | None = None,
+        registrar: LocationService | None = None,
         outbound_proxy: SipUri | None = None,
         locator: Locator | None = None,
         tls_client: ssl.SSLContext | None = None,
@@ -89,7 +100,8 @@ class UserAgent:
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
-        self._allowed = ALLOWED | extra_methods
+        self._registrar = registrar
+        self._allowed = ALLOWED | extra_methods | (frozenset() if registrar is None else {"REGISTER"})
         self.digest = digest
         self._authenticator = authenticator
         self.outbound_proxy = outbound_proxy
@@ -107,6 +119,7 @@ class UserAgent:
         self._health = TargetHealth(self._loop.time)
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
+        self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -229,9 +242,12 @@ class UserAgent:
         """Sends a request other than INVITE and returns its final response, after answering a challenge.
 
         It goes by `flow` as long as that stands, else to its targets, or `tries`, in turn until one answers. Raises
-        TransportError, TransactionTimeoutError, or DigestError when the challenge cannot be answered.
+        TransportError, TransactionTimeoutError, or DigestError when the challenge cannot be answered, or the
+        server's proof that it knows the secret is wrong.
         """
         self.add_outbound_route(request)
+        if self.digest is not None:
+            self.digest.anticipate(request)
         while True:
             if flow is None or flow.closed:
                 tries = tries or await self.tries_for(request)
@@ -243,9 +259,11 @@ class UserAgent:
                 continue
             if isinstance(outcome, SipError):
                 raise outcome
+            if outcome.success and self.digest is not None:
+                self.digest.verify(request, outcome)
             if outcome.status not in (401, 407) or self.digest is None:
                 return outcome
-            self.digest.authorize(request, outcome)
+            self.digest.authorize(request, outcome, source=flow.remote[0])
             self.renew(request)
 
     def add_outbound_route(self, request: Request) -> None:
@@ -350,7 +368,8 @@ class UserAgent:
             dialog.acknowledged(ack)
 
     def _process(self, exchange: ServerExchange, request: Request) -> None:
-        refusal = refuse_request(request, allowed=self._allowed, body_types=BODY_TYPES)
+        supported = REGISTER_EXTENSIONS if self._registrar is not None and request.method == "REGISTER" else frozenset()
+        refusal = refuse_request(request, allowed=self._allowed, supported=supported, body_types=BODY_TYPES)
         if refusal is not None:
             self.respond(exchange, refusal)
         elif request.method == "CANCEL":
@@ -364,25 +383,18 @@ class UserAgent:
 
     def _is_merged(self, exchange: ServerExchange, request: Request) -> bool:
         """8.2.2.2: the same request, arrived by another path."""
-        wanted = (request.call_id, request.from_.tag, request.cseq)
-        for other in self._servers.values():
-            seen = other.transaction.request
-            if other is not exchange and (seen.call_id, seen.from_.tag, seen.cseq) == wanted and seen.to.tag is None:
-                return True
-        return False
+        exchange.origin = (request.call_id, request.from_.tag, request.cseq)
+        return self._origins.setdefault(exchange.origin, exchange) is not exchange
 
     def _admit(self, exchange: ServerExchange, request: Request) -> bool:
         """Digest, where an authenticator is set; answers the request itself when it does not pass."""
         if self._authenticator is None or request.method in _NEVER_CHALLENGED:
             return True
-        result = self._authenticator.check(request)
+        result = self._authenticator.check(request, source=exchange.flow.remote[0])
         if result.verdict is Verdict.ACCEPTED:
-            exchange.authenticated = (result.username or "", result.algorithm or "")
+            exchange.authentication = result
             return True
-        if result.verdict is Verdict.MALFORMED:
-            self.respond(exchange, request.create_response(400, "Malformed Authorization"))
-        else:
-            self.respond(exchange, self._authenticator.challenge(request, stale=result.verdict is Verdict.STALE))
+        self.respond(exchange, self._authenticator.refuse(request, result))
         return False
 
     def _process_new(self, exchange: ServerExchange, request: Request) -> None:
@@ -396,10 +408,19 @@ class UserAgent:
             self.respond(exchange, self._options(request))
         elif request.method == "BYE":
             self.respond(exchange, request.create_response(481))
+        elif self._registrar is not None and request.method == "REGISTER":
+            self.spawn(asyncio.ensure_future(self._register(exchange, request, self._registrar)))
         elif self._on_request is not None:
             self.respond(exchange, self._on_request(request))
         else:
             self.respond(exchange, request.create_response(405))
+
+    async def _register(self, exchange: ServerExchange, request: Request, registrar: LocationService) -> None:
+        user = None if exchange.authenticated is None else exchange.authenticated[0]
+        host, port = exchange.flow.remote
+        self.respond(
+            exchange, await registrar.register(request, user=user, flow=f"{exchange.flow.transport}:{host}:{port}")
+        )
 
     def _process_in_dialog(self, exchange: ServerExchange, request: Request) -> None:
         dialog = self.dialogs.get(request_dialog_id(request))
@@ -449,7 +470,9 @@ class UserAgent:
             return
 
     def respond(self, exchange: ServerExchange, response: Response) -> None:
-        """Sends a response in its transaction."""
+        """Sends a response in its transaction; a 2xx proves that we know the secret of who authenticated."""
+        if response.success and exchange.authentication is not None and self._authenticator is not None:
+            self._authenticator.confirm(response, exchange.authentication)
         self._do_server(exchange, exchange.transaction.respond(response, self._loop.time()))
 
     def resend(self, exchange: ServerExchange, response: Response) -> None:
@@ -543,12 +566,14 @@ class UserAgent:
         if exchange.timer is not None:
             exchange.timer.cancel()
         self._servers.pop(exchange.transaction.key, None)
+        if exchange.origin is not None and self._origins.get(exchange.origin) is exchange:
+            del self._origins[exchange.origin]
 
     def _flow_lost(self, flow: Flow) -> None:
         for client in [one for one in self._clients.values() if one.flow is flow]:
             if client.transaction.request.method != "INVITE" or client.transaction.state.value != "accepted":
                 self._end_client(client)
-                client.on_failure(TransportError("the connection was lost", target=str(flow.remote)))
+                client.on_failure(TransportError("the connection was lost", target=via_host(flow.remote)))
 
     def invite(self, request: Request, *, tries: Failover | None = None) -> OutgoingInvite:
         """Returns the call that an INVITE makes, to `tries` where they are known; nothing is sent before its run()."""

@@ -3,11 +3,13 @@
 Knows nothing of SDP, keys' origin or sockets: bytes in, bytes out.
 """
 
+from .diagnosis import Cause, Diagnosis
 from .errors import (
     AuthenticationError,
     BufferTooSmallError,
     IndexExhaustedError,
     IndexReuseError,
+    KeyExpiredError,
     MalformedPacketError,
     NoPolicyError,
     PacketTooLongError,
@@ -15,25 +17,41 @@ from .errors import (
     PolicyError,
     ReplayError,
     SrtpError,
+    StateError,
     UnencryptedPacketError,
     UnknownMkiError,
 )
-from .policy import Policy
-from .profile import Profile
+from .fanout import FanoutTarget
+from .master_key import MasterKey
+from .packet_batch import PacketBatch
+from .packet_status import PacketStatus
+from .policy import Cryptex, Policy, RocCarrying
+from .profile import Cipher, Profile
 from .secret import SecretBytes
-from .session import Session, available_kernels
-from .state import Direction, DirectionState, PacketCounters, ReplayState, StreamState
+from .session import Session, available_kernels, protect_fanout
+from .state import Direction, DirectionState, KeyEvent, KeyEventKind, PacketCounters, ReplayState, StreamState
 
 __all__ = [
     "AuthenticationError",
     "BufferTooSmallError",
+    "Cause",
+    "Cipher",
+    "Cryptex",
+    "Diagnosis",
     "Direction",
     "DirectionState",
+    "FanoutTarget",
     "IndexExhaustedError",
     "IndexReuseError",
+    "KeyEvent",
+    "KeyEventKind",
+    "KeyExpiredError",
     "MalformedPacketError",
+    "MasterKey",
     "NoPolicyError",
+    "PacketBatch",
     "PacketCounters",
+    "PacketStatus",
     "PacketTooLongError",
     "PacketTooOldError",
     "Policy",
@@ -41,11 +59,14 @@ __all__ = [
     "Profile",
     "ReplayError",
     "ReplayState",
+    "RocCarrying",
     "SecretBytes",
     "Session",
     "SrtpError",
+    "StateError",
     "StreamState",
     "UnencryptedPacketError",
     "UnknownMkiError",
     "available_kernels",
+    "protect_fanout",
 ]

@@ -50,7 +50,17 @@ class PacketTooOldError(ReplayError):
 
 
 class UnencryptedPacketError(SrtpError):
-    """An SRTCP packet's E flag does not say what the policy asks for (RFC 3711 3.4)."""
+    """A packet is in clear where the policy asks for encryption: SRTCP by its E flag (RFC 3711 3.4), or the header
+    of an RTP packet without Cryptex (RFC 9335 5.2)."""
+
+
+class KeyExpiredError(SrtpError):
+    """The master key's lifetime is used up, or the index lies outside of every key's <From, To> (RFC 3711 9.2,
+    8.1.1)."""
+
+
+class StateError(SrtpError, ValueError):
+    """A saved state cannot be read: damaged, sealed with another key, or of an unknown version."""
 
 
 class IndexReuseError(SrtpError):

@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from .errors import PolicyError
+from .master_key import MAX_INDEX, MAX_SRTCP_LIFETIME, MAX_SRTP_LIFETIME, MasterKey
 from .profile import Profile
 from .secret import SecretBytes
 
 MIN_WINDOW = 64
 MAX_WINDOW = 32768
-MAX_MKI_LENGTH = 128
+MAX_KEY_DERIVATION_RATE = 2**24
+MAX_EXTENSION_ID = 255
+
+
+class Cryptex(enum.Enum):
+    """Encryption of header extensions and CSRCs (RFC 9335): not at all; what is sent, while what is received may do
+    without; or required in both directions."""
+
+    OFF = 0
+    ON = 1
+    REQUIRED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RocCarrying:
+    """Packets whose sequence number is 0 modulo `rate` carry their ROC (RFC 4771).
+
+    In `mode` 1 only those are authenticated, in 2 all packets, in 3 none. In mode 1 packets without ROC change no
+    state, so that `rate` is at most 2^14 there; otherwise at most 2^16 - 1.
+
+    Raises PolicyError when the mode or the rate is none.
+    """
+
+    mode: int
+    rate: int = 1
+
+    def __post_init__(self) -> None:
+        most = 2**14 if self.mode == 1 else 2**16 - 1
+        if self.mode not in (1, 2, 3):
+            raise PolicyError(f"the mode of RFC 4771 is {self.mode}, it must be 1, 2 or 3")
+        if not isinstance(self.rate, int) or not 1 <= self.rate <= most:
+            raise PolicyError(f"the ROC transmission rate is {self.rate}, in mode {self.mode} it must be 1 to {most}")
+
+
+def _as_master_key(key: object) -> MasterKey:
+    if not isinstance(key, MasterKey):
+        raise PolicyError(f"a master key is a {type(key).__name__}, not a MasterKey")
+    return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +60,17 @@ class Policy:
     """The cryptographic context of one direction (RFC 3711 3.2), without the state of its streams.
 
     `master_key` and `master_salt` take any bytes-like object and are kept as SecretBytes; `mki` (0 to 128
-    bytes) is appended to, or expected in, every packet. `rtp_window` and `rtcp_window` are the sizes of the
-    replay windows in packets, 64 to 32,768. With `allow_repeat_tx` a sender may protect the same packet
-    again, byte for byte.
+    bytes) is appended to, or expected in, every packet; `valid_from` to `soft_limit` are those of MasterKey.
+    `further_keys` are more master keys: with MKIs of the same length, or with ranges of indexes that tell them
+    apart; with_keys() makes a policy of MasterKeys only.
 
-    Raises PolicyError, naming the value, when a length or a size does not fit.
+    `rtp_window` and `rtcp_window` are the sizes of the replay windows in packets, 64 to 32,768. With
+    `allow_repeat_tx` a sender may protect the same packet again, byte for byte. `key_derivation_rate` is 0 or a
+    power of two up to 2^24 (4.3.1). `encrypt_rtp`, `encrypt_rtcp` and `authenticate_rtp` can be switched off, as
+    RFC 4568 6.3 allows; SRTCP is always authenticated. `encrypted_extensions` are the RFC 8285 IDs of the header
+    extension elements that RFC 6904 encrypts.
+
+    Raises PolicyError, naming the value, when one does not fit, or when two exclude each other.
     """
 
     profile: Profile
@@ -32,23 +80,141 @@ class Policy:
     rtp_window: int = 128
     rtcp_window: int = 128
     allow_repeat_tx: bool = False
+    valid_from: int = 0
+    valid_to: int = MAX_INDEX
+    srtp_lifetime: int = MAX_SRTP_LIFETIME
+    srtcp_lifetime: int = MAX_SRTCP_LIFETIME
+    soft_limit: float = 0.9
+    further_keys: tuple[MasterKey, ...] = ()
+    key_derivation_rate: int = 0
+    encrypt_rtp: bool = True
+    encrypt_rtcp: bool = True
+    authenticate_rtp: bool = True
+    encrypted_extensions: frozenset[int] = frozenset()
+    cryptex: Cryptex = Cryptex.OFF
+    roc_carrying: RocCarrying | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.profile, Profile):
             raise PolicyError(f"profile is a {type(self.profile).__name__}, not a Profile")
-        self._keep_secret("master_key", self.profile.master_key_length)
-        self._keep_secret("master_salt", self.profile.master_salt_length)
-        object.__setattr__(self, "mki", bytes(self.mki))
-        if len(self.mki) > MAX_MKI_LENGTH:
-            raise PolicyError(f"the MKI has {len(self.mki)} bytes, at most {MAX_MKI_LENGTH} are allowed")
+        object.__setattr__(self, "further_keys", tuple(self.further_keys))
+        object.__setattr__(self, "encrypted_extensions", frozenset(self.encrypted_extensions))
+        keys = self.master_keys
+        for name, value in (("master_key", keys[0].key), ("master_salt", keys[0].salt), ("mki", keys[0].mki)):
+            object.__setattr__(self, name, value)
+        self.check_keys(keys)
+        self._check_numbers()
+        self._check_features()
+
+    @classmethod
+    def with_keys(cls, profile: Profile, keys: Sequence[MasterKey], **settings: Any) -> Self:
+        """Returns the policy of several master keys, the first of which protects; `settings` are the other fields.
+
+        Raises PolicyError as the constructor, and when there is no key.
+        """
+        if not keys:
+            raise PolicyError("a policy needs a master key")
+        first = _as_master_key(keys[0])
+        return cls(
+            profile,
+            first.key,
+            first.salt,
+            first.mki,
+            valid_from=first.valid_from,
+            valid_to=first.valid_to,
+            srtp_lifetime=first.srtp_lifetime,
+            srtcp_lifetime=first.srtcp_lifetime,
+            soft_limit=first.soft_limit,
+            further_keys=tuple(keys[1:]),
+            **settings,
+        )
+
+    @property
+    def master_keys(self) -> tuple[MasterKey, ...]:
+        """All master keys, the one of the policy's own fields first."""
+        first = MasterKey(
+            self.master_key,
+            self.master_salt,
+            self.mki,
+            self.valid_from,
+            self.valid_to,
+            self.srtp_lifetime,
+            self.srtcp_lifetime,
+            self.soft_limit,
+        )
+        return (first, *self.further_keys)
+
+    def check_keys(self, keys: Sequence[MasterKey]) -> None:
+        """Checks that keys fit the profile and can be told apart.
+
+        Raises PolicyError, naming the key, when they do not.
+        """
+        for key in keys:
+            _as_master_key(key)
+            for name, secret, length in (
+                ("master_key", key.key, self.profile.master_key_length),
+                ("master_salt", key.salt, self.profile.master_salt_length),
+            ):
+                if len(secret) != length:
+                    raise PolicyError(f"{name} has {len(secret)} bytes, {self.profile.name} needs {length}")
+            if len(key.mki) != len(keys[0].mki):
+                raise PolicyError(f"MKIs of {len(keys[0].mki)} and of {len(key.mki)} bytes are in one policy")
+        if len(keys) == 1:
+            return
+        if keys[0].mki:
+            if len({key.mki for key in keys}) < len(keys):
+                raise PolicyError("two master keys have the same MKI")
+            return
+        ranges = sorted((key.valid_from, key.valid_to) for key in keys)
+        for (_, before), (after, _) in itertools.pairwise(ranges):
+            if after <= before:
+                raise PolicyError(f"two master keys without MKI are both for the index {after}")
+
+    def _check_numbers(self) -> None:
         for name in ("rtp_window", "rtcp_window"):
             size = getattr(self, name)
             if not isinstance(size, int) or not MIN_WINDOW <= size <= MAX_WINDOW:
                 raise PolicyError(f"{name} is {size!r}, it must be from {MIN_WINDOW} to {MAX_WINDOW}")
+        rate = self.key_derivation_rate
+        if not isinstance(rate, int) or (rate != 0 and (not 1 <= rate <= MAX_KEY_DERIVATION_RATE or rate & (rate - 1))):
+            raise PolicyError(f"key_derivation_rate is {rate!r}, it must be 0 or a power of two up to 2^24")
+        for extension in self.encrypted_extensions:
+            if not isinstance(extension, int) or not 1 <= extension <= MAX_EXTENSION_ID:
+                raise PolicyError(
+                    f"a header extension has the ID {extension!r}, it must be from 1 to {MAX_EXTENSION_ID}"
+                )
 
-    def _keep_secret(self, name: str, length: int) -> None:
-        given = getattr(self, name)
-        secret = given if isinstance(given, SecretBytes) else SecretBytes(given)
-        if len(secret) != length:
-            raise PolicyError(f"{name} has {len(secret)} bytes, {self.profile.name} needs {length}")
-        object.__setattr__(self, name, secret)
+    def _check_features(self) -> None:
+        if not isinstance(self.cryptex, Cryptex):
+            raise PolicyError(f"cryptex is {self.cryptex!r}, not a Cryptex")
+        if self.roc_carrying is not None and not isinstance(self.roc_carrying, RocCarrying):
+            raise PolicyError(f"roc_carrying is {self.roc_carrying!r}, not a RocCarrying")
+        if self.profile.is_aead and not (self.encrypt_rtp and self.authenticate_rtp):
+            raise PolicyError(f"{self.profile.name} always encrypts and authenticates SRTP (RFC 7714 8.2)")
+        if self.allow_repeat_tx and not self.authenticate_rtp:
+            raise PolicyError("allow_repeat_tx needs authentication: it knows packets by their tags")
+        if self.cryptex is not Cryptex.OFF and not (self.encrypt_rtp and self.profile.encrypts):
+            raise PolicyError("Cryptex needs a profile and a policy that encrypt")
+        if self.roc_carrying is not None:
+            self._check_roc_carrying(self.roc_carrying)
+
+    def _check_roc_carrying(self, roc_carrying: RocCarrying) -> None:
+        if self.profile.is_aead or not self.authenticate_rtp:
+            raise PolicyError("RFC 4771 is a rule of HMAC-SHA1, and sets by itself what is authenticated")
+        if roc_carrying.mode != 3 and self.profile.rtp_tag_length <= 4:
+            raise PolicyError(f"the tag of {self.profile.name} has no room for a ROC and a MAC (RFC 4771 5)")
+        if roc_carrying.mode != 2 and self.allow_repeat_tx:
+            raise PolicyError("allow_repeat_tx needs a tag on every packet, mode 2 of RFC 4771")
+
+    def replace_keys(self, keys: Sequence[MasterKey]) -> Policy:
+        """Returns the same policy with other master keys, the first of which protects.
+
+        Raises PolicyError as with_keys().
+        """
+        settings = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name not in _FIELDS_OF_KEYS
+        }
+        return Policy.with_keys(self.profile, keys, **settings)
+
+
+_FIELDS_OF_KEYS = {"profile", "master_key", "master_salt", "further_keys", *(f.name for f in fields(MasterKey))}

@@ -1,45 +1,75 @@
+from collections.abc import Iterable, Sequence
+from typing import Self
+
 from typing_extensions import Buffer
 
+from .diagnosis import Diagnosis
+from .fanout import FanoutTarget
+from .master_key import MasterKey
+from .packet_batch import PacketBatch
+from .packet_status import PacketStatus
 from .policy import Policy
-from .state import Direction, DirectionState
+from .saved_state import SavedContext
+from .state import Direction, DirectionState, KeyEvent, StreamState
 
 def available_kernels() -> tuple[str, ...]:
     """Returns the names of the kernel tables that this CPU can run, best first."""
 
+def protect_fanout(packet: Buffer, targets: Iterable[FanoutTarget]) -> list[bytes | PacketStatus]:
+    """Protects one RTP packet for many recipients, each by the outbound policy of its session.
+
+    Returns, in the order of the targets, the SRTP packets, or the status of those that were refused. Raises
+    MalformedPacketError when the packet is too short for an RTP header.
+    """
+
 class Session:
     """SRTP and SRTCP of one RTP session: any number of SSRCs in each direction (RFC 3711).
 
-    `outbound` protects, `inbound` unprotects; one of them may be None, and its operations then raise
-    NoPolicyError. `kernels` forces a kernel table by name; without it the environment variable SRTP_KERNELS
-    does, or the best of the CPU is taken.
+    `outbound` protects, `inbound` unprotects packets of any SSRC; where one is None only the SSRCs that
+    add_policy() names have a policy, and the packets of others raise NoPolicyError. `kernels` forces a kernel table
+    by name; without it the environment variable SRTP_KERNELS does, or the best of the CPU is taken.
 
     Streams bind late: an inbound SSRC exists only after its first authenticated packet, and nothing from a
     packet that failed changes any state but the counters.
 
-    Raises PolicyError when both policies are None or the kernels are not to be had on this CPU.
-    """
+    Several threads may use one session. Each direction has a lock, held for the time of one packet or one batch;
+    only batches release the GIL.
 
-    outbound_policy: Policy | None
-    inbound_policy: Policy | None
+    Raises PolicyError when the kernels are not to be had on this CPU.
+    """
 
     def __init__(self, outbound: Policy | None, inbound: Policy | None, *, kernels: str | None = None) -> None: ...
     @property
     def kernels(self) -> str:
         """The name of the kernel table in use."""
 
+    @property
+    def outbound_policy(self) -> Policy | None:
+        """The policy of packets of any SSRC that are sent, with its master keys as they are now."""
+
+    @property
+    def inbound_policy(self) -> Policy | None:
+        """The policy of packets of any SSRC that are received, with its master keys as they are now."""
+
+    def policy(self, direction: Direction, ssrc: int | None = None) -> Policy | None:
+        """Returns the policy of an SSRC, or of any SSRC; None when there is none."""
+
     def protect(self, packet: Buffer) -> bytes:
         """Returns the SRTP packet for an RTP packet of at most 65,535 bytes less MKI and tag (RFC 3711 3.3).
 
         Raises MalformedPacketError when it is no RTP packet, PacketTooLongError when it is too long,
-        IndexReuseError when its index was used for other bytes or lies before the window, and
-        IndexExhaustedError after 2^48 packets.
+        IndexReuseError when its index was used for other bytes or lies before the window, KeyExpiredError when
+        the lifetime of the master key is used up, UnencryptedPacketError when Cryptex is required and its header
+        extension cannot be encrypted by it, and IndexExhaustedError after 2^48 packets.
         """
 
     def unprotect(self, packet: Buffer) -> bytes:
         """Returns the RTP packet in an SRTP packet (RFC 3711 3.3).
 
         Raises MalformedPacketError when it cannot be one, ReplayError or PacketTooOldError by the replay
-        window, UnknownMkiError when it carries another MKI, and AuthenticationError when its tag is wrong.
+        window, UnknownMkiError when it carries another MKI, KeyExpiredError when the lifetime of its key is used up,
+        AuthenticationError when its tag is wrong, UnencryptedPacketError when its header had to be encrypted by
+        Cryptex and is not, and IndexExhaustedError when its index would lie after the last of 2^48.
         """
 
     def protect_rtcp(self, packet: Buffer) -> bytes:
@@ -69,6 +99,85 @@ class Session:
     def unprotect_rtcp_into(self, buffer: Buffer, length: int) -> int:
         """Unprotects RTCP in place like protect_into(); returns the RTCP packet's length."""
 
+    def protect_batch(self, batch: PacketBatch, count: int | None = None) -> int:
+        """Protects the RTP packets of a batch in place, or its first `count`, without holding the GIL.
+
+        Order and rules are those of one protect() a packet. Returns how many were protected; `batch.statuses` says
+        what became of each, and `batch.lengths` how long each is now. A packet that was refused stays as it was.
+        Raises NoPolicyError when the direction has no policy at all, ValueError when the batch has fewer packets.
+        """
+
+    def unprotect_batch(self, batch: PacketBatch, count: int | None = None) -> int:
+        """Unprotects the SRTP packets of a batch in place, like protect_batch()."""
+
+    def protect_list(self, packets: Iterable[Buffer]) -> list[bytes | PacketStatus]:
+        """Returns the SRTP packets of RTP packets, with a status in the place of each that was refused."""
+
+    def unprotect_list(self, packets: Iterable[Buffer]) -> list[bytes | PacketStatus]:
+        """Returns the RTP packets of SRTP packets, with a status in the place of each that was refused."""
+
+    def add_policy(self, ssrc: int, direction: Direction, policy: Policy) -> None:
+        """Gives one SSRC a policy of its own, instead of that of any SSRC.
+
+        Raises PolicyError when the SSRC has a stream already.
+        """
+
+    def add_key(self, direction: Direction, key: MasterKey, *, ssrc: int | None = None) -> None:
+        """Adds a master key to the policy of an SSRC, or of any SSRC; it is accepted at once.
+
+        Raises PolicyError when its lengths do not fit, or when its MKI or its range of indexes does not tell it
+        from the others, and NoPolicyError when there is no such policy.
+        """
+
+    def remove_key(self, direction: Direction, mki: bytes, *, ssrc: int | None = None) -> None:
+        """Wipes the master key of an MKI.
+
+        Raises UnknownMkiError when there is none, and PolicyError when it is the one that protects, or the last.
+        """
+
+    def switch_key(self, mki: bytes, *, ssrc: int | None = None) -> None:
+        """Protects packets with the master key of another MKI from now on.
+
+        Raises UnknownMkiError when there is none.
+        """
+
+    def rekey(self, direction: Direction, key: MasterKey, *, overlap: int = 0, ssrc: int | None = None) -> None:
+        """Replaces the master key of a policy without MKI; ROC, indexes and streams stay.
+
+        What is sent uses the new key at once, and the old one is wiped. What is received is tried with the new key
+        first, and with the old one until `overlap` packets have come under the new; then the old one is wiped and
+        there is an event. Raises PolicyError when the policy has MKIs or several keys.
+        """
+
+    def events(self) -> tuple[KeyEvent, ...]:
+        """Returns what happened to master keys since the last call: limits reached, overlaps ended."""
+
+    def diagnose(self, packet: Buffer, *, rtcp: bool = False) -> Diagnosis:
+        """Returns why a received packet does not authenticate; for troubleshooting, it may try hundreds of keys.
+
+        Changes nothing, not even counters.
+        """
+
+    def export_state(self, sealing_key: Buffer) -> bytes:
+        """Returns policies with their keys, indexes, replay windows and lifetimes, sealed by AES-256-GCM under a key
+        of 32 bytes.
+
+        Raises StateError when the key has another length.
+        """
+
+    @classmethod
+    def import_state(cls, data: Buffer, sealing_key: Buffer, *, gap: int = ..., kernels: str | None = None) -> Self:
+        """Returns a session of an exported state.
+
+        Senders go on `gap` packets (4,096 unless told) after the exported index, and refuse those before: what was
+        sent after the export is so never encrypted twice. The application moves its sequence numbers on by as much.
+        Raises StateError when the data is damaged, of another version, or sealed with another key.
+        """
+
+    def _saved_contexts(self) -> Sequence[SavedContext]: ...
+    def _saved_streams(self, direction: Direction) -> Sequence[StreamState]: ...
+    def _restore_context(self, saved: SavedContext, gap: int) -> None: ...
+    def _restore_stream(self, direction: Direction, state: StreamState, gap: int) -> None: ...
     def roc(self, ssrc: int, direction: Direction) -> int | None:
         """Returns the rollover counter of an SSRC (RFC 3711 3.3.1), or None when there is no such stream."""
 
@@ -80,9 +189,9 @@ class Session:
         """
 
     def remove_stream(self, ssrc: int, direction: Direction) -> bool:
-        """Forgets a stream, as after its BYE; returns whether there was one.
+        """Forgets a stream, as after its BYE, and the SSRC's own policy; returns whether there was one.
 
-        A sender must not use the SSRC again under the same master key: its indexes would start anew.
+        Of a sender under the policy of any SSRC the highest index stays, so that none is used twice.
         """
 
     def state(self, direction: Direction) -> DirectionState:

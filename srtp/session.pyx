@@ -1,54 +1,24 @@
 # cython: language_level=3
-"""Sessions: bytes in, bytes out, over the C core."""
+# cython: freethreading_compatible=True
+"""Sessions: bytes in, bytes out, over the C core; see session.pyi."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from srtp.engine cimport (
-    SRTP_AUTH_FAILED,
-    SRTP_INDEX_REUSED,
-    SRTP_MALFORMED,
-    SRTP_NO_MEMORY,
-    SRTP_NO_POLICY,
-    SRTP_OK,
-    SRTP_REPLAYED,
-    SRTP_TOO_LONG,
-    SRTP_TOO_OLD,
-    SRTP_UNENCRYPTED,
-    SRTP_UNKNOWN_MKI,
-    srtp_counters,
-    srtp_direction,
-    srtp_direction_free,
-    srtp_direction_new,
-    srtp_index_space,
-    srtp_kernels,
-    srtp_kernels_available,
-    srtp_kernels_select,
-    srtp_operation,
-    srtp_parameters,
-    srtp_protect,
-    srtp_protect_rtcp,
-    srtp_replay_check,
-    srtp_replay_move,
-    srtp_rtcp_overhead,
-    srtp_rtp_overhead,
-    srtp_status,
-    srtp_stream,
-    srtp_stream_find,
-    srtp_stream_insert,
-    srtp_stream_new,
-    srtp_stream_remove,
-    srtp_unprotect,
-    srtp_unprotect_rtcp,
-)
+from srtp.engine cimport *
+from srtp.packet_batch cimport PacketBatch
 
+from . import saved_state
+from .diagnosis import diagnose
 from .errors import (
     AuthenticationError,
     BufferTooSmallError,
     IndexExhaustedError,
     IndexReuseError,
+    KeyExpiredError,
     MalformedPacketError,
     NoPolicyError,
     PacketTooLongError,
@@ -58,132 +28,46 @@ from .errors import (
     UnencryptedPacketError,
     UnknownMkiError,
 )
-from .state import Direction, DirectionState, PacketCounters, ReplayState, StreamState
+from .packet_status import PacketStatus
+from .policy import Policy
+from .state import (
+    Direction,
+    DirectionState,
+    KeyEvent,
+    KeyEventKind,
+    PacketCounters,
+    ReplayState,
+    StreamState,
+)
+
+_STATUSES = tuple(PacketStatus)
 
 
 def available_kernels():
-    """Returns the names of the kernel tables that this CPU can run, best first."""
     cdef const srtp_kernels *table = srtp_kernels_available(0)
     names = []
     while table != NULL:
-        names.append(table.name.decode())
+        names.append((<const char *> table.name).decode())
         table = srtp_kernels_available(len(names))
     return tuple(names)
 
 
-cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length, bint rtcp, uint64_t index):
-    """The exception for a status; packets that were too short have no SSRC to name."""
-    cdef const uint8_t *p = packet + (4 if rtcp else 8)
-    if status == SRTP_NO_POLICY:
-        return NoPolicyError("the session has no policy for this direction")
-    if status == SRTP_MALFORMED:
-        kind = "RTCP" if rtcp else "RTP"
-        return MalformedPacketError(f"{length} bytes are no {kind} packet under this policy")
-    if status == SRTP_TOO_LONG:
-        return PacketTooLongError(f"{length} bytes are more than fit in a packet of 65,535 bytes")
-    if status == SRTP_NO_MEMORY:
-        return MemoryError()
-    ssrc = <uint32_t> p[0] << 24 | <uint32_t> p[1] << 16 | <uint32_t> p[2] << 8 | p[3]
-    if status == SRTP_AUTH_FAILED:
-        return AuthenticationError("the authentication tag does not match", ssrc=ssrc, index=index)
-    if status == SRTP_UNKNOWN_MKI:
-        return UnknownMkiError("the packet does not carry the MKI of the policy", ssrc=ssrc, index=index)
-    if status == SRTP_REPLAYED:
-        return ReplayError("the packet was received before", ssrc=ssrc, index=index)
-    if status == SRTP_TOO_OLD:
-        return PacketTooOldError("the packet lies before the replay window", ssrc=ssrc)
-    if status == SRTP_UNENCRYPTED:
-        return UnencryptedPacketError("the E flag contradicts the policy", ssrc=ssrc, index=index)
-    if status == SRTP_INDEX_REUSED:
-        return IndexReuseError("the index was used before", ssrc=ssrc)
-    return IndexExhaustedError("the master key has no unused index left", ssrc=ssrc)
+include "one_packet.pxi"
+include "many_packets.pxi"
+include "context_values.pxi"
 
 
-cdef bytes _to_bytes(srtp_direction *direction, srtp_operation operation, object packet, bint grow, bint rtcp):
-    """One packet into new bytes; its length changes by the overhead, known beforehand."""
-    cdef Py_buffer view
-    cdef const uint8_t *data
-    cdef Py_ssize_t length, overhead
-    cdef bint held = False
-    cdef size_t out_length = 0
-    cdef uint64_t index = 0
-    cdef srtp_status status
-    cdef bytes out
-    if direction == NULL:
-        raise _error(SRTP_NO_POLICY, NULL, 0, rtcp, 0)
-    if PyBytes_CheckExact(packet):
-        data = <const uint8_t *> PyBytes_AS_STRING(packet)
-        length = PyBytes_GET_SIZE(packet)
-    else:
-        PyObject_GetBuffer(packet, &view, PyBUF_SIMPLE)
-        held = True
-        data = <const uint8_t *> view.buf
-        length = view.len
-    try:
-        overhead = srtp_rtcp_overhead(direction) if rtcp else srtp_rtp_overhead(direction)
-        out = PyBytes_FromStringAndSize(NULL, length + overhead if grow else max(length - overhead, 0))
-        status = operation(direction, data, length, <uint8_t *> PyBytes_AS_STRING(out), &out_length, &index)
-        if status != SRTP_OK:
-            raise _error(status, data, length, rtcp, index)
-        return out
-    finally:
-        if held:
-            PyBuffer_Release(&view)
-
-
-cdef Py_ssize_t _in_place(
-    srtp_direction *direction, srtp_operation operation, object buffer, Py_ssize_t length, bint grow, bint rtcp
-) except -1:
-    """One packet in the buffer it lies in; returns its new length."""
-    cdef Py_buffer view
-    cdef Py_ssize_t needed
-    cdef size_t out_length = 0
-    cdef uint64_t index = 0
-    cdef srtp_status status
-    if direction == NULL:
-        raise _error(SRTP_NO_POLICY, NULL, 0, rtcp, 0)
-    PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
-    try:
-        needed = length
-        if grow:
-            needed += srtp_rtcp_overhead(direction) if rtcp else srtp_rtp_overhead(direction)
-        if length < 0:
-            raise ValueError(f"length is {length}, it cannot be negative")
-        if needed > view.len:
-            raise BufferTooSmallError(needed, view.len)
-        status = operation(
-            direction, <const uint8_t *> view.buf, length, <uint8_t *> view.buf, &out_length, &index
-        )
-        if status != SRTP_OK:
-            raise _error(status, <const uint8_t *> view.buf, length, rtcp, index)
-        return out_length
-    finally:
-        PyBuffer_Release(&view)
-
-
-cdef object _counters(const srtp_counters *c):
-    return PacketCounters(
-        c.processed, c.malformed, c.authentication_failures, c.replays, c.too_old, c.unknown_mki, c.refused
-    )
-
-
-cdef object _replay(const srtp_index_space *space):
-    cdef uint64_t i
-    window = 0
-    for i in range(space.window.size):
-        if i <= space.window.top and srtp_replay_check(&space.window, space.window.top - i) == SRTP_REPLAYED:
-            window |= 1 << i
-    return ReplayState(bool(space.window.started), space.window.top, window)
+def _ssrc_of(state):
+    return state.ssrc
 
 
 cdef class Session:
-    """The two directions of one RTP session; see session.pyi."""
-
     cdef srtp_direction *_outbound
     cdef srtp_direction *_inbound
     cdef const srtp_kernels *_kernels
-    cdef readonly object outbound_policy
-    cdef readonly object inbound_policy
+    # By direction and SSRC (None for any): the policies as they stand, and during an overlap the key before.
+    cdef dict _policies
+    cdef dict _previous
 
     def __cinit__(self, outbound, inbound, *, kernels=None):
         cdef bytes name = None if kernels is None else kernels.encode()
@@ -191,61 +75,53 @@ cdef class Session:
         if self._kernels == NULL:
             chosen = "the table that SRTP_KERNELS names" if kernels is None else repr(kernels)
             raise PolicyError(f"{chosen} is none of the kernels of this CPU: {', '.join(available_kernels())}")
-        if outbound is None and inbound is None:
-            raise PolicyError("a session needs a policy for at least one direction")
-        self.outbound_policy = outbound
-        self.inbound_policy = inbound
-        self._outbound = self._direction_of(outbound, True)
-        self._inbound = self._direction_of(inbound, False)
+        self._policies = {}
+        self._previous = {}
+        self._outbound = self._direction_of(Direction.OUTBOUND, outbound)
+        self._inbound = self._direction_of(Direction.INBOUND, inbound)
 
     def __dealloc__(self):
         srtp_direction_free(self._outbound)
         srtp_direction_free(self._inbound)
 
     def __reduce__(self):
-        raise TypeError("a Session cannot be pickled or copied: it holds keys and indexes")
+        raise TypeError("a Session cannot be pickled or copied: it holds keys and indexes; see export_state()")
 
     def __repr__(self):
         names = [policy.profile.name if policy is not None else "none"
                  for policy in (self.outbound_policy, self.inbound_policy)]
         return f"<srtp.Session outbound={names[0]} inbound={names[1]}>"
 
-    @property
-    def kernels(self):
-        return self._kernels.name.decode()
-
-    cdef srtp_direction *_direction_of(self, policy, bint sends) except? NULL:
-        cdef srtp_parameters parameters
-        cdef srtp_direction *direction
-        cdef Py_buffer key, salt
+    cdef srtp_direction *_direction_of(self, direction, policy) except? NULL:
+        cdef srtp_context *context = NULL
+        cdef srtp_direction *made
         if policy is None:
             return NULL
-        memset(&parameters, 0, sizeof(parameters))
-        profile = policy.profile
-        parameters.encrypt = profile.encrypts
-        parameters.key_length = profile.master_key_length
-        parameters.rtp_tag_length = profile.rtp_tag_length
-        parameters.rtcp_tag_length = profile.rtcp_tag_length
-        parameters.rtp_window = policy.rtp_window
-        parameters.rtcp_window = policy.rtcp_window
-        parameters.allow_repeat_tx = sends and policy.allow_repeat_tx
-        mki = policy.mki
-        parameters.mki_length = len(mki)
-        memcpy(parameters.mki, <const char *> mki, len(mki))
-        PyObject_GetBuffer(policy.master_key, &key, PyBUF_SIMPLE)
-        try:
-            PyObject_GetBuffer(policy.master_salt, &salt, PyBUF_SIMPLE)
-            try:
-                direction = srtp_direction_new(
-                    self._kernels, &parameters, <const uint8_t *> key.buf, <const uint8_t *> salt.buf
-                )
-            finally:
-                PyBuffer_Release(&salt)
-        finally:
-            PyBuffer_Release(&key)
-        if direction == NULL:
+        context = _context(self._kernels, policy, direction is Direction.OUTBOUND)
+        made = srtp_direction_new(context)
+        if made == NULL:
+            srtp_context_free(context)
             raise MemoryError()
-        return direction
+        self._policies[direction, None] = policy
+        return made
+
+    @property
+    def kernels(self):
+        return (<const char *> self._kernels.name).decode()
+
+    @property
+    def outbound_policy(self):
+        return self._policies.get((Direction.OUTBOUND, None))
+
+    @property
+    def inbound_policy(self):
+        return self._policies.get((Direction.INBOUND, None))
+
+    def policy(self, direction, ssrc=None):
+        direction = Direction(direction)
+        return self._policies.get((direction, ssrc)) or self._policies.get((direction, None))
+
+    # One packet.
 
     def protect(self, packet):
         return _to_bytes(self._outbound, srtp_protect, packet, True, False)
@@ -260,69 +136,393 @@ cdef class Session:
         return _to_bytes(self._inbound, srtp_unprotect_rtcp, packet, False, True)
 
     def protect_into(self, buffer, Py_ssize_t length):
-        return _in_place(self._outbound, srtp_protect, buffer, length, True, False)
+        return _in_place(self._outbound, srtp_protect, buffer, length, False)
 
     def unprotect_into(self, buffer, Py_ssize_t length):
-        return _in_place(self._inbound, srtp_unprotect, buffer, length, False, False)
+        return _in_place(self._inbound, srtp_unprotect, buffer, length, False)
 
     def protect_rtcp_into(self, buffer, Py_ssize_t length):
-        return _in_place(self._outbound, srtp_protect_rtcp, buffer, length, True, True)
+        return _in_place(self._outbound, srtp_protect_rtcp, buffer, length, True)
 
     def unprotect_rtcp_into(self, buffer, Py_ssize_t length):
-        return _in_place(self._inbound, srtp_unprotect_rtcp, buffer, length, False, True)
+        return _in_place(self._inbound, srtp_unprotect_rtcp, buffer, length, True)
+
+    # Many packets.
+
+    def protect_batch(self, PacketBatch batch not None, count=None):
+        return _run_batch(self._outbound, srtp_protect_batch, batch, count)
+
+    def unprotect_batch(self, PacketBatch batch not None, count=None):
+        return _run_batch(self._inbound, srtp_unprotect_batch, batch, count)
+
+    def protect_list(self, packets):
+        return _to_list(self._outbound, srtp_protect_batch, packets, True)
+
+    def unprotect_list(self, packets):
+        return _to_list(self._inbound, srtp_unprotect_batch, packets, False)
+
+    # Policies and keys.
 
     cdef srtp_direction *_existing(self, direction) except NULL:
-        found = self._outbound if Direction(direction) is Direction.OUTBOUND else self._inbound
+        cdef srtp_direction *found = self._outbound if Direction(direction) is Direction.OUTBOUND else self._inbound
         if found == NULL:
             raise _error(SRTP_NO_POLICY, NULL, 0, False, 0)
         return found
 
+    cdef srtp_direction *_made(self, direction) except NULL:
+        cdef srtp_direction *made
+        if Direction(direction) is Direction.OUTBOUND:
+            if self._outbound == NULL:
+                self._outbound = srtp_direction_new(NULL)
+            made = self._outbound
+        else:
+            if self._inbound == NULL:
+                self._inbound = srtp_direction_new(NULL)
+            made = self._inbound
+        if made == NULL:
+            raise MemoryError()
+        return made
+
+    def add_policy(self, uint32_t ssrc, direction, policy):
+        direction = Direction(direction)
+        cdef srtp_direction *d = self._made(direction)
+        cdef bint sends = direction is Direction.OUTBOUND
+        cdef srtp_context *context = _context(self._kernels, policy, sends)
+        cdef srtp_stream *stream = srtp_stream_new(context, ssrc, sends and policy.allow_repeat_tx)
+        if stream == NULL:
+            srtp_context_free(context)
+            raise MemoryError()
+        stream.owns_context = True
+        _enter(d)
+        try:
+            if srtp_stream_find(&d.streams, ssrc) != NULL:
+                raise PolicyError("the SSRC has a stream already, remove that first", ssrc=ssrc)
+            if srtp_stream_reserve(&d.streams) != 0:
+                raise MemoryError()
+            srtp_stream_insert(&d.streams, stream)
+            srtp_direction_admit(d, context)
+            stream = NULL
+            self._policies[direction, ssrc] = policy
+        finally:
+            srtp_lock_release(&d.lock)
+            srtp_stream_free(stream)
+
+    cdef srtp_context *_context_for(self, srtp_direction *d, direction, ssrc) except NULL:
+        """The context of a policy, under the lock."""
+        cdef srtp_stream *stream
+        if (Direction(direction), ssrc) not in self._policies:
+            raise NoPolicyError("there is no such policy", ssrc=ssrc)
+        if ssrc is None:
+            return d.any
+        stream = srtp_stream_find(&d.streams, ssrc)
+        return stream.context
+
+    def add_key(self, direction, key, *, ssrc=None):
+        direction = Direction(direction)
+        cdef srtp_direction *d = self._existing(direction)
+        _enter(d)
+        try:
+            context = self._context_for(d, direction, ssrc)
+            before = self._policies[direction, ssrc]
+            after = before.replace_keys((*before.master_keys, key))
+            _add_key(context, key)
+            self._policies[direction, ssrc] = after
+        finally:
+            srtp_lock_release(&d.lock)
+
+    def remove_key(self, direction, mki, *, ssrc=None):
+        direction = Direction(direction)
+        cdef srtp_direction *d = self._existing(direction)
+        cdef srtp_context *context
+        cdef srtp_master_key *key
+        _enter(d)
+        try:
+            context = self._context_for(d, direction, ssrc)
+            key = self._key_of(context, mki)
+            if key == context.current:
+                if direction is Direction.OUTBOUND:
+                    raise PolicyError("the key protects packets, switch to another first")
+                if context.keys.next == NULL:
+                    raise PolicyError("the key is the only one of its policy")
+                srtp_context_switch(context, context.keys.next if context.keys == key else context.keys)
+            policy = self._policies[direction, ssrc]
+            self._policies[direction, ssrc] = policy.replace_keys([k for k in policy.master_keys if k.mki != mki])
+            srtp_context_remove_key(context, key)
+        finally:
+            srtp_lock_release(&d.lock)
+
+    def switch_key(self, mki, *, ssrc=None):
+        cdef srtp_direction *d = self._existing(Direction.OUTBOUND)
+        cdef srtp_context *context
+        _enter(d)
+        try:
+            context = self._context_for(d, Direction.OUTBOUND, ssrc)
+            srtp_context_switch(context, self._key_of(context, mki))
+        finally:
+            srtp_lock_release(&d.lock)
+
+    cdef srtp_master_key *_key_of(self, srtp_context *context, mki) except NULL:
+        cdef bytes wanted = bytes(memoryview(mki))
+        cdef srtp_master_key *key = NULL
+        if wanted and len(wanted) == <Py_ssize_t> context.parameters.mki_length:
+            key = srtp_context_key(context, <const uint8_t *> PyBytes_AS_STRING(wanted))
+        if key == NULL:
+            raise UnknownMkiError(f"no key of the policy has the MKI {wanted.hex()!r}")
+        return key
+
+    def rekey(self, direction, key, *, uint64_t overlap=0, ssrc=None):
+        direction = Direction(direction)
+        cdef srtp_direction *d = self._existing(direction)
+        cdef srtp_context *context
+        cdef srtp_master_key *added
+        _enter(d)
+        try:
+            context = self._context_for(d, direction, ssrc)
+            before = self._policies[direction, ssrc]
+            after = before.replace_keys([key])
+            if before.mki or key.mki or len(before.master_keys) > 1:
+                raise PolicyError("rekey() is for one key without MKI; others are added, switched and removed")
+            added = _add_key(context, key)
+            srtp_context_rekey(context, added, 0 if direction is Direction.OUTBOUND else overlap)
+            self._policies[direction, ssrc] = after
+            self._previous.pop((direction, ssrc), None)
+            if context.previous != NULL:
+                self._previous[direction, ssrc] = before.master_keys[0]
+        finally:
+            srtp_lock_release(&d.lock)
+
+    # Streams.
+
     def roc(self, uint32_t ssrc, direction):
         cdef srtp_direction *d = self._existing(direction)
-        cdef srtp_stream *stream = srtp_stream_find(&d.streams, ssrc)
-        if stream == NULL:
-            return None
-        return stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc
+        cdef srtp_stream *stream
+        _enter(d)
+        try:
+            stream = srtp_stream_find(&d.streams, ssrc)
+            if stream == NULL or stream.retired:
+                return None
+            return stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc
+        finally:
+            srtp_lock_release(&d.lock)
 
     def set_roc(self, uint32_t ssrc, direction, uint32_t roc):
         cdef srtp_direction *d = self._existing(direction)
-        cdef srtp_stream *stream = srtp_stream_find(&d.streams, ssrc)
+        cdef srtp_stream *stream
         cdef bint sends = d == self._outbound
         cdef uint64_t top
-        if stream == NULL:
-            stream = srtp_stream_new(d, ssrc, sends and d.parameters.allow_repeat_tx)
-            if stream == NULL or srtp_stream_insert(&d.streams, stream) != 0:
+        _enter(d)
+        try:
+            stream = self._stream_at(d, ssrc, sends)
+            if not stream.rtp.window.started:
+                stream.initial_roc = roc
+                return
+            top = <uint64_t> roc << 16 | stream.rtp.window.top & 0xffff
+            if top == stream.rtp.window.top:
+                return
+            if sends and top < stream.rtp.window.top:
+                raise IndexReuseError(
+                    f"a sender's ROC can only grow: it is {stream.rtp.window.top >> 16}, not {roc}", ssrc=ssrc
+                )
+            srtp_replay_move(&stream.rtp.window, top)
+        finally:
+            srtp_lock_release(&d.lock)
+
+    cdef srtp_stream *_stream_at(self, srtp_direction *d, uint32_t ssrc, bint sends) except NULL:
+        """The stream of an SSRC, made if need be, under the lock."""
+        cdef srtp_stream *stream = srtp_stream_find(&d.streams, ssrc)
+        if stream != NULL and stream.retired:
+            stream = srtp_stream_revive(&d.streams, stream)
+            if stream == NULL:
                 raise MemoryError()
-        if not stream.rtp.window.started:
-            stream.initial_roc = roc
-            return
-        top = <uint64_t> roc << 16 | stream.rtp.window.top & 0xffff
-        if top == stream.rtp.window.top:
-            return
-        if sends and top < stream.rtp.window.top:
-            raise IndexReuseError(
-                f"a sender's ROC can only grow: it is {stream.rtp.window.top >> 16}, not {roc}", ssrc=ssrc
-            )
-        srtp_replay_move(&stream.rtp.window, top)
+        if stream != NULL:
+            return stream
+        if d.any == NULL:
+            raise NoPolicyError("the session has no policy for this direction and SSRC", ssrc=ssrc)
+        stream = srtp_stream_new(d.any, ssrc, sends and d.any.parameters.allow_repeat_tx)
+        if stream == NULL or srtp_stream_reserve(&d.streams) != 0:
+            srtp_stream_free(stream)
+            raise MemoryError()
+        srtp_stream_insert(&d.streams, stream)
+        return stream
 
     def remove_stream(self, uint32_t ssrc, direction):
-        return bool(srtp_stream_remove(&self._existing(direction).streams, ssrc))
+        direction = Direction(direction)
+        cdef srtp_direction *d = self._existing(direction)
+        cdef srtp_stream *stream
+        _enter(d)
+        try:
+            stream = srtp_stream_find(&d.streams, ssrc)
+            if stream == NULL or stream.retired:
+                return False
+            if d == self._outbound and not stream.owns_context:
+                if srtp_stream_retire(&d.streams, stream) != 0:
+                    raise MemoryError()
+            else:
+                srtp_stream_remove(&d.streams, ssrc)
+            self._policies.pop((direction, ssrc), None)
+            self._previous.pop((direction, ssrc), None)
+            return True
+        finally:
+            srtp_lock_release(&d.lock)
+
+    # What the session tells of itself.
 
     def state(self, direction):
         cdef srtp_direction *d = self._existing(direction)
-        cdef srtp_stream *stream
+        _enter(d)
+        try:
+            return DirectionState(self._streams(d, False), _counters(&d.rtp), _counters(&d.rtcp))
+        finally:
+            srtp_lock_release(&d.lock)
+
+    def _saved_streams(self, direction):
+        cdef srtp_direction *d = self._existing(direction)
+        _enter(d)
+        try:
+            return self._streams(d, True)
+        finally:
+            srtp_lock_release(&d.lock)
+
+    cdef tuple _streams(self, const srtp_direction *d, bint retired_too):
+        """The states of the streams by SSRC, under the lock; of those removed, if asked for, their used indexes."""
+        cdef const srtp_stream *stream
         cdef size_t i
         streams = []
         for i in range(d.streams.capacity):
-            stream = d.streams.slots[i]
-            if stream != NULL:
-                streams.append(StreamState(
-                    stream.ssrc,
-                    stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc,
-                    _replay(&stream.rtp),
-                    _replay(&stream.rtcp),
-                    _counters(&stream.rtp.counters),
-                    _counters(&stream.rtcp.counters),
+            stream = d.streams.slots[i].stream
+            if stream != NULL and (retired_too or not stream.retired):
+                streams.append(self._stream_state(stream))
+        return tuple(sorted(streams, key=_ssrc_of))
+
+    cdef object _stream_state(self, const srtp_stream *stream):
+        return StreamState(
+            stream.ssrc,
+            stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc,
+            _replay(&stream.rtp),
+            _replay(&stream.rtcp),
+            _counters(&stream.rtp.counters),
+            _counters(&stream.rtcp.counters),
+        )
+
+    def events(self):
+        cdef srtp_direction *d
+        cdef srtp_context *context
+        found = []
+        for direction, ssrc in list(self._policies):
+            d = self._existing(direction)
+            _enter(d)
+            try:
+                if (direction, ssrc) not in self._policies:
+                    continue  # another thread has just removed the stream
+                context = self._context_for(d, direction, ssrc)
+                self._drain(context, direction, ssrc, found)
+                if context.previous == NULL:
+                    self._previous.pop((direction, ssrc), None)
+            finally:
+                srtp_lock_release(&d.lock)
+        return tuple(found)
+
+    cdef _drain(self, srtp_context *context, direction, ssrc, list found):
+        cdef srtp_master_key *key = context.keys
+        cdef srtp_lifetime *lifetime
+        cdef Py_ssize_t mki_length = context.parameters.mki_length
+        while key != NULL:
+            mki = (<char *> key.mki)[:mki_length]
+            for rtcp in (False, True):
+                lifetime = &key.rtcp_lifetime if rtcp else &key.rtp_lifetime
+                if lifetime.soft_reached:
+                    found.append(KeyEvent(KeyEventKind.SOFT_LIMIT, direction, ssrc, mki, rtcp, lifetime.used))
+                if lifetime.limit_reached:
+                    found.append(KeyEvent(KeyEventKind.HARD_LIMIT, direction, ssrc, mki, rtcp, lifetime.used))
+                lifetime.soft_reached = lifetime.limit_reached = 0
+            key = key.next
+        if context.overlap_ended:
+            context.overlap_ended = 0
+            found.append(KeyEvent(KeyEventKind.OVERLAP_ENDED, direction, ssrc, b""))
+
+    def diagnose(self, packet, *, rtcp=False):
+        return diagnose(self, bytes(memoryview(packet)), rtcp)
+
+    # Saving and restoring.
+
+    def export_state(self, sealing_key):
+        return saved_state.seal(self, sealing_key)
+
+    @classmethod
+    def import_state(cls, data, sealing_key, *, gap=saved_state.DEFAULT_GAP, kernels=None):
+        return saved_state.unseal(cls, data, sealing_key, gap, kernels)
+
+    def _saved_contexts(self):
+        cdef srtp_direction *d
+        cdef srtp_context *context
+        cdef srtp_master_key *key
+        saved = []
+        for direction, ssrc in list(self._policies):
+            d = self._existing(direction)
+            _enter(d)
+            try:
+                policy = self._policies.get((direction, ssrc))
+                if policy is None:
+                    continue  # another thread has just removed the stream
+                context = self._context_for(d, direction, ssrc)
+                used, current, previous_used = [], 0, (0, 0)
+                key = context.keys
+                while key != NULL:
+                    counts = (key.rtp_lifetime.used, key.rtcp_lifetime.used)
+                    if key == context.previous:
+                        previous_used = counts
+                    else:
+                        if key == context.current:
+                            current = len(used)
+                        used.append(counts)
+                    key = key.next
+                previous = self._previous[direction, ssrc] if context.previous != NULL else None
+                saved.append(saved_state.SavedContext(
+                    direction, ssrc, policy, tuple(used), current, previous, previous_used, context.overlap
                 ))
-        streams.sort(key=lambda value: value.ssrc)
-        return DirectionState(tuple(streams), _counters(&d.rtp), _counters(&d.rtcp))
+            finally:
+                srtp_lock_release(&d.lock)
+        return tuple(saved)
+
+    def _restore_context(self, saved, uint64_t gap):
+        """Sets the lifetimes, the current key and the overlap of a policy that the session has been made with."""
+        cdef srtp_direction *d = self._existing(saved.direction)
+        cdef bint sends = saved.direction is Direction.OUTBOUND
+        cdef uint64_t skipped = gap if sends else 0
+        cdef srtp_context *context
+        cdef srtp_master_key *key
+        cdef srtp_master_key *added
+        _enter(d)
+        try:
+            context = self._context_for(d, saved.direction, saved.ssrc)
+            key = context.keys
+            for i, (rtp, rtcp) in enumerate(saved.used):
+                key.rtp_lifetime.used = min(rtp + skipped, key.rtp_lifetime.limit)
+                key.rtcp_lifetime.used = min(rtcp + skipped, key.rtcp_lifetime.limit)
+                if i == saved.current:
+                    srtp_context_switch(context, key)
+                key = key.next
+            if saved.previous is not None:
+                added = _add_key(context, saved.previous, saved.previous_used)
+                key = context.current
+                srtp_context_switch(context, added)
+                srtp_context_rekey(context, key, saved.overlap)
+                self._previous[saved.direction, saved.ssrc] = saved.previous
+        finally:
+            srtp_lock_release(&d.lock)
+
+    def _restore_stream(self, direction, state, uint64_t gap):
+        cdef srtp_direction *d = self._existing(direction)
+        cdef bint sends = direction is Direction.OUTBOUND
+        cdef srtp_stream *stream
+        _enter(d)
+        try:
+            stream = self._stream_at(d, state.ssrc, sends)
+            stream.initial_roc = state.roc
+            _set_window(&stream.rtp.window, state.rtp_replay, gap, sends)
+            _set_window(&stream.rtcp.window, state.rtcp_replay, gap, sends)
+        finally:
+            srtp_lock_release(&d.lock)
+
+
+include "fan_out.pxi"

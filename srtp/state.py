@@ -16,7 +16,7 @@ class Direction(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class PacketCounters:
     """How packets fared: `processed` were protected or authenticated, each of the others was refused for its
-    reason; `refused` are those refused for any reason not named here (index used twice, keys used up)."""
+    reason; `refused` are those refused for any reason not named here (index used twice, no policy)."""
 
     processed: int
     malformed: int
@@ -24,6 +24,7 @@ class PacketCounters:
     replays: int
     too_old: int
     unknown_mki: int
+    key_expired: int
     refused: int
 
 
@@ -59,3 +60,28 @@ class DirectionState:
     streams: tuple[StreamState, ...]
     rtp: PacketCounters
     rtcp: PacketCounters
+
+
+class KeyEventKind(enum.Enum):
+    """What happened to a master key: the soft limit of a lifetime was reached; its hard limit was, so that the key is
+    of no more use; or the overlap of a rekey ended and the key before it was wiped."""
+
+    SOFT_LIMIT = "soft limit"
+    HARD_LIMIT = "hard limit"
+    OVERLAP_ENDED = "overlap ended"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEvent:
+    """Something that Session.events() tells of a master key.
+
+    `ssrc` is None for the policy of any SSRC. `rtcp` says whose lifetime it is, and `used` how many packets it has
+    had; both mean nothing for OVERLAP_ENDED, where `mki` is that of the key that stays.
+    """
+
+    kind: KeyEventKind
+    direction: Direction
+    ssrc: int | None
+    mki: bytes
+    rtcp: bool = False
+    used: int = 0

@@ -1,32 +1,33 @@
 #include "direction.h"
+#include "packet.h"
 
 #include <stdlib.h>
 
-srtp_direction *srtp_direction_new(const srtp_kernels *kernels, const srtp_parameters *parameters,
-                                   const uint8_t *master_key, const uint8_t master_salt[SRTP_SALT_LENGTH]) {
-    /* The members are aligned for plain stores only; kernels need no alignment of their keys. */
+srtp_direction *srtp_direction_new(srtp_context *any) {
     srtp_direction *direction = calloc(1, sizeof *direction);
     if (direction == NULL) return NULL;
-    direction->kernels = kernels;
-    direction->parameters = *parameters;
-    size_t n = parameters->key_length;
-    srtp_derive_session_keys(kernels, &direction->rtp_keys, master_key, n, master_salt, SRTP_LABEL_RTP_ENCRYPTION);
-    srtp_derive_session_keys(kernels, &direction->rtcp_keys, master_key, n, master_salt, SRTP_LABEL_RTCP_ENCRYPTION);
+    direction->any = any;
+    direction->rtp_overhead.least = direction->rtcp_overhead.least = SRTP_MAX_PACKET;
+    if (any != NULL) srtp_direction_admit(direction, any);
+    srtp_lock_init(&direction->lock);
     return direction;
+}
+
+static void admit(srtp_overhead *overhead, size_t most, size_t least) {
+    if (most > overhead->most) overhead->most = most;
+    if (least < overhead->least) overhead->least = least;
+}
+
+void srtp_direction_admit(srtp_direction *direction, const srtp_context *context) {
+    int varies = context->parameters.cryptex != SRTP_CRYPTEX_OFF || context->parameters.roc_mode != 0;
+    admit(&direction->rtp_overhead, context->rtp_overhead, varies ? 0 : context->rtp_overhead);
+    admit(&direction->rtcp_overhead, context->rtcp_overhead, context->rtcp_overhead);
 }
 
 void srtp_direction_free(srtp_direction *direction) {
     if (direction == NULL) return;
-    for (size_t i = 0; i < direction->streams.capacity; i++) srtp_stream_free(direction->streams.slots[i]);
+    for (size_t i = 0; i < direction->streams.capacity; i++) srtp_stream_free(direction->streams.slots[i].stream);
     free(direction->streams.slots);
-    srtp_wipe(direction, sizeof *direction);
+    srtp_context_free(direction->any);
     free(direction);
-}
-
-size_t srtp_rtp_overhead(const srtp_direction *direction) {
-    return direction->parameters.mki_length + direction->parameters.rtp_tag_length;
-}
-
-size_t srtp_rtcp_overhead(const srtp_direction *direction) {
-    return 4 + direction->parameters.mki_length + direction->parameters.rtcp_tag_length;
 }

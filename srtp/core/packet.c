@@ -1,15 +1,5 @@
 #include "packet.h"
 
-size_t srtp_rtp_header_length(const uint8_t *packet, size_t length) {
-    if (length < 12 || packet[0] >> 6 != 2) return 0;
-    size_t header = 12 + 4 * (size_t)(packet[0] & 0x0f);
-    if (packet[0] & 0x10) {
-        if (length < header + 4) return 0;
-        header += 4 + 4 * (size_t)srtp_load16(packet + header + 2);
-    }
-    return header <= length ? header : 0;
-}
-
 int srtp_is_rtcp(const uint8_t *packet, size_t length) {
     /* RFC 5761 4: RTCP packet types are 192 to 223 of the second byte. The header of the compound's first packet
      * stays in clear, and with it that packet's length. */

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define SRTP_MAX_PACKET 65535
 #define SRTP_RTCP_HEADER 8
@@ -20,9 +21,23 @@ static inline void srtp_store32(uint8_t *p, uint32_t v) {
     p[3] = (uint8_t)v;
 }
 
+/* Copies an RTP header, nearly always of 12 bytes. */
+static inline void srtp_copy_header(uint8_t *out, const uint8_t *in, size_t length) {
+    memcpy(out, in, 12);
+    if (__builtin_expect(length > 12, 0)) memcpy(out + 12, in + 12, length - 12);
+}
+
 /* The length of the RTP header with CSRCs and extension, which SRTP leaves in clear; 0 when `length` bytes do
  * not hold one, or the version is not 2. */
-size_t srtp_rtp_header_length(const uint8_t *packet, size_t length);
+static inline size_t srtp_rtp_header_length(const uint8_t *packet, size_t length) {
+    if (length < 12 || packet[0] >> 6 != 2) return 0;
+    size_t header = 12 + 4 * (size_t)(packet[0] & 0x0f);
+    if (packet[0] & 0x10) {
+        if (length < header + 4) return 0;
+        header += 4 + 4 * (size_t)srtp_load16(packet + header + 2);
+    }
+    return header <= length ? header : 0;
+}
 
 /* 1 when `length` bytes can be an RTCP packet: version 2, a header of 8 bytes, a packet type of RTCP,
  * and the first packet of the compound not longer than the whole. */

@@ -1,137 +1,265 @@
+/* The sender's side of RFC 3711 3.3 and 3.4: everything that can fail comes first, then the bytes, then the state. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "packet.h"
-#include "packet_index.h"
-
-/* The sender's stream, made at its first packet: what we send needs no authentication. *fresh says that it is
- * not in the table yet. */
-static srtp_stream *sending_stream(srtp_direction *direction, uint32_t ssrc, int *fresh) {
-    srtp_stream *stream = srtp_stream_find(&direction->streams, ssrc);
-    *fresh = stream == NULL;
-    return *fresh ? srtp_stream_new(direction, ssrc, direction->parameters.allow_repeat_tx) : stream;
-}
+#include "cryptex.h"
+#include "header_extension.h"
+#include "plan.h"
+#include "rtcp_aead.h"
+#include "transform.h"
 
 static uint8_t *fingerprint_of(const srtp_stream *stream, uint64_t index) {
-    return stream->rtp.fingerprints + (index & (stream->rtp.window.capacity - 1)) * SRTP_FINGERPRINT;
+    return stream->fingerprints + (index & (stream->rtp.window.capacity - 1)) * SRTP_FINGERPRINT;
 }
 
-/* Writes the protected packet and leaves its whole HMAC in `tag`. */
-static void transform(const srtp_direction *direction, const srtp_session_keys *keys, const uint8_t *in, size_t length,
-                      uint8_t *out, size_t clear, uint32_t ssrc, uint64_t index, const uint8_t *tail,
-                      size_t tail_length, size_t trailer, uint8_t tag[SRTP_SHA1_DIGEST]) {
-    const srtp_kernels *k = direction->kernels;
-    if (in != out) memcpy(out, in, clear);
-    if (direction->parameters.encrypt) {
-        uint8_t block[SRTP_AES_BLOCK];
-        srtp_counter_block(keys, ssrc, index, block);
-        k->aes_ctr(&keys->encryption, block, in + clear, out + clear, length - clear);
-    } else if (in != out) {
-        memcpy(out + clear, in + clear, length - clear);
-    }
-    if (trailer) srtp_store32(out + length, (uint32_t)index | (direction->parameters.encrypt ? 0x80000000u : 0));
-    k->hmac_sha1(&keys->authentication, out, length + trailer, tail, tail_length, tag);
-}
+/* Finds out the context, the index and the key. A packet that was sent before is `repeat`, if that is allowed. */
+static srtp_status plan(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    p->header = srtp_rtp_header_length(packet->in, packet->length);
+    if (p->header == 0) return SRTP_MALFORMED;
+    p->ssrc = srtp_load32(packet->in + 8);
+    p->stream = srtp_stream_find(&direction->streams, p->ssrc);
+    p->context = srtp_direction_context(direction, p->stream);
+    if (p->context == NULL) return SRTP_NO_POLICY;
 
-/* Appends MKI and tag at out + length and returns the packet's new length. */
-static size_t append(const srtp_direction *direction, uint8_t *out, size_t length, const uint8_t *tag, size_t tag_length) {
-    size_t mki_length = direction->parameters.mki_length;
-    memcpy(out + length, direction->parameters.mki, mki_length);
-    memcpy(out + length + mki_length, tag, tag_length);
-    return length + mki_length + tag_length;
-}
-
-/* Takes back what transform() did to the payload. Counter mode is its own inverse. */
-static void undo(const srtp_direction *direction, const uint8_t *in, size_t length, uint8_t *out, size_t header,
-                 uint32_t ssrc, uint64_t index) {
-    if (in != out) {
-        srtp_wipe(out, length);
-    } else if (direction->parameters.encrypt) {
-        uint8_t block[SRTP_AES_BLOCK];
-        srtp_counter_block(&direction->rtp_keys, ssrc, index, block);
-        direction->kernels->aes_ctr(&direction->rtp_keys.encryption, block, out + header, out + header, length - header);
-    }
-}
-
-static srtp_status protect(srtp_direction *direction, const uint8_t *in, size_t length, uint8_t *out,
-                           size_t *out_length, uint64_t *index) {
-    const srtp_parameters *parameters = &direction->parameters;
-    size_t header = srtp_rtp_header_length(in, length);
-    if (header == 0) return SRTP_MALFORMED;
-    if (length + srtp_rtp_overhead(direction) > SRTP_MAX_PACKET) return SRTP_TOO_LONG;
-    uint32_t ssrc = srtp_load32(in + 8);
-    int fresh;
-    srtp_stream *stream = sending_stream(direction, ssrc, &fresh);
-    if (stream == NULL) return SRTP_NO_MEMORY;
-
-    srtp_status status = srtp_estimate_index(stream, srtp_load16(in + 2), index);
-    if (status == SRTP_OK) status = srtp_replay_check(&stream->rtp.window, *index);
-    int repeat = status == SRTP_REPLAYED && stream->rtp.fingerprints != NULL;
-    if (status != SRTP_OK && !repeat) {
+    srtp_status status = srtp_estimate_index(p->stream, srtp_load16(packet->in + 2), &packet->index);
+    if (status == SRTP_OK && p->stream != NULL) status = srtp_replay_check(&p->stream->rtp.window, packet->index);
+    if (status != SRTP_OK) {
+        p->repeat = status == SRTP_REPLAYED && p->stream->fingerprints != NULL;
         /* A sender that falls behind its window cannot prove that the index is unused. */
-        return status == SRTP_INDEX_EXHAUSTED ? status : SRTP_INDEX_REUSED;
+        if (!p->repeat) return status == SRTP_INDEX_EXHAUSTED ? status : SRTP_INDEX_REUSED;
     }
-    if (fresh && srtp_stream_insert(&direction->streams, stream) != 0) {
-        srtp_stream_free(stream);
-        return SRTP_NO_MEMORY;
-    }
-
-    uint8_t roc[4], tag[SRTP_SHA1_DIGEST];
-    srtp_store32(roc, (uint32_t)(*index >> 16));
-    transform(direction, &direction->rtp_keys, in, length, out, header, ssrc, *index, roc, 4, 0, tag);
-    if (repeat && !srtp_equal(tag, fingerprint_of(stream, *index), SRTP_FINGERPRINT)) {
-        undo(direction, in, length, out, header, ssrc, *index);
-        return SRTP_INDEX_REUSED;
-    }
-    if (!repeat) {
-        srtp_replay_commit(&stream->rtp.window, *index);
-        if (stream->rtp.fingerprints != NULL) memcpy(fingerprint_of(stream, *index), tag, SRTP_FINGERPRINT);
-    }
-    *out_length = append(direction, out, length, tag, parameters->rtp_tag_length);
-    stream->rtp.counters.processed++;
+    p->key = srtp_context_sending_key(p->context, packet->index);
+    if (p->key == NULL || (srtp_lifetime_over(&p->key->rtp_lifetime) && !p->repeat)) return SRTP_KEY_EXPIRED;
     return SRTP_OK;
 }
 
-static srtp_status protect_rtcp(srtp_direction *direction, const uint8_t *in, size_t length, uint8_t *out,
-                                size_t *out_length, uint64_t *index) {
-    if (!srtp_is_rtcp(in, length)) return SRTP_MALFORMED;
-    if (length + srtp_rtcp_overhead(direction) > SRTP_MAX_PACKET) return SRTP_TOO_LONG;
-    uint32_t ssrc = srtp_load32(in + 4);
-    int fresh;
-    srtp_stream *stream = sending_stream(direction, ssrc, &fresh);
-    if (stream == NULL) return SRTP_NO_MEMORY;
-    *index = stream->rtcp.window.started ? stream->rtcp.window.top + 1 : 0;
-    if (*index > SRTP_MAX_RTCP_INDEX) return SRTP_INDEX_EXHAUSTED;
-    if (fresh && srtp_stream_insert(&direction->streams, stream) != 0) {
-        srtp_stream_free(stream);
-        return SRTP_NO_MEMORY;
+static srtp_status room(srtp_packet *packet, size_t overhead) {
+    if (packet->length + overhead > SRTP_MAX_PACKET) return SRTP_TOO_LONG;
+    if (packet->length + overhead <= packet->capacity) return SRTP_OK;
+    packet->out_length = packet->length + overhead;
+    return SRTP_NO_ROOM;
+}
+
+/* A sender's stream comes to be at its first packet: what we send needs no authentication. */
+static srtp_status bind_stream(srtp_direction *direction, srtp_plan *p) {
+    if (p->stream != NULL && !p->stream->retired) return SRTP_OK;
+    if (p->stream != NULL) {
+        srtp_stream *stream = srtp_stream_revive(&direction->streams, p->stream);
+        if (stream != NULL) p->stream = stream;
+        return stream != NULL ? SRTP_OK : SRTP_NO_MEMORY;
+    }
+    if (srtp_stream_reserve(&direction->streams) != 0) return SRTP_NO_MEMORY;
+    p->stream = srtp_stream_new(p->context, p->ssrc, p->context->parameters.allow_repeat_tx);
+    if (p->stream == NULL) return SRTP_NO_MEMORY;
+    srtp_stream_insert(&direction->streams, p->stream);
+    return SRTP_OK;
+}
+
+static void commit(srtp_plan *p, srtp_index_space *space, srtp_lifetime *lifetime, uint64_t index) {
+    srtp_replay_commit(&space->window, index);
+    srtp_lifetime_count(lifetime);
+    if (__builtin_expect(p->fresh != NULL, 0)) srtp_keep_keys(p->context, p->key, space, index, p->fresh);
+}
+
+/* A packet of a context that needs nothing but cipher, tag and MKI. */
+static void protect_plain(const srtp_plan *p, srtp_packet *packet) {
+    const srtp_context *context = p->context;
+    const srtp_session_keys *keys = p->key->rtp;
+    const uint8_t *payload = packet->in + p->header;
+    uint8_t *out = packet->out, *end = out + packet->length;
+    size_t payload_length = packet->length - p->header;
+    if (packet->in != out) srtp_copy_header(out, packet->in, p->header);
+    if (srtp_is_aead(context)) {
+        uint8_t nonce[SRTP_AES_BLOCK];
+        srtp_gcm_nonce(&keys->salt, p->ssrc, packet->index, nonce);
+        context->kernels->gcm_seal(&keys->gcm, nonce, out, p->header, payload, out + p->header, payload_length, end);
+        end = srtp_append_mki(context, p->key, end + SRTP_GCM_TAG);
+    } else {
+        uint8_t tag[SRTP_SHA1_DIGEST];
+        srtp_cipher_payload(context, keys, context->parameters.encrypt_rtp, out, NULL, p->ssrc, packet->index, payload,
+                            out + p->header, payload_length);
+        srtp_rtp_hmac(context, keys, out, packet->length, packet->index, tag);
+        end = srtp_append_mki(context, p->key, end);
+        srtp_copy_tag(end, tag, context->parameters.rtp_tag_length);
+        end += context->parameters.rtp_tag_length;
+    }
+    packet->out_length = (size_t)(end - out);
+}
+
+/* Any packet, from `in` to a buffer with room. Leaves the start of its tag in `fingerprint`; returns its length. */
+static size_t protect_any(const srtp_plan *p, const srtp_packet *packet, const srtp_session_keys *keys, uint8_t *out,
+                          uint8_t fingerprint[SRTP_FINGERPRINT]) {
+    const srtp_context *context = p->context;
+    size_t length = packet->length, clear = p->header;
+    uint8_t tag[SRTP_SHA1_DIGEST];
+    if (out != packet->in) memcpy(out, packet->in, length);
+    if (p->cryptex) {
+        length = srtp_cryptex_mark(out, length);
+        srtp_cryptex_gather(out);
+        clear = SRTP_CRYPTEX_CLEAR;
+    } else if (context->parameters.shape.header_keys) {
+        srtp_encrypt_extension(context, keys, out, p->header, p->ssrc, packet->index);
+    }
+    uint8_t *end = out + length;
+    if (srtp_is_aead(context)) {
+        uint8_t nonce[SRTP_AES_BLOCK];
+        srtp_gcm_nonce(&keys->salt, p->ssrc, packet->index, nonce);
+        context->kernels->gcm_seal(&keys->gcm, nonce, out, clear, out + clear, out + clear, length - clear, end);
+        if (p->cryptex) srtp_cryptex_scatter(out);
+        memcpy(fingerprint, end, SRTP_FINGERPRINT);
+        return (size_t)(srtp_append_mki(context, p->key, end + SRTP_GCM_TAG) - out);
+    }
+    srtp_cipher_payload(context, keys, context->parameters.encrypt_rtp, out, NULL, p->ssrc, packet->index, out + clear,
+                        out + clear, length - clear);
+    if (p->cryptex) srtp_cryptex_scatter(out);
+    srtp_tag_shape shape = srtp_rtp_tag_shape(context, out);
+    if (shape.mac_length > 0) {
+        srtp_rtp_hmac(context, keys, out, length, packet->index, tag);
+        memcpy(fingerprint, tag, SRTP_FINGERPRINT);
+    }
+    end = srtp_append_mki(context, p->key, end);
+    if (shape.carries_roc) {
+        srtp_store32(end, (uint32_t)(packet->index >> 16));
+        end += 4;
+    }
+    memcpy(end, tag, shape.mac_length);
+    return (size_t)(end - out) + shape.mac_length;
+}
+
+/* The same packet once more: made apart, and handed out only if it is, byte for byte, what was sent before. */
+static srtp_status protect_again(const srtp_plan *p, srtp_packet *packet, const srtp_session_keys *keys) {
+    uint8_t fingerprint[SRTP_FINGERPRINT];
+    uint8_t *apart = malloc(packet->length + p->context->rtp_overhead);
+    if (apart == NULL) return SRTP_NO_MEMORY;
+    size_t length = protect_any(p, packet, keys, apart, fingerprint);
+    int same = srtp_equal(fingerprint, fingerprint_of(p->stream, packet->index), SRTP_FINGERPRINT);
+    if (same) {
+        memcpy(packet->out, apart, length);
+        packet->out_length = length;
+    }
+    srtp_wipe(apart, length);
+    free(apart);
+    return same ? SRTP_OK : SRTP_INDEX_REUSED;
+}
+
+/* A context with anything out of the ordinary. */
+static srtp_status protect_featured(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    const srtp_parameters *parameters = &p->context->parameters;
+    srtp_cryptex_need need = srtp_cryptex_sending(p->context, packet->in);
+    if (need == SRTP_CRYPTEX_CANNOT) return SRTP_UNENCRYPTED;
+    p->cryptex = need == SRTP_CRYPTEX_APPLIES;
+    size_t overhead = parameters->mki_length + srtp_rtp_tag_shape(p->context, packet->in).length;
+    if (p->cryptex) overhead += srtp_cryptex_growth(packet->in);
+    srtp_status status = room(packet, overhead);
+    if (status != SRTP_OK) return status;
+    srtp_index_space *space = p->stream == NULL ? NULL : &p->stream->rtp;
+    const srtp_session_keys *keys = srtp_keys_at(p->context, p->key, space, 0, packet->index, &p->fresh);
+    if (keys == NULL) return SRTP_NO_MEMORY;
+    status = p->repeat ? protect_again(p, packet, keys) : bind_stream(direction, p);
+    if (status != SRTP_OK || p->repeat) {
+        srtp_drop_keys(p->context, p->fresh);
+        return status;
+    }
+    uint8_t fingerprint[SRTP_FINGERPRINT];
+    packet->out_length = protect_any(p, packet, keys, packet->out, fingerprint);
+    if (p->stream->fingerprints != NULL)
+        memcpy(fingerprint_of(p->stream, packet->index), fingerprint, SRTP_FINGERPRINT);
+    commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    return SRTP_OK;
+}
+
+static srtp_status protect_planned(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    srtp_status status;
+    if (!p->context->plain) return protect_featured(direction, packet, p);
+    status = room(packet, p->context->rtp_overhead);
+    if (status == SRTP_OK) status = bind_stream(direction, p);
+    if (status != SRTP_OK) return status;
+    protect_plain(p, packet);
+    commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    return SRTP_OK;
+}
+
+/* [packet, tag inside when AEAD][E || index][MKI][tag] (RFC 3711 3.4, RFC 7714 9). */
+static size_t protect_rtcp_bytes(const srtp_plan *p, const srtp_packet *packet, const srtp_session_keys *keys) {
+    const srtp_context *context = p->context;
+    int encrypt = context->parameters.encrypt_rtcp && context->parameters.shape.cipher != SRTP_NULL_CIPHER;
+    uint32_t word = (uint32_t)packet->index | (encrypt ? 0x80000000u : 0);
+    uint8_t *out = packet->out, *end = out + packet->length;
+    size_t clear = SRTP_RTCP_HEADER;
+    if (packet->in != out) memcpy(out, packet->in, packet->length);
+    if (srtp_is_aead(context)) {
+        srtp_rtcp_seal(context, keys, out, packet->length, p->ssrc, word);
+        srtp_store32(end + SRTP_GCM_TAG, word);
+        return (size_t)(srtp_append_mki(context, p->key, end + SRTP_GCM_TAG + 4) - out);
     }
     uint8_t tag[SRTP_SHA1_DIGEST];
-    transform(direction, &direction->rtcp_keys, in, length, out, SRTP_RTCP_HEADER, ssrc, *index, NULL, 0, 4, tag);
-    srtp_replay_commit(&stream->rtcp.window, *index);
-    *out_length = append(direction, out, length + 4, tag, direction->parameters.rtcp_tag_length);
-    stream->rtcp.counters.processed++;
+    srtp_cipher_payload(context, keys, encrypt, out, &word, p->ssrc, packet->index, out + clear, out + clear,
+                        packet->length - clear);
+    srtp_store32(end, word);
+    context->kernels->hmac_sha1(&keys->authentication, out, packet->length + 4, NULL, 0, tag);
+    end = srtp_append_mki(context, p->key, end + 4);
+    memcpy(end, tag, context->parameters.rtcp_tag_length);
+    return (size_t)(end - out) + context->parameters.rtcp_tag_length;
+}
+
+static srtp_status protect_rtcp(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    if (!srtp_is_rtcp(packet->in, packet->length)) return SRTP_MALFORMED;
+    p->ssrc = srtp_load32(packet->in + 4);
+    p->stream = srtp_stream_find(&direction->streams, p->ssrc);
+    p->context = srtp_direction_context(direction, p->stream);
+    if (p->context == NULL) return SRTP_NO_POLICY;
+    packet->index = p->stream != NULL && p->stream->rtcp.window.started ? p->stream->rtcp.window.top + 1 : 0;
+    if (packet->index > SRTP_MAX_RTCP_INDEX) return SRTP_INDEX_EXHAUSTED;
+    p->key = srtp_context_sending_key(p->context, srtp_latest_index(p->stream));
+    if (p->key == NULL || srtp_lifetime_over(&p->key->rtcp_lifetime)) return SRTP_KEY_EXPIRED;
+    srtp_status status = room(packet, p->context->rtcp_overhead);
+    if (status != SRTP_OK) return status;
+    srtp_index_space *space = p->stream == NULL ? NULL : &p->stream->rtcp;
+    const srtp_session_keys *keys = srtp_keys_at(p->context, p->key, space, 1, packet->index, &p->fresh);
+    if (keys == NULL) return SRTP_NO_MEMORY;
+    if ((status = bind_stream(direction, p)) != SRTP_OK) {
+        srtp_drop_keys(p->context, p->fresh);
+        return status;
+    }
+    packet->out_length = protect_rtcp_bytes(p, packet, keys);
+    commit(p, &p->stream->rtcp, &p->key->rtcp_lifetime, packet->index);
     return SRTP_OK;
 }
 
-static srtp_status count(srtp_counters *counters, srtp_status status) {
-    if (status == SRTP_OK)
-        counters->processed++;
-    else if (status == SRTP_MALFORMED || status == SRTP_TOO_LONG)
-        counters->malformed++;
-    else
-        counters->refused++;
-    return status;
+static srtp_status counted(srtp_direction *direction, srtp_packet *packet, const srtp_plan *p, srtp_status status) {
+    srtp_count(&direction->rtp, status);
+    if (p->stream != NULL) srtp_count(&p->stream->rtp.counters, status);
+    return packet->status = status;
 }
 
-srtp_status srtp_protect(srtp_direction *direction, const uint8_t *in, size_t length, uint8_t *out,
-                         size_t *out_length, uint64_t *index) {
-    if (direction == NULL) return SRTP_NO_POLICY;
-    return count(&direction->rtp, protect(direction, in, length, out, out_length, index));
+srtp_status srtp_protect(srtp_direction *direction, srtp_packet *packet) {
+    if (direction == NULL) return packet->status = SRTP_NO_POLICY;
+    srtp_plan p = {0};
+    srtp_status status = plan(direction, packet, &p);
+    if (status == SRTP_OK) status = protect_planned(direction, packet, &p);
+    return counted(direction, packet, &p, status);
 }
 
-srtp_status srtp_protect_rtcp(srtp_direction *direction, const uint8_t *in, size_t length, uint8_t *out,
-                              size_t *out_length, uint64_t *index) {
-    if (direction == NULL) return SRTP_NO_POLICY;
-    return count(&direction->rtcp, protect_rtcp(direction, in, length, out, out_length, index));
+srtp_status srtp_protect_rtcp(srtp_direction *direction, srtp_packet *packet) {
+    if (direction == NULL) return packet->status = SRTP_NO_POLICY;
+    srtp_plan p = {0};
+    srtp_status status = protect_rtcp(direction, packet, &p);
+    srtp_count(&direction->rtcp, status);
+    if (p.stream != NULL) srtp_count(&p.stream->rtcp.counters, status);
+    return packet->status = status;
+}
+
+/* Whether the kernels gain by having the packet with others. */
+static int is_staged(const srtp_plan *p) {
+    return p->context->plain && !srtp_is_aead(p->context) && p->stream != NULL && !p->stream->retired;
+}
+
+int srtp_stage_protect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    srtp_status status = plan(direction, packet, p);
+    int staged = status == SRTP_OK && is_staged(p);
+    if (staged)
+        status = room(packet, p->context->rtp_overhead);
+    else if (status == SRTP_OK)
+        status = protect_planned(direction, packet, p);
+    if (staged && status == SRTP_OK) commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    return counted(direction, packet, p, status) == SRTP_OK && staged;
 }

@@ -1,146 +1,369 @@
 /* The order of RFC 3711 3.3, receiver's side: parse, look up without inserting, estimate the index, check for
- * replay, compare the MKI, authenticate, decrypt, and only then commit. */
+ * replay, pick the key by its MKI, authenticate, decrypt, and only then commit. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "packet.h"
-#include "packet_index.h"
+#include "cryptex.h"
+#include "header_extension.h"
+#include "plan.h"
+#include "rtcp_aead.h"
+#include "transform.h"
 
-/* What is known of a packet before it is authenticated. */
-typedef struct {
-    const srtp_session_keys *keys;
-    srtp_stream *stream;        /* NULL when its SSRC is not known yet */
-    uint32_t ssrc;
-    uint64_t index;
-    size_t clear;               /* bytes that are never encrypted */
-    size_t length;              /* of the packet without index word, MKI and tag */
-    size_t authenticated;       /* of the packet, as much as the tag covers */
-    size_t tag_length;
-    int encrypted;
-} candidate;
-
-static srtp_status verify(const srtp_direction *direction, const candidate *c, const uint8_t *in, const uint8_t *tail,
-                          size_t tail_length) {
-    const srtp_parameters *parameters = &direction->parameters;
-    const uint8_t *mki = in + c->authenticated;
-    if (!srtp_equal(mki, parameters->mki, parameters->mki_length)) return SRTP_UNKNOWN_MKI;
-    uint8_t tag[SRTP_SHA1_DIGEST];
-    direction->kernels->hmac_sha1(&c->keys->authentication, in, c->authenticated, tail, tail_length, tag);
-    return srtp_equal(tag, mki + parameters->mki_length, c->tag_length) ? SRTP_OK : SRTP_AUTH_FAILED;
-}
-
-static void decrypt(const srtp_direction *direction, const candidate *c, const uint8_t *in, uint8_t *out) {
-    if (in != out) memcpy(out, in, c->clear);
-    if (c->encrypted) {
-        uint8_t block[SRTP_AES_BLOCK];
-        srtp_counter_block(c->keys, c->ssrc, c->index, block);
-        direction->kernels->aes_ctr(&c->keys->encryption, block, in + c->clear, out + c->clear, c->length - c->clear);
-    } else if (in != out) {
-        memcpy(out + c->clear, in + c->clear, c->length - c->clear);
-    }
-}
-
-/* Late binding (RFC 4568 6.4.1): a stream comes to be with its first authenticated packet. */
-static srtp_status bind_stream(srtp_direction *direction, candidate *c) {
-    if (c->stream != NULL) return SRTP_OK;
-    srtp_stream *stream = srtp_stream_new(direction, c->ssrc, 0);
-    if (stream == NULL) return SRTP_NO_MEMORY;
-    if (srtp_stream_insert(&direction->streams, stream) != 0) {
-        srtp_stream_free(stream);
-        return SRTP_NO_MEMORY;
-    }
-    c->stream = stream;
+/* Where MKI and tag lie: a tag of HMAC-SHA1 is last, one of AEAD comes before the MKI. */
+static srtp_status split(const srtp_context *context, const srtp_packet *packet, size_t tag_length, srtp_plan *p) {
+    size_t mki_length = context->parameters.mki_length;
+    if (packet->length < mki_length + tag_length) return SRTP_MALFORMED;
+    p->length = packet->length - mki_length - tag_length;
+    const uint8_t *end = packet->in + p->length;
+    p->tag = srtp_is_aead(context) ? end : end + mki_length;
+    p->mki = srtp_is_aead(context) ? end + tag_length : end;
     return SRTP_OK;
 }
 
-static srtp_status unprotect(srtp_direction *direction, candidate *c, const uint8_t *in, size_t length, uint8_t *out) {
-    size_t overhead = srtp_rtp_overhead(direction);
-    if (length > SRTP_MAX_PACKET) return SRTP_TOO_LONG;
-    if (length < overhead) return SRTP_MALFORMED;
-    c->length = length - overhead;
-    c->clear = srtp_rtp_header_length(in, c->length);
-    if (c->clear == 0) return SRTP_MALFORMED;
-    c->ssrc = srtp_load32(in + 8);
-    c->stream = srtp_stream_find(&direction->streams, c->ssrc);
-
-    srtp_status status = srtp_estimate_index(c->stream, srtp_load16(in + 2), &c->index);
-    if (status == SRTP_OK && c->stream != NULL) status = srtp_replay_check(&c->stream->rtp.window, c->index);
+/* Everything before the index. */
+static srtp_status parse(srtp_direction *direction, const srtp_packet *packet, srtp_plan *p) {
+    if (packet->length > SRTP_MAX_PACKET) return SRTP_TOO_LONG;
+    if (packet->length < 12) return SRTP_MALFORMED;
+    p->ssrc = srtp_load32(packet->in + 8);
+    p->stream = srtp_stream_find(&direction->streams, p->ssrc);
+    p->context = srtp_direction_context(direction, p->stream);
+    if (p->context == NULL) return srtp_rtp_header_length(packet->in, packet->length) ? SRTP_NO_POLICY : SRTP_MALFORMED;
+    srtp_status status = split(p->context, packet, srtp_rtp_tag_shape(p->context, packet->in).length, p);
     if (status != SRTP_OK) return status;
-
-    uint8_t roc[4];
-    srtp_store32(roc, (uint32_t)(c->index >> 16));
-    c->keys = &direction->rtp_keys;
-    c->authenticated = c->length;
-    c->tag_length = direction->parameters.rtp_tag_length;
-    c->encrypted = direction->parameters.encrypt;
-    if ((status = verify(direction, c, in, roc, 4)) != SRTP_OK) return status;
-    if ((status = bind_stream(direction, c)) != SRTP_OK) return status;
-    decrypt(direction, c, in, out);
-    srtp_replay_commit(&c->stream->rtp.window, c->index);
-    return SRTP_OK;
+    p->header = srtp_rtp_header_length(packet->in, p->length);
+    return p->header == 0 ? SRTP_MALFORMED : SRTP_OK;
 }
 
-static srtp_status unprotect_rtcp(srtp_direction *direction, candidate *c, const uint8_t *in, size_t length,
-                                  uint8_t *out) {
-    size_t overhead = srtp_rtcp_overhead(direction);
-    if (length > SRTP_MAX_PACKET) return SRTP_TOO_LONG;
-    if (length < overhead) return SRTP_MALFORMED;
-    c->length = length - overhead;
-    c->clear = SRTP_RTCP_HEADER;
-    if (!srtp_is_rtcp(in, c->length)) return SRTP_MALFORMED;
-    c->ssrc = srtp_load32(in + 4);
-    c->stream = srtp_stream_find(&direction->streams, c->ssrc);
-
-    uint32_t word = srtp_load32(in + c->length);
-    c->index = word & SRTP_MAX_RTCP_INDEX;
-    srtp_status status = c->stream == NULL ? SRTP_OK : srtp_replay_check(&c->stream->rtcp.window, c->index);
-    if (status != SRTP_OK) return status;
-
-    c->keys = &direction->rtcp_keys;
-    c->authenticated = c->length + 4;
-    c->tag_length = direction->parameters.rtcp_tag_length;
-    c->encrypted = word >> 31;
-    if ((status = verify(direction, c, in, NULL, 0)) != SRTP_OK) return status;
-    if (c->encrypted != direction->parameters.encrypt) return SRTP_UNENCRYPTED;
-    if ((status = bind_stream(direction, c)) != SRTP_OK) return status;
-    decrypt(direction, c, in, out);
-    srtp_replay_commit(&c->stream->rtcp.window, c->index);
-    return SRTP_OK;
-}
-
-static void count(srtp_counters *counters, srtp_status status) {
-    switch (status) {
-    case SRTP_OK: counters->processed++; break;
-    case SRTP_MALFORMED:
-    case SRTP_TOO_LONG: counters->malformed++; break;
-    case SRTP_AUTH_FAILED: counters->authentication_failures++; break;
-    case SRTP_REPLAYED: counters->replays++; break;
-    case SRTP_TOO_OLD: counters->too_old++; break;
-    case SRTP_UNKNOWN_MKI: counters->unknown_mki++; break;
-    default: counters->refused++; break;
-    }
-}
-
-srtp_status srtp_unprotect(srtp_direction *direction, const uint8_t *in, size_t length, uint8_t *out,
-                           size_t *out_length, uint64_t *index) {
-    if (direction == NULL) return SRTP_NO_POLICY;
-    candidate c = {0};
-    srtp_status status = unprotect(direction, &c, in, length, out);
-    count(&direction->rtp, status);
-    if (c.stream != NULL) count(&c.stream->rtp.counters, status);
-    *out_length = c.length;
-    *index = c.index;
+static srtp_status pick_key(const srtp_packet *packet, srtp_plan *p) {
+    srtp_status status = srtp_context_receiving_key(p->context, p->mki, packet->index, &p->key);
+    if (status == SRTP_OK && srtp_lifetime_over(&p->key->rtp_lifetime)) status = SRTP_KEY_EXPIRED;
     return status;
 }
 
-srtp_status srtp_unprotect_rtcp(srtp_direction *direction, const uint8_t *in, size_t length, uint8_t *out,
-                                size_t *out_length, uint64_t *index) {
-    if (direction == NULL) return SRTP_NO_POLICY;
-    candidate c = {0};
-    srtp_status status = unprotect_rtcp(direction, &c, in, length, out);
-    count(&direction->rtcp, status);
-    if (c.stream != NULL) count(&c.stream->rtcp.counters, status);
-    *out_length = c.length;
-    *index = c.index;
+/* Late binding (RFC 4568 6.4.1): a stream comes to be with its first authenticated packet. It is made before the
+ * bytes are touched, so that nothing is left to fail afterwards, and thrown away if the packet is not authentic. */
+static srtp_status prepare_stream(srtp_direction *direction, const srtp_plan *p, srtp_stream **fresh) {
+    *fresh = NULL;
+    if (p->stream != NULL) return SRTP_OK;
+    if (srtp_stream_reserve(&direction->streams) != 0) return SRTP_NO_MEMORY;
+    *fresh = srtp_stream_new(p->context, p->ssrc, 0);
+    return *fresh == NULL ? SRTP_NO_MEMORY : SRTP_OK;
+}
+
+static void bind_stream(srtp_direction *direction, srtp_plan *p, srtp_stream *fresh) {
+    if (fresh == NULL) return;
+    srtp_stream_insert(&direction->streams, fresh);
+    p->stream = fresh;
+}
+
+static void commit(srtp_plan *p, srtp_index_space *space, srtp_lifetime *lifetime, uint64_t index) {
+    srtp_replay_commit(&space->window, index);
+    srtp_lifetime_count(lifetime);
+    if (__builtin_expect(p->fresh != NULL, 0)) {
+        srtp_keep_keys(p->context, p->key, space, index, p->fresh);
+        p->fresh = NULL;
+    }
+    srtp_context_received(p->context, p->key);
+}
+
+/* A packet of a context that needs nothing but cipher, tag and MKI. */
+static srtp_status open_plain(const srtp_plan *p, srtp_packet *packet) {
+    const srtp_context *context = p->context;
+    const srtp_session_keys *keys = p->key->rtp;
+    const uint8_t *in = packet->in;
+    uint8_t *out = packet->out;
+    size_t header = p->header, payload = p->length - header;
+    if (srtp_is_aead(context)) {
+        uint8_t nonce[SRTP_AES_BLOCK];
+        srtp_gcm_nonce(&keys->salt, p->ssrc, packet->index, nonce);
+        if (!context->kernels->gcm_open(&keys->gcm, nonce, in, header, in + header, out + header, payload, p->tag))
+            return SRTP_AUTH_FAILED;
+    } else {
+        uint8_t tag[SRTP_SHA1_DIGEST];
+        srtp_rtp_hmac(context, keys, in, p->length, packet->index, tag);
+        if (!srtp_equal(tag, p->tag, context->parameters.rtp_tag_length)) return SRTP_AUTH_FAILED;
+        srtp_cipher_payload(context, keys, context->parameters.encrypt_rtp, in, NULL, p->ssrc, packet->index,
+                            in + header, out + header, payload);
+    }
+    if (in != out) srtp_copy_header(out, in, header);
+    return SRTP_OK;
+}
+
+static srtp_status open_aead(const srtp_plan *p, srtp_packet *packet, const srtp_session_keys *keys) {
+    uint8_t nonce[SRTP_AES_BLOCK], tag[SRTP_GCM_TAG];
+    uint8_t *out = packet->out;
+    size_t clear = p->cryptex ? SRTP_CRYPTEX_CLEAR : p->header;
+    if (out != packet->in) memcpy(out, packet->in, p->length);
+    memcpy(tag, p->tag, sizeof tag);
+    srtp_gcm_nonce(&keys->salt, p->ssrc, packet->index, nonce);
+    if (p->cryptex) srtp_cryptex_gather(out);
+    int authentic = p->context->kernels->gcm_open(&keys->gcm, nonce, out, clear, out + clear, out + clear,
+                                                  p->length - clear, tag);
+    if (p->cryptex) srtp_cryptex_scatter(out);
+    return authentic ? SRTP_OK : SRTP_AUTH_FAILED;
+}
+
+/* HMAC-SHA1 or no authentication, and any cipher of RFC 3711. */
+static srtp_status open_hmac(const srtp_plan *p, srtp_packet *packet, const srtp_session_keys *keys,
+                             const srtp_tag_shape *shape) {
+    const srtp_context *context = p->context;
+    uint8_t *out = packet->out;
+    if (shape->mac_length > 0) {
+        uint8_t tag[SRTP_SHA1_DIGEST];
+        srtp_rtp_hmac(context, keys, packet->in, p->length, packet->index, tag);
+        if (!srtp_equal(tag, p->tag + (shape->carries_roc ? 4 : 0), shape->mac_length)) return SRTP_AUTH_FAILED;
+    }
+    size_t clear = p->cryptex ? SRTP_CRYPTEX_CLEAR : p->header;
+    if (out != packet->in) memcpy(out, packet->in, p->length);
+    if (p->cryptex) srtp_cryptex_gather(out);
+    srtp_cipher_payload(context, keys, context->parameters.encrypt_rtp, out, NULL, p->ssrc, packet->index, out + clear,
+                        out + clear, p->length - clear);
+    if (p->cryptex) srtp_cryptex_scatter(out);
+    return SRTP_OK;
+}
+
+/* Authenticates and decrypts under p->key. */
+static srtp_status open_under_key(srtp_plan *p, srtp_packet *packet, const srtp_tag_shape *shape) {
+    const srtp_index_space *space = p->stream == NULL ? NULL : &p->stream->rtp;
+    const srtp_session_keys *keys = srtp_keys_at(p->context, p->key, space, 0, packet->index, &p->fresh);
+    if (keys == NULL) return SRTP_NO_MEMORY;
+    srtp_status status = srtp_is_aead(p->context) ? open_aead(p, packet, keys) : open_hmac(p, packet, keys, shape);
+    if (status != SRTP_OK) {
+        srtp_drop_keys(p->context, p->fresh);
+        p->fresh = NULL;
+        return status;
+    }
+    if (p->cryptex)
+        srtp_cryptex_unmark(packet->out);
+    else if (p->context->parameters.shape.header_keys)
+        srtp_encrypt_extension(p->context, keys, packet->out, p->header, p->ssrc, packet->index);
+    return SRTP_OK;
+}
+
+/* The key that was picked, and during an overlap the one before it. */
+static srtp_status open_under_any(srtp_plan *p, srtp_packet *packet, const srtp_tag_shape *shape) {
+    srtp_status status = open_under_key(p, packet, shape);
+    srtp_master_key *previous = p->context->previous;
+    if (status != SRTP_AUTH_FAILED || previous == NULL || p->context->parameters.mki_length != 0) return status;
+    if (srtp_lifetime_over(&previous->rtp_lifetime)) return status;
+    p->key = previous;
+    return open_under_key(p, packet, shape);
+}
+
+/* An unauthenticated packet may move the index only where no packet of the policy is authenticated. */
+static int moves_state(const srtp_plan *p, const srtp_tag_shape *shape) {
+    return shape->mac_length > 0 || p->context->parameters.roc_mode != 1;
+}
+
+static srtp_status unprotect_featured(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    srtp_tag_shape shape = srtp_rtp_tag_shape(p->context, packet->in);
+    srtp_cryptex_need need = srtp_cryptex_received(p->context, packet->in);
+    srtp_stream *fresh;
+    if (need == SRTP_CRYPTEX_CANNOT) return SRTP_UNENCRYPTED;
+    p->cryptex = need == SRTP_CRYPTEX_APPLIES;
+    srtp_status status = prepare_stream(direction, p, &fresh);
+    if (status == SRTP_OK) status = open_under_any(p, packet, &shape);
+    if (status == SRTP_OK && moves_state(p, &shape)) {
+        bind_stream(direction, p, fresh);
+        commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+        return SRTP_OK;
+    }
+    srtp_drop_keys(p->context, p->fresh);
+    srtp_stream_free(fresh);
     return status;
+}
+
+/* RFC 4771: a packet that carries its ROC is taken at its word, which authentication then proves. */
+static srtp_status index_of(const srtp_packet *packet, const srtp_plan *p, uint64_t *index) {
+    if (__builtin_expect(p->context->parameters.roc_mode != 0, 0) &&
+        srtp_rtp_tag_shape(p->context, packet->in).carries_roc) {
+        *index = (uint64_t)srtp_load32(p->tag) << 16 | srtp_load16(packet->in + 2);
+        return SRTP_OK;
+    }
+    return srtp_estimate_index(p->stream, srtp_load16(packet->in + 2), index);
+}
+
+static srtp_status unprotect_parsed(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    srtp_status status = index_of(packet, p, &packet->index);
+    /* Without authentication a list of what came says nothing (RFC 3711 3.3.2), and forged packets could fill it. */
+    int authenticated = p->context->parameters.rtp_tag_length != 0 &&
+                        p->context->parameters.roc_mode != 3;
+    if (status == SRTP_OK && p->stream != NULL && authenticated)
+        status = srtp_replay_check(&p->stream->rtp.window, packet->index);
+    if (status == SRTP_OK) status = pick_key(packet, p);
+    if (status == SRTP_OK && p->length > packet->capacity) {
+        packet->out_length = p->length;
+        status = SRTP_NO_ROOM;
+    }
+    if (status != SRTP_OK) return status;
+    packet->out_length = p->length;
+    if (!p->context->plain) return unprotect_featured(direction, packet, p);
+    srtp_stream *fresh;
+    if ((status = prepare_stream(direction, p, &fresh)) != SRTP_OK) return status;
+    status = open_plain(p, packet);
+    if (status != SRTP_OK) {
+        srtp_stream_free(fresh);
+        return status;
+    }
+    bind_stream(direction, p, fresh);
+    commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    return SRTP_OK;
+}
+
+static srtp_status open_rtcp(srtp_plan *p, srtp_packet *packet, uint32_t word) {
+    const srtp_context *context = p->context;
+    const srtp_index_space *space = p->stream == NULL ? NULL : &p->stream->rtcp;
+    const srtp_session_keys *keys = srtp_keys_at(context, p->key, space, 1, packet->index, &p->fresh);
+    if (keys == NULL) return SRTP_NO_MEMORY;
+    srtp_status status = SRTP_OK;
+    if (srtp_is_aead(context)) {
+        status = srtp_rtcp_open(context, keys, packet->in, packet->out, p->length, p->ssrc, word);
+    } else {
+        uint8_t tag[SRTP_SHA1_DIGEST];
+        const uint8_t *in = packet->in;
+        context->kernels->hmac_sha1(&keys->authentication, in, p->length + 4, NULL, 0, tag);
+        if (!srtp_equal(tag, p->tag, context->parameters.rtcp_tag_length)) {
+            status = SRTP_AUTH_FAILED;
+        } else {
+            srtp_cipher_payload(context, keys, (int)(word >> 31), in, &word, p->ssrc, packet->index,
+                                in + SRTP_RTCP_HEADER, packet->out + SRTP_RTCP_HEADER, p->length - SRTP_RTCP_HEADER);
+            if (packet->out != in) memcpy(packet->out, in, SRTP_RTCP_HEADER);
+        }
+    }
+    if (status != SRTP_OK) {
+        srtp_drop_keys(context, p->fresh);
+        p->fresh = NULL;
+    }
+    return status;
+}
+
+/* Splits [packet][tag if AEAD][E || index][MKI][tag if not] and reads the word. */
+static srtp_status parse_rtcp(srtp_direction *direction, srtp_packet *packet, srtp_plan *p, uint32_t *word) {
+    if (packet->length > SRTP_MAX_PACKET) return SRTP_TOO_LONG;
+    if (packet->length < SRTP_RTCP_HEADER) return SRTP_MALFORMED;
+    p->ssrc = srtp_load32(packet->in + 4);
+    p->stream = srtp_stream_find(&direction->streams, p->ssrc);
+    p->context = srtp_direction_context(direction, p->stream);
+    if (p->context == NULL) return srtp_is_rtcp(packet->in, packet->length) ? SRTP_NO_POLICY : SRTP_MALFORMED;
+    size_t overhead = p->context->rtcp_overhead, tag_length = p->context->parameters.rtcp_tag_length;
+    if (packet->length < overhead) return SRTP_MALFORMED;
+    p->length = packet->length - overhead;
+    if (!srtp_is_rtcp(packet->in, p->length)) return SRTP_MALFORMED;
+    const uint8_t *end = packet->in + p->length;
+    if (srtp_is_aead(p->context)) {
+        p->tag = end;
+        end += tag_length;
+    }
+    *word = srtp_load32(end);
+    p->mki = end + 4;
+    if (!srtp_is_aead(p->context)) p->tag = p->mki + p->context->parameters.mki_length;
+    packet->index = *word & SRTP_MAX_RTCP_INDEX;
+    return SRTP_OK;
+}
+
+/* E=0 where the policy encrypts is refused; E=1 where it need not is welcome, unless there is no cipher. */
+static srtp_status check_encryption(const srtp_context *context, uint32_t word) {
+    int encrypted = (int)(word >> 31), null = context->parameters.shape.cipher == SRTP_NULL_CIPHER;
+    if (null) return encrypted ? SRTP_UNENCRYPTED : SRTP_OK;
+    return context->parameters.encrypt_rtcp && !encrypted ? SRTP_UNENCRYPTED : SRTP_OK;
+}
+
+static srtp_status unprotect_rtcp(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
+    uint32_t word;
+    srtp_status status = parse_rtcp(direction, packet, p, &word);
+    if (status == SRTP_OK && p->stream != NULL) status = srtp_replay_check(&p->stream->rtcp.window, packet->index);
+    if (status == SRTP_OK)
+        status = srtp_context_receiving_key(p->context, p->mki, srtp_latest_index(p->stream), &p->key);
+    if (status == SRTP_OK && srtp_lifetime_over(&p->key->rtcp_lifetime)) status = SRTP_KEY_EXPIRED;
+    if (status == SRTP_OK && p->length > packet->capacity) {
+        packet->out_length = p->length;
+        status = SRTP_NO_ROOM;
+    }
+    srtp_stream *fresh = NULL;
+    if (status == SRTP_OK) status = prepare_stream(direction, p, &fresh);
+    if (status != SRTP_OK) return status;
+    packet->out_length = p->length;
+    status = open_rtcp(p, packet, word);
+    srtp_master_key *previous = p->context->previous;
+    if (status == SRTP_AUTH_FAILED && previous != NULL && p->context->parameters.mki_length == 0) {
+        p->key = previous;
+        status = srtp_lifetime_over(&previous->rtcp_lifetime) ? SRTP_KEY_EXPIRED : open_rtcp(p, packet, word);
+    }
+    if (status == SRTP_OK) status = check_encryption(p->context, word);
+    if (status != SRTP_OK) {
+        srtp_drop_keys(p->context, p->fresh);
+        srtp_stream_free(fresh);
+        return status;
+    }
+    bind_stream(direction, p, fresh);
+    commit(p, &p->stream->rtcp, &p->key->rtcp_lifetime, packet->index);
+    return SRTP_OK;
+}
+
+static srtp_status counted(srtp_direction *direction, srtp_packet *packet, const srtp_plan *p, srtp_status status) {
+    srtp_count(&direction->rtp, status);
+    if (p->stream != NULL) srtp_count(&p->stream->rtp.counters, status);
+    return packet->status = status;
+}
+
+srtp_status srtp_unprotect(srtp_direction *direction, srtp_packet *packet) {
+    if (direction == NULL) return packet->status = SRTP_NO_POLICY;
+    srtp_plan p = {0};
+    srtp_status status = parse(direction, packet, &p);
+    if (status == SRTP_OK) status = unprotect_parsed(direction, packet, &p);
+    return counted(direction, packet, &p, status);
+}
+
+srtp_status srtp_unprotect_rtcp(srtp_direction *direction, srtp_packet *packet) {
+    if (direction == NULL) return packet->status = SRTP_NO_POLICY;
+    srtp_plan p = {0};
+    srtp_status status = unprotect_rtcp(direction, packet, &p);
+    srtp_count(&direction->rtcp, status);
+    if (p.stream != NULL) srtp_count(&p.stream->rtcp.counters, status);
+    return packet->status = status;
+}
+
+/* The index, if it is the same whichever of the staged packets are authentic. */
+static int staged_index(const srtp_packet *packet, const srtp_plan *p, uint64_t chunk, srtp_status *status,
+                        uint64_t *index) {
+    const srtp_stream *stream = p->stream;
+    uint16_t sequence_number = srtp_load16(packet->in + 2);
+    *status = srtp_estimate_index(stream, sequence_number, index);
+    if (stream->staged != chunk) return 1;
+    uint64_t after = 0;
+    srtp_status then = srtp_index_after(stream->staged_top, sequence_number, &after);
+    /* The nearest index to a top grows with the top: equal at both ends is equal between them. */
+    return *status == SRTP_OK && then == SRTP_OK && after == *index && after > stream->staged_top;
+}
+
+srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p, uint64_t chunk) {
+    srtp_status status = parse(direction, packet, p);
+    if (status == SRTP_OK && srtp_is_aead(p->context)) {
+        /* One at a time is as fast, and nothing of these packets' streams and keys is ever staged. */
+        counted(direction, packet, p, unprotect_parsed(direction, packet, p));
+        return SRTP_DONE;
+    }
+    if (status == SRTP_OK) {
+        if (p->stream == NULL || !p->context->plain) return SRTP_ALONE;
+        if (!staged_index(packet, p, chunk, &status, &packet->index)) return SRTP_LATER;
+    }
+    if (status == SRTP_OK) status = srtp_replay_check(&p->stream->rtp.window, packet->index);
+    if (status == SRTP_OK) status = srtp_context_receiving_key(p->context, p->mki, packet->index, &p->key);
+    if (status == SRTP_OK && srtp_lifetime_quiet(&p->key->rtp_lifetime) <= SRTP_CHUNK) return SRTP_ALONE;
+    packet->out_length = p->length;
+    if (status == SRTP_OK && p->length > packet->capacity) status = SRTP_NO_ROOM;
+    if (status != SRTP_OK) {
+        counted(direction, packet, p, status);
+        return SRTP_DONE;
+    }
+    srtp_stream *stream = p->stream;
+    uint64_t top = stream->staged == chunk ? stream->staged_top : stream->rtp.window.started ? stream->rtp.window.top : 0;
+    stream->staged = chunk;
+    stream->staged_top = packet->index > top ? packet->index : top;
+    packet->status = SRTP_OK;
+    return SRTP_STAGED;
+}
+
+void srtp_finish_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p, int authentic) {
+    if (authentic) commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    counted(direction, packet, p, authentic ? SRTP_OK : SRTP_AUTH_FAILED);
 }

@@ -5,12 +5,24 @@
 
 int srtp_equal(const uint8_t *a, const uint8_t *b, size_t length)
 {
-    uint32_t difference = 0;
+    uint64_t difference = 0, left, right;
+    for (; length >= 8; a += 8, b += 8, length -= 8) {
+        memcpy(&left, a, 8);
+        memcpy(&right, b, 8);
+        difference |= left ^ right;
+    }
+    if (length >= 4) {
+        uint32_t left4, right4;
+        memcpy(&left4, a, 4);
+        memcpy(&right4, b, 4);
+        difference |= left4 ^ right4;
+        a += 4, b += 4, length -= 4;
+    }
     for (size_t i = 0; i < length; i++)
-        difference |= (uint32_t)(a[i] ^ b[i]);
+        difference |= (uint64_t)(a[i] ^ b[i]);
     /* Hidden from the optimiser, which might otherwise leave the loop at the first difference. */
     __asm__ volatile("" : "+r"(difference));
-    return (int)((difference - 1) >> 31);
+    return (int)(1 ^ (difference | (0 - difference)) >> 63);
 }
 
 void srtp_wipe(void *data, size_t length)

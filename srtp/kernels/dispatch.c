@@ -15,9 +15,7 @@ typedef struct {
 #define SHA1(kernel) .sha1_blocks = srtp_sha1_blocks_##kernel, .hmac_sha1 = srtp_hmac_sha1_##kernel
 #define HMAC_BATCH(kernel) .hmac_sha1_batch = srtp_hmac_sha1_batch_##kernel
 #define GCM_KEY(kernel) .gcm_expand = srtp_gcm_expand_##kernel
-#define GCM(kernel)                                                                       \
-    .gcm_seal = srtp_gcm_seal_##kernel, .gcm_open = srtp_gcm_open_##kernel,               \
-    .gcm_seal_batch = srtp_gcm_seal_batch_##kernel, .gcm_open_batch = srtp_gcm_open_batch_##kernel
+#define GCM(kernel) .gcm_seal = srtp_gcm_seal_##kernel, .gcm_open = srtp_gcm_open_##kernel
 
 static const table TABLES[] = {
 #ifdef SRTP_X86

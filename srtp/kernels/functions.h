@@ -35,9 +35,7 @@ typedef void srtp_sha1_blocks_function(uint32_t state[5], const uint8_t *data, s
                                 uint8_t tag[SRTP_GCM_TAG]);                                                   \
     int srtp_gcm_open_##kernel(const srtp_gcm_key *key, const uint8_t nonce[SRTP_GCM_NONCE], const uint8_t *aad, \
                                size_t aad_length, const uint8_t *in, uint8_t *out, size_t length,             \
-                               const uint8_t tag[SRTP_GCM_TAG]);                                              \
-    void srtp_gcm_seal_batch_##kernel(srtp_gcm_job *jobs, size_t count);                                      \
-    void srtp_gcm_open_batch_##kernel(srtp_gcm_job *jobs, size_t count)
+                               const uint8_t tag[SRTP_GCM_TAG])
 #define SRTP_DECLARE_GCM_KEY(kernel)                                                                          \
     void srtp_gcm_expand_##kernel(srtp_gcm_key *key, const uint8_t *key_bytes, size_t key_length)
 

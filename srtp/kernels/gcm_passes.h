@@ -70,7 +70,7 @@ SRTP_INLINE int srtp_gcm_open_by(const srtp_gcm_functions *f, const srtp_gcm_key
     return 1;
 }
 
-/* Defines the four functions of a kernel's table from its gcm_seal and gcm_open written inline. */
+/* Defines the two functions of a kernel's table from its gcm_seal and gcm_open written inline. */
 #define SRTP_GCM_DEFINE(kernel, attributes, seal, open)                                                           \
     attributes void srtp_gcm_seal_##kernel(const srtp_gcm_key *key, const uint8_t nonce[SRTP_GCM_NONCE],          \
                                            const uint8_t *aad, size_t aad_length, const uint8_t *in,              \
@@ -83,16 +83,6 @@ SRTP_INLINE int srtp_gcm_open_by(const srtp_gcm_functions *f, const srtp_gcm_key
                                           size_t length, const uint8_t tag[SRTP_GCM_TAG])                         \
     {                                                                                                             \
         return open(key, nonce, aad, aad_length, in, out, length, tag);                                           \
-    }                                                                                                             \
-    attributes void srtp_gcm_seal_batch_##kernel(srtp_gcm_job *jobs, size_t count)                                \
-    {                                                                                                             \
-        for (srtp_gcm_job *j = jobs; j < jobs + count; j++)                                                       \
-            seal(j->key, j->nonce, j->aad, j->aad_length, j->in, j->out, j->length, j->tag);                      \
-    }                                                                                                             \
-    attributes void srtp_gcm_open_batch_##kernel(srtp_gcm_job *jobs, size_t count)                                \
-    {                                                                                                             \
-        for (srtp_gcm_job *j = jobs; j < jobs + count; j++)                                                       \
-            j->authentic = open(j->key, j->nonce, j->aad, j->aad_length, j->in, j->out, j->length, j->tag);       \
     }
 
 #endif

@@ -60,20 +60,6 @@ typedef struct {
     uint8_t tag[SRTP_SHA1_DIGEST];
 } srtp_hmac_sha1_job;
 
-/* One packet of gcm_seal_batch() or gcm_open_batch(). `tag` is the result of sealing and the argument of
- * opening; `authentic` is the result of opening. */
-typedef struct {
-    const srtp_gcm_key *key;
-    const uint8_t *aad;
-    size_t aad_length;
-    const uint8_t *in;
-    uint8_t *out;
-    size_t length;
-    uint8_t nonce[SRTP_GCM_NONCE];
-    int authentic;
-    uint8_t tag[SRTP_GCM_TAG];
-} srtp_gcm_job;
-
 typedef struct {
     const char *name;
     /* key_length is 16, 24 or 32 bytes. */
@@ -100,8 +86,6 @@ typedef struct {
     int (*gcm_open)(const srtp_gcm_key *key, const uint8_t nonce[SRTP_GCM_NONCE], const uint8_t *aad,
                     size_t aad_length, const uint8_t *in, uint8_t *out, size_t length,
                     const uint8_t tag[SRTP_GCM_TAG]);
-    void (*gcm_seal_batch)(srtp_gcm_job *jobs, size_t count);
-    void (*gcm_open_batch)(srtp_gcm_job *jobs, size_t count);
 } srtp_kernels;
 
 /* The table for this CPU; `name` NULL means the best, or the one that SRTP_KERNELS names. Returns NULL when

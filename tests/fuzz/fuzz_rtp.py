@@ -18,7 +18,9 @@ from damage import fuzz
 from rtp_packets import random_rtp, rtcp
 
 from rtp import (
+    ExtensionElement,
     Goodbye,
+    HeaderExtension,
     ReceiverReport,
     ReportBlock,
     RtpError,
@@ -45,6 +47,15 @@ PIECES = [
     b"\x81\xca",
 ]
 PACKETS = [random_rtp(RNG, number, 1) for number in range(200)]
+PACKETS += [
+    RtpPacket(0, 200 + number, 0, 1, b"payload", extension=extension).serialize()
+    for number, extension in enumerate(
+        (
+            HeaderExtension.one_byte(tuple(ExtensionElement(number, bytes(number)) for number in (1, 3, 14))),
+            HeaderExtension.two_byte(tuple(ExtensionElement(number, bytes(255 - number)) for number in (1, 16, 255))),
+        )
+    )
+]
 COMPOUNDS = [
     serialize_compound(
         (

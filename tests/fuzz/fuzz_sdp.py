@@ -15,7 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from damage import fuzz
 
-from sdp import AudioNegotiation, CryptoAttribute, LocalMedia, MediaSecurity, SdpError, SessionDescription
+from sdp import (
+    AudioNegotiation,
+    CryptoAttribute,
+    LocalMedia,
+    MediaSecurity,
+    SdpError,
+    SessionDescription,
+    SessionNegotiation,
+)
 from srtp import Session
 
 PIECES = [
@@ -45,6 +53,14 @@ PIECES += [
     b"a=rtcp:",
     b"a=sendonly\r\n",
     b"IP6 ::",
+    b"a=acap:1 crypto:1 ",
+    b"a=tcap:1 RTP/SAVP\r\n",
+    b"a=pcfg:1 t=1 a=1\r\n",
+    b"a=mid:",
+    b"a=fmtp:",
+    b"KDR=",
+    b"UNENCRYPTED_SRTP",
+    b"FEC_KEY=inline:",
 ]
 VALUES = [
     b"1 AES_CM_128_HMAC_SHA1_80 inline:NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj|2^20|1:32",
@@ -92,7 +108,29 @@ def check_answer(data: bytes) -> None:
         assert negotiation.receive_answer(data).secured
 
 
+def check_session(data: bytes) -> None:
+    """Two streams that are agreed on, then an offer of the peer's, then one of ours."""
+    media = [
+        LocalMedia("192.0.2.2", 4000, security=MediaSecurity.PREFERRED),
+        LocalMedia("192.0.2.2", 4002, media="video"),
+    ]
+    negotiation = SessionNegotiation(media)
+    with contextlib.suppress(SdpError):
+        negotiation.receive_offer(data)
+        answer = negotiation.create_answer()
+        assert negotiation.agreement is not None
+        secured = [one.stream for one in negotiation.agreement.media if one is not None and one.secured]
+        assert len(SessionDescription.parse(answer).media) == len(negotiation.agreement.media)
+        negotiation.receive_offer(data)
+        negotiation.create_answer()
+        for stream in secured:
+            agreed = negotiation.agreement.of_stream(stream)
+            assert agreed is None or agreed.secured
+        SessionDescription.parse(negotiation.create_offer())
+
+
 if __name__ == "__main__":
     answers = [offer.partition(b"m=video")[0] for offer in OFFERS]
     checks = [(check_description, OFFERS), (check_crypto, VALUES), (check_offer, OFFERS), (check_answer, answers)]
+    checks.append((check_session, OFFERS))
     sys.exit(fuzz(checks, PIECES, sys.argv[1:]))

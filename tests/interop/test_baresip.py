@@ -96,3 +96,19 @@ async def test_our_required_calling_plain_rtp_is_refused(baresip, settings, ours
             with pytest.raises(CallRefusedError) as refused:
                 await side.endpoint.call(f"sip:bob@127.0.0.1:{peer.tls_port};transport=tls")
             assert refused.value.status == 488
+
+
+async def test_digits_both_ways(baresip, settings, ours):
+    """RFC 4733, in one SRTP stream with the audio."""
+    with baresip() as peer:
+        async with ours(settings("alice")) as side:
+            call = await side.endpoint.call(f"sip:bob@127.0.0.1:{peer.tls_port};transport=tls")
+            await call.send_digits("15#")
+            peer.command_line("sndcode", "7*")
+            async with asyncio.timeout(15):
+                heard = [await call.receive_digit() for _ in range(2)]
+            await call.hangup()
+        await poll(peer, "CALL_CLOSED")
+    assert heard == ["7", "*"]
+    started = [event["param"] for event in peer.events if event.get("type") == "CALL_DTMF_START"]
+    assert started == ["1", "5", "#"]

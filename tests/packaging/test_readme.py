@@ -1,4 +1,4 @@
-"""The examples in README.md run as they stand."""
+"""The examples in README.md and docs/ run as they stand."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from peers.authority import TestAuthority
 from securertc import CallEndedError, Endpoint, EndpointSettings, IncomingCall, TlsFiles
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-PACKAGES = ("srtp", "rtp", "sdp", "sip", "securertc")
+DOCS = sorted((README.parent / "docs").glob("*.md"))
+PACKAGES = ("srtp", "rtp", "sdp", "sdp.mikey", "sip", "securertc")
 
 
 def example(package: str) -> str:
     """The Python block below the heading of a package."""
-    found = re.search(rf"^## {package}\n+```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^## {re.escape(package)}\n+```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
     assert found is not None, f"README.md has no example of {package}"
     return found[1]
 
@@ -28,8 +29,14 @@ def example(package: str) -> str:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_example_runs_and_uses_its_package(package: str) -> None:
     code = example(package)
-    assert re.search(rf"^(from|import) {package}\b", code, re.MULTILINE)
+    assert re.search(rf"^(from|import) {re.escape(package)}\b", code, re.MULTILINE)
     exec(compile(code, f"README.md, {package}", "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_examples_of_the_docs_run(path: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
+        exec(compile(block, path.name, "exec"), {"__name__": "example"})
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:
@@ -58,14 +65,14 @@ async def test_call_of_the_securertc_example(
         answering.append(asyncio.ensure_future(answer(incoming)))
 
     settings = EndpointSettings(
-        "sip:bob@127.0.0.1",
-        tls=TlsFiles(authority.issue("bob"), None, authority.ca_path),
+        "sip:bob@example.com",
+        tls=TlsFiles(authority.issue("example.com"), None, authority.ca_path),
         realm="example.com",
         users={"alice": "secret"},
     )
     async with Endpoint(settings, on_call=on_call) as bob, asyncio.timeout(20):
         port = (await bob.listen("tls", "127.0.0.1")).port
-        await namespace["call"](f"sip:bob@127.0.0.1:{port};transport=tls", np.zeros(8000, np.int16))
+        await namespace["call"](f"sip:bob@example.com:{port};transport=tls;maddr=127.0.0.1", np.zeros(8000, np.int16))
         assert await asyncio.gather(*answering) == ["remote"]
     printed = capsys.readouterr().out
     assert re.search(r"^media secured .*AES_CM_128_HMAC_SHA1_80", printed, re.MULTILINE), printed

@@ -51,6 +51,23 @@ async def test_audio_comes_out_as_it_went_in(pair, nothing_left, melody, transpo
         np.testing.assert_array_equal(back, decode_pcmu(encode_pcmu(melody[::-1])))
 
 
+async def test_digits_go_both_ways_while_audio_flows(pair, nothing_left, melody):
+    async with pair() as ends:
+        call, answered = await ends.establish()
+        playing = asyncio.ensure_future(call.send_audio(melody))
+        async with asyncio.timeout(10):
+            await asyncio.gather(call.send_digits("19#"), answered.send_digits("A*"))
+            assert [await answered.receive_digit() for _ in range(3)] == ["1", "9", "#"]
+            assert [await call.receive_digit() for _ in range(2)] == ["A", "*"]
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
+        await call.hangup()
+        with pytest.raises(CallEndedError):
+            await asyncio.wait_for(answered.receive_digit(), 5)
+        with pytest.raises(CallEndedError):
+            await call.send_digits("1")
+
+
 @pytest.mark.parametrize("by_caller", [True, False])
 async def test_either_side_hangs_up(pair, nothing_left, by_caller):
     async with pair() as ends:
@@ -152,11 +169,24 @@ async def test_digest_proves_the_caller(pair, nothing_left):
         assert theirs.security.transaction.status is TierStatus.SECURED
 
 
+@pytest.mark.parametrize(("strongest", "algorithm"), [(False, "SHA-256"), (True, "SHA-512-256")])
+async def test_which_challenge_is_answered_is_policy(pair, nothing_left, strongest, algorithm):
+    caller = {
+        "credentials": (Credentials("remote.example", "alice", "secret"),),
+        "policy": SecurityPolicy(strongest_digest=strongest),
+    }
+    callee = {**USERS, "digest_algorithms": ("MD5", "SHA-256", "SHA-512-256")}
+    async with pair(caller=caller, callee=callee) as ends:
+        ours, _ = await ends.establish()
+        assert ours.security.transaction.fact("digest") == algorithm
+
+
 @pytest.mark.parametrize(
     ("credentials", "error"),
     [
         ((Credentials("remote.example", "alice", "wrong"),), DigestError),
         ((Credentials("other.example", "alice", "secret"),), DigestError),
+        ((Credentials("remote.example", "alice", "secret", destinations=("elsewhere.example",)),), DigestError),
         ((), CallRefusedError),
     ],
 )
@@ -262,6 +292,30 @@ async def test_hold_and_resume_by_the_peer(pair, nothing_left, melody):
         np.testing.assert_array_equal(heard, decode_pcmu(encode_pcmu(melody)))
 
 
+@pytest.mark.parametrize("by_caller", [True, False])
+async def test_hold_and_resume_from_our_side(pair, nothing_left, melody, by_caller):
+    async with pair() as ends:
+        call, answered = await ends.establish()
+        ours, theirs = (call, answered) if by_caller else (answered, call)
+        await ours.hold()
+        assert theirs.agreed.direction.receives
+        assert not theirs.agreed.direction.sends
+        assert ours.agreed.secured
+        await ours.resume()
+        assert theirs.agreed.direction.sends
+        assert ours.agreed.secured
+        _, heard = await asyncio.gather(theirs.send_audio(melody), hear(ours, melody.size))
+        np.testing.assert_array_equal(heard, decode_pcmu(encode_pcmu(melody)))
+
+
+async def test_holding_a_call_that_has_ended(pair, nothing_left):
+    async with pair() as ends:
+        call, _ = await ends.establish()
+        await call.hangup()
+        with pytest.raises(CallEndedError):
+            await call.hold()
+
+
 @pytest.mark.parametrize("policy", [SecurityPolicy(), SecurityPolicy(media=MediaSecurity.PREFERRED)])
 async def test_a_secured_call_cannot_be_talked_into_clear(pair, nothing_left, melody, policy):
     async with pair(policy, policy) as ends:
@@ -291,14 +345,15 @@ async def test_many_calls_leave_nothing_behind(pair, nothing_left):
             assert not side.calls
 
 
-async def test_an_endpoint_on_all_addresses_names_one(nothing_left, melody):
+@pytest.mark.parametrize("media_host", [None, "0.0.0.0"])
+async def test_an_endpoint_on_all_addresses_names_one(nothing_left, melody, media_host):
     answered: asyncio.Queue = asyncio.Queue()
     answering = []
 
     async def answer(call):
         answered.put_nowait(await call.answer())
 
-    settings = {"policy": PLAIN}
+    settings = {"policy": PLAIN, "media_host": media_host}
     async with (
         Endpoint(
             EndpointSettings("sip:bob@remote.example", **settings),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rtp import Goodbye, RtpPacket, SenderReport, SourceDescription, parse_compound
-from sdp import Codec, Direction, NegotiatedAudio
-from securertc import SecurityPolicyError
+from sdp import Codec, Direction, KeyingResult, KeyingState, NegotiatedAudio
+from securertc import SecurityPolicyError, UnsupportedDigitError
 from securertc.media_stream import MediaStream
 from srtp import Policy, Profile, Session
 
@@ -215,6 +215,23 @@ def test_a_pause_moves_the_timestamp_and_sets_the_marker():
     assert (later.sequence_number - first.sequence_number) % (1 << 16) == 2
 
 
+@pytest.mark.parametrize("nowhere", ["0.0.0.0", "::"])
+def test_nothing_goes_to_a_peer_that_took_its_address_back(nowhere):
+    """Sent to 0.0.0.0 it would come to whatever listens on this machine."""
+    ours, _ = streams()
+    ours.audio(FRAME, 100.0)
+    ours.renegotiate(replace(agreement(), remote_address=nowhere, direction=Direction.INACTIVE), 101.0)
+    assert ours.audio(FRAME, 101.0) is None
+    assert [sent for second in range(101, 160) for sent in ours.poll(float(second))] == []
+    assert ours.close(160.0) == []
+    ours, _ = streams()
+    ours.audio(FRAME, 100.0)
+    ours.renegotiate(replace(agreement(), remote_address=nowhere, direction=Direction.INACTIVE), 101.0)
+    ours.renegotiate(agreement(), 102.0)
+    assert ours.audio(FRAME, 102.0).address == THEIRS
+    assert [sent.address for sent in ours.close(103.0)] == [THEIRS]
+
+
 def test_a_new_key_keeps_the_stream_and_takes_stragglers():
     sender, receiver = receiving()
     packets = feed(sender, receiver, 5)
@@ -279,3 +296,101 @@ def test_other_payload_types_and_our_own_packets_are_not_played():
     receiver.receive(own, OURS, 100.1, by_rtcp_socket=False)
     assert receiver.statistics.unexpected == 1
     assert receiver.statistics.packets_received == 3
+
+
+def test_nothing_starts_while_the_keys_are_still_to_come():
+    """As with DTLS-SRTP: agreed, but the handshake is not over."""
+    pending = KeyingResult(method="dtls-srtp", state=KeyingState.PENDING)
+    waiting = replace(agreement(secured=False), keying=pending)
+    assert waiting.secured
+    with pytest.raises(SecurityPolicyError, match="keys"):
+        MediaStream(waiting, 100.0, unix_time=1.7e9)
+    stream, _ = streams()
+    with pytest.raises(SecurityPolicyError, match="keys"):
+        stream.renegotiate(waiting, 101.0)
+    assert stream.agreed == agreement()
+    done = pending.with_policies(policy(1), policy(2), PROFILE.name)
+    assert (done.state, done.secured) == (KeyingState.KEYED, True)
+    for wrong in (
+        lambda: KeyingResult(method="none", state=KeyingState.PLAIN).with_policies(policy(1), policy(2), None),
+        lambda: KeyingResult(method="sdescriptions", state=KeyingState.KEYED, outbound=policy(1)),
+        lambda: KeyingResult(method="none", state=KeyingState.PLAIN, inbound=policy(1)),
+    ):
+        with pytest.raises(ValueError, match=r"keys|policies"):
+            wrong()
+
+
+def test_the_answerers_own_payload_type_and_rtcp_address():
+    ours, theirs = streams()
+    theirs.renegotiate(replace(theirs.agreed, payload_type=96, receive_payload_type=0), 100.0)
+    feed(ours, theirs, 20)
+    assert theirs.statistics.unexpected == 0
+    assert RtpPacket.parse(Session(None, policy(2)).unprotect(theirs.audio(FRAME, 100.0).data)).payload_type == 96
+    apart = replace(agreement(), rtcp_mux=False, remote_rtcp_address="192.0.2.77", remote_rtcp_port=5011)
+    stream = MediaStream(apart, 100.0, unix_time=1.7e9)
+    assert [datagram.address for datagram in stream.poll(110.0)] == [("192.0.2.77", 5011)]
+
+
+def digit_streams() -> tuple[MediaStream, MediaStream]:
+    ours, theirs = streams()
+    ours.renegotiate(replace(ours.agreed, telephone_event_payload_type=101), 100.0)
+    theirs.renegotiate(replace(theirs.agreed, receive_telephone_event=101), 100.0)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("lost", [(), (0,), (1, 2, 3), (5, 6), (0, 4, 5)])
+def test_digits_among_audio_survive_loss(lost):
+    ours, theirs = digit_streams()
+    feed(ours, theirs, 10)
+    now = 100.2
+    for digit in "1#1":
+        packets = ours.begin_digit(digit, 100, now)
+        assert len(packets) == 7
+        for number, packet in enumerate(packets):
+            data = ours.digit(packet).data
+            if number not in lost:
+                theirs.receive(data, OURS, now + packet.due / 8000, by_rtcp_socket=False)
+        now += packets[-1].due / 8000 + 0.02
+        feed(ours, theirs, 5, start=now)
+        now += 0.1
+    theirs.poll(now + 1)
+    assert [theirs.next_digit() for _ in range(4)] == ["1", "#", "1", None]
+    assert theirs.statistics.malformed == theirs.statistics.unexpected == 0
+
+
+def test_timestamps_go_on_behind_a_digit():
+    ours, _ = digit_streams()
+    key = Session(None, policy(1))
+
+    def sent(data):
+        return RtpPacket.parse(key.unprotect(data))
+
+    before = sent(ours.audio(FRAME, 100.0).data)
+    packets = ours.begin_digit("5", 100, 100.02)
+    reports = [sent(ours.digit(packet).data) for packet in packets]
+    after = sent(ours.audio(FRAME, 100.02 + packets[-1].due / 8000).data)
+    assert {report.timestamp for report in reports} == {(before.timestamp + 160) & 0xFFFFFFFF}
+    assert [report.marker for report in reports] == [True] + [False] * 6
+    assert {report.payload_type for report in reports} == {101}
+    assert after.timestamp == (before.timestamp + 160 + packets[-1].due) & 0xFFFFFFFF
+    assert not after.marker
+    numbers = [packet.sequence_number for packet in (before, *reports, after)]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_digits_that_cannot_be_sent_or_read():
+    ours, theirs = digit_streams()
+    for wrong in ("x", "", "12"):
+        with pytest.raises(UnsupportedDigitError):
+            ours.begin_digit(wrong, 100, 100.0)
+    with pytest.raises(UnsupportedDigitError):
+        theirs.begin_digit("1", 100, 100.0)
+    packets = ours.begin_digit("1", 100, 100.0)
+    ours.renegotiate(replace(ours.agreed, direction=Direction.RECVONLY), 100.0)
+    assert ours.begin_digit("1", 100, 100.0) == []
+    assert ours.digit(packets[0]) is None
+    bad = RtpPacket(101, 7, 160, 0xBEEF, b"\1\2\3").serialize()
+    theirs.receive(Session(policy(1), None).protect(bad), OURS, 100.0, by_rtcp_socket=False)
+    theirs.poll(101.0)
+    assert theirs.next_digit() is None
+    assert theirs.statistics.malformed == 1

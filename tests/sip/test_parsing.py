@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip import (
+    AllContacts,
     Headers,
     KeepAlive,
     Limits,
@@ -136,8 +137,35 @@ def test_headers_cannot_be_injected(value):
 
 
 @pytest.mark.parametrize(
+    "value", ['"Alice\\" <sip:a@h>', '"Alice\\', '"\\', '"a\\"<sip:a@h>', "<>", "<:>", "<sip:>", '"a" http://x']
+)
+@pytest.mark.parametrize("name", ["From", "To", "Contact"])
+def test_broken_addresses_are_answered_400(name, value):
+    """A display name that ends in a backslash among them (CVE-2021-43611)."""
+    lines = [
+        f"{name}: {value}".encode() if line.startswith(f"{name}:".encode()) else line for line in INVITE.split(b"\r\n")
+    ]
+    with pytest.raises(SipParseError) as error:
+        parse_message(b"\r\n".join(lines))
+    assert error.value.status == 400
+    assert error.value.request is not None
+
+
+@pytest.mark.parametrize(
     "text",
-    ["sip:a\0b@h", 'sip:a"b@h', "sip:a b@h", "sip:@h", "sip:", "sip", "sip:h:99999", "sip:h;a=", "1:x", "sip:u@[::1"],
+    [
+        "sip:a\0b@h",
+        'sip:a"b@h',
+        "sip:a b@h",
+        "sip:@h",
+        "sip:",
+        "sip",
+        "sip:h:99999",
+        "sip:h;a=",
+        "1:x",
+        "sip:u@[::1",
+        "sip:a@bücher.example",
+    ],
 )
 def test_bad_uris(text):
     with pytest.raises(SipParseError):
@@ -221,3 +249,26 @@ def test_control_characters_in_a_reason_phrase_are_refused(reason):
     rest = INVITE.partition(b"\r\n")[2]
     with pytest.raises(SipParseError):
         parse_message(b"SIP/2.0 200 " + reason + b"\r\n" + rest)
+
+
+def test_contact_star_is_a_value_of_its_own_and_stands_alone():
+    star = parse_message(INVITE.replace(b"<sip:alice@client.atlanta.example.com;transport=tcp>", b" * "))
+    assert star.contact_values == AllContacts()
+    assert str(star.contact_values) == "*"
+    assert star.contacts == []
+    plain = parse_message(INVITE)
+    assert plain.contact_values == plain.contacts
+    for row in (b"*, <sip:a@b>", b"*;q=1", b"<*>", b"*\r\nContact: <sip:a@b>"):
+        with pytest.raises(SipParseError):
+            parse_message(INVITE.replace(b"<sip:alice@client.atlanta.example.com;transport=tcp>", row))
+
+
+@pytest.mark.parametrize("name", [b"Via", b"From", b"To", b"Call-ID", b"CSeq"])
+@pytest.mark.parametrize("empty", [b"", b" ", b" \r\n "])
+def test_a_mandatory_header_must_not_be_empty(name, empty):
+    """Found by fuzzing: an empty Call-ID was parsed, and failed whoever asked for it."""
+    lines = [name + b":" + empty if line.startswith(name + b":") else line for line in INVITE.split(b"\r\n")]
+    with pytest.raises(SipParseError) as error:
+        parse_message(b"\r\n".join(lines))
+    assert (error.value.status, error.value.header) == (400, name.decode())
+    assert (error.value.request is None) is (name == b"Via")

@@ -17,7 +17,16 @@ from cryptography.x509.oid import NameOID
 from peers.authority import TestAuthority
 from peers.process import PeerProcess, free_ports
 
-from sip import Request, SipUri, TlsVerificationError, TransportError, client_context, server_context, verify_identity
+from sip import (
+    Request,
+    SipUri,
+    TlsFileError,
+    TlsVerificationError,
+    TransportError,
+    client_context,
+    server_context,
+    verify_identity,
+)
 from sip.target import Target
 from sip.transport import TransportLayer
 
@@ -184,6 +193,39 @@ async def test_unknown_authority_and_expired_certificate(authority: TestAuthorit
     with pytest.raises(TlsVerificationError, match="expired"):
         await layer.flow_to(Target("tls", "127.0.0.1", address.port, "localhost"))
     await expired.layer.close()
+
+
+def encrypted(path: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    secret = serialization.BestAvailableEncryption(b"secret")
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret))
+    return path
+
+
+def test_unusable_files_are_named(authority: TestAuthority, tmp_path: Path):
+    alice, bob = authority.issue("alice"), authority.issue("bob")
+    empty, missing, locked = tmp_path / "empty.pem", tmp_path / "missing.pem", encrypted(tmp_path / "locked.key")
+    empty.touch()
+    for files, path in (
+        ((empty, None), empty),
+        ((authority.directory / "alice.crt", None), authority.directory / "alice.crt"),
+        ((alice, bob), bob),
+        ((alice, missing), missing),
+        ((missing, None), missing),
+        ((alice, locked), alice),  # and nobody is asked for a password
+    ):
+        for make in (
+            lambda *both: server_context(*both),
+            lambda *both: client_context(certificate=both[0], key=both[1]),
+        ):
+            with pytest.raises(TlsFileError, match=path.name) as error:
+                make(*files)
+            assert error.value.path == path
+    for path in (empty, missing):
+        with pytest.raises(TlsFileError, match=path.name):
+            client_context(ca_file=path)
+        with pytest.raises(TlsFileError, match=path.name):
+            server_context(alice, client_ca_file=path)
 
 
 def test_contexts_ask_for_tls_1_2(authority: TestAuthority):

@@ -1,4 +1,4 @@
-"""The messages of RFC 4475 and RFC 5118, each with the outcome that the RFC's text gives it."""
+"""The messages of RFC 4475, each with the outcome that the RFC's text gives it."""
 
 from __future__ import annotations
 
@@ -78,20 +78,6 @@ REFUSED = {
     "bext01": (420, "Unsupported"),
     "invut": (415, "Accept"),
 }
-RFC5118 = {
-    "ipv6-good": "REGISTER",
-    "ipv6-bad": 400,
-    "port-ambiguous": "REGISTER",
-    "port-unambiguous": "REGISTER",
-    "via-received-param-with-delim": "BYE",
-    "via-received-param-no-delim": "OPTIONS",
-    "ipv6-in-sdp": "INVITE",
-    "mult-ip-in-header": "BYE",
-    "mult-ip-in-sdp": "INVITE",
-    "ipv4-mapped-ipv6": "INVITE",
-    "ipv6-bug-abnf-3-colons": "OPTIONS",
-    "ipv6-correct-abnf-2-colons": "OPTIONS",
-}
 
 
 def load(folder: Path, name: str) -> bytes:
@@ -107,7 +93,7 @@ def kind(message):
 def test_every_message_has_an_outcome(shared_vectors):
     names = {path.stem for path in (shared_vectors / "rfc4475").iterdir()}
     assert names == set(ACCEPTED) | set(REJECTED)
-    assert {path.name for path in (shared_vectors / "rfc5118").iterdir()} == set(RFC5118)
+    assert len(names) == 50
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -143,20 +129,6 @@ def test_what_a_server_answers(shared_vectors, name):
     assert response is not None
     assert response.status == status
     assert header is None or header in response.headers
-
-
-@pytest.mark.parametrize("name", RFC5118)
-def test_rfc5118(shared_vectors, name):
-    # The archive has bare line feeds.
-    data = (shared_vectors / "rfc5118" / name).read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    if RFC5118[name] == 400:
-        with pytest.raises(SipParseError):
-            parse_message(data)
-        return
-    head, _, body = data.partition(b"\r\n\r\n")
-    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
-    message = parse_message(b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body]))
-    assert kind(message) == RFC5118[name]
 
 
 def test_tortuous_invite(shared_vectors):

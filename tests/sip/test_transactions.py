@@ -178,6 +178,16 @@ def test_requests_match_by_branch_sent_by_and_method():
     assert server_key(request(branch="z9hG4bK")) != old  # a bare cookie is no branch
 
 
+def test_requests_without_branch_match_by_the_rest():
+    """RFC 2543's rule (17.2.3), with the longest CSeq there is: nothing is written where it may not fit."""
+    first, again, other = request(), request(), request()
+    for one, number in ((first, 2**31 - 1), (again, 2**31 - 1), (other, 2**31 - 2)):
+        one.headers.set("Via", "SIP/2.0/UDP 192.0.2.1")
+        one.headers.set("CSeq", f"{number} INVITE")
+    assert server_key(first) == server_key(again) != server_key(other)
+    assert ServerTransaction(first, reliable=False).key == server_key(first)
+
+
 def test_responses_out_of_place_do_nothing():
     client = ClientTransaction(request("BYE"), reliable=True)
     client.start(0.0)

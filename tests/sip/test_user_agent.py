@@ -9,19 +9,24 @@ import random
 import pytest
 
 from sip import (
+    CallCancelledError,
     Credentials,
     DigestClient,
+    DigestError,
     DigestServer,
     Headers,
+    LocationService,
+    MemoryLocationStore,
     NameAddr,
+    RegistrarSettings,
     Request,
     RequestFailedError,
     SipUri,
     Timers,
     TransactionTimeoutError,
+    Verdict,
     parse_message,
 )
-from sip.invite import CallCancelledError
 from sip.registration import Registration
 from sip.user_agent import UserAgent
 
@@ -121,7 +126,7 @@ async def test_call_with_digest_and_without_credentials():
         return DigestServer.with_passwords("r", {"alice": "pw"}, clock=asyncio.get_running_loop().time)
 
     accepted = []
-    credentials = (Credentials("r", "alice", "pw"),)
+    credentials = (Credentials("r", "alice", "pw", destinations=("127.0.0.1",)),)
     callee = {"on_invite": accept(accepted), "authenticator": server()}
     async with agents(callee=callee, caller={"digest": DigestClient(credentials)}) as (one, _, uri):
         invite = one.invite(make(one, "INVITE", uri, body=SDP))
@@ -132,6 +137,41 @@ async def test_call_with_digest_and_without_credentials():
         with pytest.raises(RequestFailedError) as error:
             await one.invite(make(one, "INVITE", uri, body=SDP)).run()
         assert error.value.status == 401
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "REGISTER"])
+async def test_digest_is_asked_of_every_method(method):
+    """Not of INVITE and REGISTER only (CVE-2021-37624)."""
+    server = DigestServer.with_passwords("r", {"alice": "pw"}, clock=asyncio.get_running_loop().time)
+    served = []
+    callee = {
+        "on_invite": served.append,
+        "on_request": served.append,
+        "extra_methods": frozenset(("MESSAGE", "SUBSCRIBE", "REGISTER")),
+        "authenticator": server,
+    }
+    async with agents(callee=callee) as (one, _, uri):
+        request = make(one, method, uri)
+        if method == "INVITE":
+            with pytest.raises(RequestFailedError) as error:
+                await one.invite(request).run()
+            assert error.value.status == 401
+        else:
+            assert (await one.request(request)).status == 401
+    assert served == []
+
+
+@pytest.mark.parametrize("caller", ["<tel:+12015550123>", "<http://example.com/a>", "<urn:service:sos>", "sip:x"])
+async def test_a_caller_without_sip_uri_is_a_caller(caller):
+    """A From of any scheme is legal, and must not be taken for a SIP URI (CVE-2021-33056)."""
+    accepted = []
+    async with agents(callee={"on_invite": accept(accepted)}) as (one, _, uri):
+        request = make(one, "INVITE", uri, body=SDP)
+        request.headers.set("From", f"{caller};tag=1")
+        dialog = await one.invite(request).run()
+        await asyncio.sleep(0.05)
+        await accepted[0].bye()
+        assert await dialog.ended == "remote"
 
 
 async def test_cancel_while_it_rings():
@@ -249,6 +289,107 @@ async def test_register_refresh_and_remove():
         assert [number for _, _, number in seen] == [1, 2, 3]
 
 
+async def registrar_of(users, **more):
+    store = MemoryLocationStore()
+    service = await LocationService.create(store, RegistrarSettings(frozenset(("127.0.0.1",)), min_expires=30))
+    clock = asyncio.get_running_loop().time
+    return store, {"registrar": service, "authenticator": DigestServer.with_passwords("r", users, clock=clock, **more)}
+
+
+def credentials(password="pw", **more):
+    return (Credentials("r", "alice", password, destinations=("127.0.0.1",)),)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_registering_at_our_own_registrar(transport):
+    """With Digest, 423 met, the server's proof required, and the binding gone in the end."""
+    store, callee = await registrar_of({"alice": "pw"}, userhash=True)
+    caller = {"digest": DigestClient(credentials(), require_proof=True)}
+    async with agents(transport=transport, callee=callee, caller=caller) as (one, _, uri):
+        aor = SipUri.parse(f"sip:alice@127.0.0.1:{uri.port};transport={transport}")
+        registration = Registration(one, aor, one.contact(transport, "alice"), expires=10)
+        assert await registration.register() == 30
+        assert registration.digest_algorithm == "SHA-256"
+        [binding] = (await store.load("alice@127.0.0.1")).bindings
+        assert binding.flow.startswith(f"{transport}:127.0.0.1:")
+        await registration.unregister()
+        assert (await store.load("alice@127.0.0.1")).bindings == ()
+
+
+async def test_registering_for_somebody_else_or_without_proof():
+    _, callee = await registrar_of({"alice": "pw"})
+    async with agents(callee=callee, caller={"digest": DigestClient(credentials())}) as (one, _, uri):
+        aor = SipUri.parse(f"sip:bob@127.0.0.1:{uri.port}")
+        with pytest.raises(RequestFailedError) as error:
+            await Registration(one, aor, one.contact("udp", "bob")).register()
+        assert error.value.status == 403
+    del callee["authenticator"]
+    async with agents(callee=callee) as (one, _, uri):
+        aor = SipUri.parse(f"sip:alice@127.0.0.1:{uri.port}")
+        with pytest.raises(RequestFailedError) as error:
+            await Registration(one, aor, one.contact("udp", "alice")).register()
+        assert error.value.status == 403
+
+
+async def test_guessing_over_the_wire_is_slowed_down():
+    _, callee = await registrar_of({"alice": "pw"})
+    async with agents(callee=callee) as (one, _, uri):
+        aor = SipUri.parse(f"sip:alice@127.0.0.1:{uri.port}")
+        for _ in range(5):
+            one.digest = DigestClient(credentials("guess"))
+            with pytest.raises(DigestError):
+                await Registration(one, aor, one.contact("udp", "alice")).register()
+        one.digest = DigestClient(credentials())
+        with pytest.raises(RequestFailedError) as error:
+            await Registration(one, aor, one.contact("udp", "alice")).register()
+        assert error.value.status == 403
+        assert 0 < int(error.value.response.headers.get("Retry-After")) <= 10
+
+
+async def test_call_to_an_impostor_ends():
+    """A callee that cannot prove the password, which it asked for, loses the call that it took."""
+    accepted = []
+    clock = asyncio.get_running_loop().time
+    authenticator = DigestServer.with_passwords("r", {"alice": "pw"}, clock=clock)
+    authenticator.confirm = lambda response, _: response.headers.set("Authentication-Info", 'rspauth="00"')
+    callee = {"on_invite": accept(accepted), "authenticator": authenticator}
+    async with agents(callee=callee, caller={"digest": DigestClient(credentials())}) as (one, _, uri):
+        with pytest.raises(DigestError, match="proof"):
+            await one.invite(make(one, "INVITE", uri, body=SDP)).run()
+        assert await asyncio.wait_for(accepted[0].ended, 5) == "remote"
+
+
+@pytest.mark.parametrize(("destination", "answered"), [("proxy.example.com", False), ("127.0.0.1", True)])
+async def test_challenge_of_our_bye_in_a_call_received(destination, answered):
+    """The SIP digest leak over the wire: who called us names our own realm when we hang up. Only the proxy that the
+    credentials are for, which recorded its route, gets an answer."""
+    accepted, seen = [], []
+    authenticator = DigestServer.with_passwords("r", {"alice": "pw"}, clock=asyncio.get_running_loop().time, proxy=True)
+
+    class Challenging(UserAgent):
+        def _process(self, exchange, request):
+            found = authenticator.check(request)
+            seen.append((request.method, found.verdict))
+            accepting = found.verdict is Verdict.ACCEPTED
+            self.respond(exchange, request.create_response(200) if accepting else authenticator.refuse(request, found))
+
+    own_domain = (Credentials("r", "alice", "pw", destinations=(destination,)),)
+    callee = {"on_invite": accept(accepted), "digest": DigestClient(own_domain)}
+    async with agents(callee=callee) as (_, two, uri):
+        caller = Challenging(timers=FAST)
+        address = await caller.listen("udp", "127.0.0.1")
+        try:
+            invite = make(caller, "INVITE", uri, body=SDP)
+            invite.headers.add("Record-Route", f"<sip:127.0.0.1:{address.port};lr>")
+            await caller.invite(invite).run()
+            await accepted[0].bye()
+            wanted = [("BYE", Verdict.MISSING), ("BYE", Verdict.ACCEPTED)]
+            assert seen == wanted[: 2 if answered else 1]
+            assert two.active_dialogs == 0
+        finally:
+            await caller.close()
+
+
 class Socket(asyncio.DatagramProtocol):
     def __init__(self):
         self.got = []
@@ -277,7 +418,6 @@ async def test_torture_messages_leave_it_running_over_udp(shared_vectors):
     rng = random.Random(4475)
     async with agents(callee={"on_invite": lambda invite: accepted.append(invite.reject(486))}) as (one, two, uri):
         async with raw_udp() as (socket, heard):
-            socket.get_extra_info("sockname")[1]
             for data in corpus(shared_vectors):
                 for shown in (data, data[: len(data) // 2], data.replace(b"\r\n", b"\n"), rng.randbytes(200)):
                     # rport brings the answers back to us, whatever host the message names.
@@ -331,6 +471,29 @@ async def test_merged_request_is_482():
                 socket.sendto(copy.serialize(), ("127.0.0.1", uri.port))
                 await asyncio.sleep(0.05)
             assert [parse_message(data).status for data in heard.got[:2]] == [180, 482]
+
+
+async def test_the_same_request_is_no_merged_one_when_its_transaction_is_over():
+    async with agents(transport="tcp") as (one, two, uri):
+        request = make(one, "OPTIONS", uri)
+        for _ in range(2):
+            assert (await one.request(request)).status == 200
+            await asyncio.sleep(0.05)
+            assert two.active_transactions == 0
+            request.headers.remove_first("Via")
+
+
+async def test_empty_call_id_does_not_stand_in_the_way_of_others():
+    """Found by fuzzing: its transaction made every request after it fail the comparison of merged requests."""
+    async with agents() as (one, two, uri), raw_udp() as (socket, heard):
+        request = make(one, "OPTIONS", uri)
+        request.headers.set("Call-ID", "")
+        request.headers.prepend("Via", "SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKa;rport")
+        socket.sendto(request.serialize(), ("127.0.0.1", uri.port))
+        await asyncio.sleep(0.05)
+        assert heard.got[0].startswith(b"SIP/2.0 400 ")
+        assert two.active_transactions == 0
+        assert (await one.request(make(one, "OPTIONS", uri))).status == 200
 
 
 @pytest.mark.parametrize("every", [2, 3])

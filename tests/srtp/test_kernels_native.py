@@ -5,70 +5,44 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import platform
 import random
 import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from native_programs import (
+    CROSS_CC,
+    CROSS_RUN,
+    ROOT,
+    SANITIZERS,
+    VALGRIND,
+    VALGRIND_TABLES,
+    NativeBuilder,
+    passes,
+    require,
+    run,
+)
 
-ROOT = Path(__file__).parents[2]
-PROGRAMS = Path(__file__).parent / "kernels_native"
 VECTORS = ROOT / "tests" / "vectors"
-# DWARF 4: older valgrinds cannot read what newer compilers write by default.
-FLAGS = ["-std=c11", "-gdwarf-4", "-Wall", "-Wextra", "-Werror", "-fno-strict-aliasing", f"-I{ROOT / 'srtp'}"]
-SANITIZERS = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-CROSS_CC = "aarch64-linux-gnu-gcc"
-CROSS_RUN = "qemu-aarch64"
-CHECK_SOURCES = ["kernel_check.c", "kernel_random.c"]
+PARTS = ["kernels"]
+CHECK_SOURCES = ["kernels_native/kernel_check.c", "kernels_native/kernel_random.c"]
 pytestmark = pytest.mark.timeout(300)
 
 
-def require(program: str) -> str:
-    """The path of a program; without it the test is skipped, except in CI, where it fails."""
-    path = shutil.which(program)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return path
-
-
-def compile_files(directory: Path, compiler: str, flags: list[str], sources: list[Path]) -> list[str]:
-    """Compiles each file by itself, as many at a time as there are CPUs; returns the object files."""
-
-    def compile_file(source: Path) -> str:
-        target = directory / f"{source.stem}.o"
-        subprocess.run([compiler, *FLAGS, *flags, "-c", str(source), "-o", str(target)], check=True)
-        return str(target)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_file, sources))
-
-
-def build(directory: Path, compiler: str, flags: list[str], programs: dict[str, list[str]]) -> Path:
-    """Builds test programs, each from the named sources and all kernels; returns the directory they are in."""
-    kernels = sorted((ROOT / "srtp" / "kernels").glob("*.c"))
-    objects = compile_files(directory, compiler, flags, kernels)
-    for program, sources in programs.items():
-        own = compile_files(directory, compiler, flags, [PROGRAMS / source for source in sources])
-        subprocess.run([compiler, *flags, *own, *objects, "-o", str(directory / program)], check=True)
-    return directory
-
-
 @pytest.fixture(scope="module")
-def native_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def native_programs(native_builder: NativeBuilder) -> Path:
     programs = {"kernel_check": CHECK_SOURCES}
     if shutil.which("valgrind"):
-        programs["kernel_secrets"] = ["kernel_secrets.c"]
-    return build(tmp_path_factory.mktemp("native"), require("cc"), ["-O3"], programs)
+        programs["kernel_secrets"] = ["kernels_native/kernel_secrets.c", "-Wl,--wrap=srtp_equal"]
+    return native_builder.build(require("cc"), ["-O3"], PARTS, programs)
 
 
 @pytest.fixture(scope="module")
@@ -83,26 +57,14 @@ def secrets_program(native_programs: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sanitized_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("sanitized")
-    return build(directory, require("cc"), SANITIZERS, {"kernel_check": CHECK_SOURCES}) / "kernel_check"
+def sanitized_program(native_builder: NativeBuilder) -> Path:
+    return native_builder.build(require("cc"), SANITIZERS, PARTS, {"kernel_check": CHECK_SOURCES}) / "kernel_check"
 
 
 @pytest.fixture(scope="module")
-def cross_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("cross")
+def cross_program(native_builder: NativeBuilder) -> Path:
     programs = {"kernel_check": CHECK_SOURCES}
-    return build(directory, require(CROSS_CC), ["-O3", "-static"], programs) / "kernel_check"
-
-
-def run(*command: str | Path, cases: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs a program with the cases on its standard input."""
-    return subprocess.run([str(part) for part in command], input=cases, capture_output=True, text=True, timeout=240)
-
-
-def passes(result: subprocess.CompletedProcess[str]) -> str:
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
-    return result.stdout
+    return native_builder.build(require(CROSS_CC), ["-O3", "-static"], PARTS, programs) / "kernel_check"
 
 
 def vector_file(name: str) -> dict[str, Any]:
@@ -116,15 +78,15 @@ def word(data: bytes | str) -> str:
 
 
 def official_cases() -> Iterator[str]:
-    """FIPS 197, SP 800-38A, RFC 3711 B.2, RFC 2202, the GCM specification, RFC 7714."""
+    """FIPS 197, SP 800-38A, RFC 3711 B.2, RFC 6188 7, RFC 2202, the GCM specification, RFC 7714."""
     aes = vector_file("aes.json")
     for case in aes["block"]:
         yield f"block {case['key']} {case['input']} {case['output']}"
     for case in aes["ctr"]:
         yield f"ctr {case['key']} {case['iv']} {case['input']} {case['output']}"
-    b2 = vector_file("rfc3711_b2.json")
-    for case in b2["keystream"]:
-        yield f"keystream {b2['session_key']} {b2['iv']} {16 * case['block']:08x} {case['output']}"
+    for cm in (vector_file("rfc3711_b2.json"), *vector_file("rfc6188.json")["counter_mode"]):
+        for case in cm["keystream"]:
+            yield f"keystream {cm['session_key']} {cm['iv']} {16 * case['block']:08x} {case['output']}"
     for case in vector_file("rfc2202_hmac_sha1.json")["cases"]:
         yield f"hmac {case['key']} {word(case['data'])} {case['digest']}"
     for case in vector_file("gcm.json")["cases"]:
@@ -218,12 +180,23 @@ def test_aarch64_kernels_under_emulation(cross_program: Path) -> None:
     passes(run(emulator, cross_program, "random", "5"))
 
 
-VALGRIND = ["-q", "--error-exitcode=9", "--exit-on-first-error=no"]
+@pytest.mark.parametrize("module", ["session", "secret"])
+def test_the_extension_compiles_for_aarch64(tmp_path: Path, module: str) -> None:
+    """What Cython makes of our modules, and the packet logic; Python's headers do not differ among 64-bit CPUs."""
+    compiler = require(CROSS_CC)
+    source = tmp_path / f"{module}.c"
+    cython = [sys.executable, "-m", "cython", "-3", str(ROOT / "srtp" / f"{module}.pyx"), "-o", str(source)]
+    subprocess.run(cython, cwd=ROOT, check=True)
+    includes = [f"-I{ROOT / 'srtp'}", f"-I{ROOT}", f"-I{sysconfig.get_path('include')}"]
+    sources = [source, *sorted((ROOT / "srtp" / "core").glob("*.c"))] if module == "session" else [source]
+    for one in sources:
+        target = tmp_path / f"{one.stem}.o"
+        subprocess.run([compiler, "-std=c11", *includes, "-c", str(one), "-o", str(target)], check=True)
+        assert target.read_bytes()[18:20] == b"\xb7\0"  # EM_AARCH64
 
 
-@pytest.mark.parametrize("table", ["portable", "aesni", "aesni-avx2"])
+@pytest.mark.parametrize("table", VALGRIND_TABLES)
 def test_no_branch_or_index_depends_on_a_secret(secrets_program: Path, table: str) -> None:
-    """These are the tables that valgrind can run: it has no SHA-NI, no VAES and no AVX-512."""
     result = run(require("valgrind"), *VALGRIND, secrets_program, table)
     if result.returncode == 3 and table != "portable":
         pytest.skip(f"valgrind offers no {table} here")

@@ -9,11 +9,11 @@
  * bytes), "hmac KEY DATA TAG", "gcm KEY NONCE AAD IN OUT TAG", bytes in hexadecimal and "-" for none. Exits 1 with a
  * line on standard error for each difference. */
 #define _POSIX_C_SOURCE 200809L
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../native_words.h"
 #include "kernel_check.h"
 
 static unsigned long failures;
@@ -22,37 +22,6 @@ void report_difference(const char *table, const char *what, size_t length, size_
 {
     failures++;
     fprintf(stderr, "%s: %s differs (length %zu, %zu)\n", table, what, length, detail);
-}
-
-typedef struct {
-    uint8_t *bytes;
-    size_t length;
-} bytes;
-
-static unsigned digit(char c)
-{
-    static const char DIGITS[] = "0123456789abcdef";
-    const char *found = c != '\0' ? strchr(DIGITS, tolower((unsigned char)c)) : NULL;
-    if (found == NULL) {
-        fprintf(stderr, "not hexadecimal: %c\n", c);
-        exit(2);
-    }
-    return (unsigned)(found - DIGITS);
-}
-
-static bytes from_hex(const char *word)
-{
-    bytes b = {NULL, 0};
-    if (word == NULL) {
-        fprintf(stderr, "a case lacks a word\n");
-        exit(2);
-    }
-    if (strcmp(word, "-") != 0)
-        b.length = strlen(word) / 2;
-    b.bytes = malloc(b.length > 0 ? b.length : 1);
-    for (size_t i = 0; i < b.length; i++)
-        b.bytes[i] = (uint8_t)(digit(word[2 * i]) << 4 | digit(word[2 * i + 1]));
-    return b;
 }
 
 static void check_block(const srtp_kernels *k, const bytes arguments[])

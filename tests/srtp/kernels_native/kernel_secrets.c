@@ -6,13 +6,10 @@
  *
  * Exits 3 where the table is not available (valgrind hides what it cannot run). */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <valgrind/memcheck.h>
 
-#include "kernels/kernels.h"
-
-#define SECRET(object) (void)VALGRIND_MAKE_MEM_UNDEFINED(&(object), sizeof(object))
-#define PUBLIC(object) (void)VALGRIND_MAKE_MEM_DEFINED(&(object), sizeof(object))
+#include "../native_secrets.h"
 
 #define LONGEST 700
 
@@ -66,7 +63,8 @@ static void run_gcm(const srtp_kernels *k, size_t key_length)
     PUBLIC(key.aes.rounds);
     for (size_t length = 0; length <= LONGEST; length += length < 140 ? 1 : 37) {
         k->gcm_seal(&key, nonce, aad, sizeof aad, text, out, length, tag);
-        /* Opening is the same functions, and one branch on whether the tag is right, which is no secret. */
+        if (!k->gcm_open(&key, nonce, aad, sizeof aad, out, out, length, tag))
+            exit(4);
     }
 }
 
@@ -75,7 +73,6 @@ static void run_compare(void)
     uint8_t expected[SRTP_SHA1_DIGEST] = {0};
     SECRET(expected);
     int equal = srtp_equal(expected, out, sizeof expected);
-    PUBLIC(equal); /* that a packet was refused is no secret */
     out[0] = equal ? 1 : 2;
 }
 

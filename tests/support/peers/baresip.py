@@ -32,7 +32,7 @@ auenc_format s16
 audec_format s16
 audio_buffer 20-160
 rtp_ports {rtp_low}-{rtp_high}
-rtcp_mux yes
+rtcp_mux {rtcp_mux}
 jitter_buffer_delay 5-10
 rtp_stats yes
 net_interface {ip}
@@ -44,6 +44,7 @@ module aubridge.so
 module sndfile.so
 snd_path {directory}
 module srtp.so
+module dtls_srtp.so
 module uuid.so
 module_tmp account.so
 module_app contact.so
@@ -61,7 +62,16 @@ class Baresip(PeerProcess):
     `sip_listen` port. baresip 1.0.0 never verifies a TLS server's certificate.
     """
 
-    def __init__(self, directory: Path, authority: TestAuthority, *, name: str, account: str, tone: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        authority: TestAuthority,
+        *,
+        name: str,
+        account: str,
+        tone: float,
+        rtcp_mux: bool = True,
+    ) -> None:
         command = ["baresip", "-f", str(directory), "-s"]
         super().__init__(command, directory, name=name, keep_stdin_open=True)
         self.sip_port = free_ports(2)
@@ -79,6 +89,7 @@ class Baresip(PeerProcess):
             rtp_low=rtp_low,
             rtp_high=rtp_low + 38,
             directory=directory,
+            rtcp_mux="yes" if rtcp_mux else "no",
         )
         (directory / "config").write_text(config)
         (directory / "accounts").write_text(account.format(port=self.sip_port, tls_port=self.tls_port) + "\n")

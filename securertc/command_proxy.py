@@ -1,0 +1,185 @@
+"""What `securertc proxy` does, apart from reading its options."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+
+from sip import DigestServer, client_context, server_context
+from sip.digest_secrets import DigestSecrets
+from sip.location import LocationStore
+from sip.location_memory import MemoryLocationStore
+from sip.location_service import LocationService
+from sip.location_sqlite import SqliteLocationStore
+from sip.locator import Locator
+from sip.proxy_events import Resolver
+from sip.proxy_resolver import DnsProxyResolver
+from sip.proxy_server import Listener, Observer, ProxyServer
+from sip.registrar import RegistrarSettings
+
+from .command_call import interrupts, read_users
+from .errors import ConfigurationError
+from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig
+from .proxy_service import ProxyService
+
+STATUS_INTERVAL = 60.0
+# Nothing of ours lies in cycles once it is over: to look for them more often than that costs more than it brings.
+_COLLECT_AFTER = 50_000
+
+
+async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = False) -> None:
+    """Runs a proxy until Ctrl-C; with `status` it tells each minute, and at SIGUSR1, what is going on.
+
+    Raises ConfigurationError for files that cannot be used, OSError when an address cannot be listened on.
+    """
+    store = open_store(config.location)
+    try:
+        server, service = await create_proxy(config, store)
+        async with server, interrupts() as interrupted:
+            service.identity = server.proxy.identity
+            for one in server.listening:
+                console.print(f"listening on {one.transport.upper()} {one.host}:{one.port}", highlight=False)
+            gc.freeze()
+            gc.set_threshold(_COLLECT_AFTER, 20, 50)
+            domains = ", ".join(sorted(config.domains)) or "no domain"
+            console.print(f"serving {domains}; Ctrl-C ends it", highlight=False)
+            await _wait(interrupted, lambda: console.print(describe(server), highlight=False), status=status)
+    finally:
+        if store is not None:
+            await store.close()
+    console.print("ended")
+
+
+async def _wait(interrupted: asyncio.Event, tell: Callable[[], None], *, status: bool) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, tell)
+    try:
+        while not interrupted.is_set():
+            try:
+                async with asyncio.timeout(STATUS_INTERVAL):
+                    await interrupted.wait()
+            except TimeoutError:
+                if status:
+                    tell()
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+
+def describe(server: ProxyServer) -> str:
+    """Returns one line of what a proxy is doing."""
+    admission = server.proxy.admission
+    return (
+        f"transactions {server.proxy.active_transactions}, requests open {server.proxy.active_contexts}, "
+        f"connections {server.connections}, sources {admission.sources}, shed {admission.refused}, "
+        f"late {admission.lag * 1000:.0f} ms"
+    )
+
+
+async def create_proxy(
+    config: ProxyConfig,
+    store: LocationStore | None,
+    *,
+    resolver: Resolver | None = None,
+    observer: Observer | None = None,
+) -> tuple[ProxyServer, ProxyService]:
+    """Returns the server that a configuration describes, not started, and its service.
+
+    After the start the service's `identity` has to be set to that of the server's proxy.
+    """
+    tls = config.tls
+    listeners = []
+    for one in config.listen:
+        context = None
+        if one.transport == "tls":
+            assert tls.certificate is not None
+            clients = tls.ca_file if tls.require_client_certificate else None
+            context = server_context(tls.certificate, tls.key, client_ca_file=clients)
+        listeners.append(Listener(one.transport, one.host, one.port, one.advertised, context))
+    location = None
+    if store is not None:
+        location = await LocationService.create(store, RegistrarSettings(config.domains, path_needs_support=False))
+    proxies, registrar = _digest(config.authentication)
+    service = ProxyService(
+        config.domains,
+        location=location,
+        static=config.location.static,
+        proxies=proxies,
+        registrar=registrar,
+        relay=config.relay,
+        shared=config.location.store == "redis",
+        prove_domains=tls.prove_domains,
+    )
+    server = ProxyServer(
+        listeners,
+        domains=config.domains,
+        location=service,
+        resolver=resolver or _dns(),
+        hooks=service,
+        aliases=config.aliases,
+        settings=config.settings,
+        limits=config.limits,
+        timers=config.timers,
+        tls_client=client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key),
+        allow_wildcards=tls.allow_wildcards,
+        secret=config.secret,
+        observer=observer,
+    )
+    return server, service
+
+
+def _dns() -> Resolver | None:
+    """DNS in full where dnspython is installed and a name server known; else None, for what the system resolves."""
+    try:
+        from sip.dns_resolver import DnsResolver
+    except ImportError:
+        return None
+    try:
+        return DnsProxyResolver(Locator(DnsResolver()))
+    except OSError:
+        return None
+
+
+def open_store(settings: LocationSettings) -> LocationStore | None:
+    """Returns the store that is configured; raises ConfigurationError when what it needs is not installed."""
+    if settings.store == "memory":
+        return MemoryLocationStore()
+    if settings.store == "sqlite":
+        assert settings.path is not None
+        return SqliteLocationStore(settings.path)
+    if settings.store == "redis":
+        try:
+            from sip.location_redis import RedisLocationStore
+        except ImportError:
+            raise ConfigurationError("redis is not installed: pip install 'securertc[redis]'", key="location") from None
+        return RedisLocationStore(settings.url or "")
+    return None
+
+
+def _digest(settings: AuthenticationSettings | None) -> tuple[DigestServer | None, DigestServer | None]:
+    """The challengers of forwarded requests and of REGISTER, by the same secrets."""
+    if settings is None:
+        return None, None
+    try:
+        if settings.users is not None:
+            secrets = DigestSecrets.of_passwords(settings.realm, read_users(settings.users), settings.algorithms)
+        else:
+            assert settings.secrets is not None
+            secrets = DigestSecrets.parse(settings.realm, settings.secrets.read_text())
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(str(error), key="authentication") from None
+
+    def make(proxy: bool) -> DigestServer:
+        return DigestServer(
+            settings.realm,
+            secrets.secret_of,
+            clock=time.monotonic,
+            algorithms=settings.algorithms,
+            proxy=proxy,
+        )
+
+    return make(True), make(False)

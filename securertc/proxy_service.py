@@ -1,0 +1,156 @@
+"""What a proxy server of ours does beside forwarding: who may, who is where, and the registrar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import unquote
+
+from sip import DigestServer, Request, Response, SipParseError, SipUri, Verdict
+from sip.header_values import AuthParameters, NameAddr
+from sip.location import Binding
+from sip.location_service import LocationService
+from sip.proxy_events import ProxyTarget
+from sip.proxy_identity import ProxyIdentity
+from sip.proxy_routing import replace_values
+from sip.transport import Flow
+
+_ALLOWED = "ACK, BYE, CANCEL, INVITE, OPTIONS, REGISTER"
+
+
+class ProxyService:
+    """The hooks and the location of a ProxyServer.
+
+    `static` has the targets of addresses that are not registered: user@host, or host for all others there. Without
+    `location` there is no registrar. With `proxies` and `registrar`, Digest for requests that are forwarded and for
+    REGISTER, nobody may speak in the name of a user of `domains` without proof, in dialogs too. `relay` lets
+    requests through that neither come from a user of the domains nor go to one; those in dialogs always pass.
+    With `prove_domains` a request from a user of another domain has to come by TLS from a server whose certificate is
+    for that domain (RFC 5922 7.3).
+    `shared` is for several proxies on one store: each records how it alone reaches a connection.
+    """
+
+    def __init__(
+        self,
+        domains: frozenset[str],
+        *,
+        location: LocationService | None = None,
+        static: dict[str, tuple[ProxyTarget, ...]] | None = None,
+        proxies: DigestServer | None = None,
+        registrar: DigestServer | None = None,
+        relay: bool = False,
+        shared: bool = False,
+        prove_domains: bool = False,
+    ) -> None:
+        self._domains = domains
+        self._location = location
+        self._static = static or {}
+        self._proxies = proxies
+        self._registrar = registrar
+        self._relay = relay
+        self._shared = shared
+        self._prove_domains = prove_domains
+        self.identity: ProxyIdentity | None = None  # of the server, once it is started
+
+    # Who may.
+
+    def authorize(self, request: Request, flow: Flow) -> Response | None:
+        """Returns the refusal of a request, or None; takes the credentials for us off an accepted one."""
+        if request.method == "REGISTER" and self._is_ours(request.uri):
+            return None  # serve() asks
+        caller = request.from_.uri
+        if isinstance(caller, SipUri) and caller.host.lower() in self._domains:
+            return None if self._proxies is None else self._authenticate(self._proxies, request, flow, caller)
+        if self._prove_domains and not (isinstance(caller, SipUri) and flow.proves(caller.host)):
+            return request.create_response(403, "Domain Not Proven")
+        if self._relay or request.to.tag is not None or self._is_ours(request.uri):
+            return None
+        return request.create_response(403, "No Relaying")
+
+    def _authenticate(self, digest: DigestServer, request: Request, flow: Flow, caller: SipUri) -> Response | None:
+        found = digest.check(request, source=flow.remote[0])
+        if found.verdict is not Verdict.ACCEPTED:
+            return digest.refuse(request, found)
+        if not is_name_of(found.username or "", caller):
+            return request.create_response(403, "Not Your Address")
+        kept = [row for row in request.headers.get_all("Proxy-Authorization") if not _is_for(row, digest.realm)]
+        replace_values(request.headers, "Proxy-Authorization", kept)
+        return None
+
+    def _is_ours(self, uri: object) -> bool:
+        if not isinstance(uri, SipUri):
+            return False
+        return uri.host.lower() in self._domains or (self.identity is not None and self.identity.serves(uri))
+
+    # Who is where.
+
+    async def targets(self, request_uri: SipUri, request: Request) -> Sequence[ProxyTarget] | None:
+        """See TargetSource."""
+        host = request_uri.host.lower()
+        static = self._static.get(f"{unquote(request_uri.user or '').lower()}@{host}") or self._static.get(host)
+        if static is not None:
+            return static
+        if self._location is None:
+            return None
+        located = await self._location.locate(request_uri)
+        if located is None:
+            return None
+        found = []
+        for group in located.groups:
+            for binding in group:
+                others = located.alternatives.get(binding.instance or "", ())
+                found.append(self._target(binding, tuple(self._target(other) for other in others)))
+        return found
+
+    def _target(self, binding: Binding, alternatives: tuple[ProxyTarget, ...] = ()) -> ProxyTarget:
+        path, flow = binding.path, binding.flow
+        if path and self.identity is not None:
+            first = NameAddr.parse(path[0]).uri
+            if isinstance(first, SipUri) and first.user is not None and self.identity.is_ours(first):
+                # The connection is ours: no need to go round by the network.
+                path, flow = path[1:], first.user
+        return ProxyTarget(binding.uri, binding.q, path, flow, alternatives)
+
+    # What is for the server itself.
+
+    async def serve(self, request: Request, flow: Flow, token: str) -> Response:
+        """Answers REGISTER where there is a registrar; 405 to what is not served."""
+        if request.method != "REGISTER" or self._location is None:
+            response = request.create_response(405)
+            response.headers.add("Allow", _ALLOWED)
+            return response
+        user: str | None = None
+        found = None
+        if self._registrar is not None:
+            found = self._registrar.check(request, source=flow.remote[0])
+            if found.verdict is not Verdict.ACCEPTED:
+                return self._registrar.refuse(request, found)
+            user = found.username
+        else:
+            user = _registered_user(request)
+        direct = len(request.vias) == 1 and flow.reliable
+        if direct and self._shared and self.identity is not None:
+            address = self.identity.address(flow.transport)
+            request.headers.prepend("Path", f"<sip:{token}@{address.sent_by};transport={flow.transport};lr>")
+        response = await self._location.register(request, user=user, flow=token if direct else None)
+        if self._registrar is not None and found is not None and response.success:
+            self._registrar.confirm(response, found)
+        return response
+
+
+def is_name_of(username: str, uri: SipUri) -> bool:
+    """Whether a Digest user is the one of an address: `alice` or `alice@example.com` of sip:alice@example.com."""
+    name = unquote(uri.user or "")
+    return bool(name) and username in (name, f"{name}@{uri.host.lower()}")
+
+
+def _registered_user(request: Request) -> str | None:
+    """Without authentication everybody is whom he says he is."""
+    uri = request.to.uri
+    return unquote(uri.user or "") or None if isinstance(uri, SipUri) else None
+
+
+def _is_for(row: str, realm: str) -> bool:
+    try:
+        return AuthParameters.parse(row).get("realm") == realm
+    except SipParseError:
+        return False

@@ -1,0 +1,595 @@
+"""A transaction-stateful proxy (RFC 3261 16), sans-IO: messages, answers and the time in, events out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from .client_transaction import ClientTransaction, Deliver, Send
+from .client_transaction import Output as ClientOutput
+from .errors import SipParseError
+from .header_values import Via
+from .message import Request, Response
+from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
+from .proxy_exchange import ClientExchange, Clock, ServerExchange, trying_delay
+from .proxy_identity import ProxyIdentity
+from .proxy_limits import Admission, ProxyLimits
+from .proxy_routing import (
+    forwarded_copy,
+    is_dialog_forming,
+    must_record_route,
+    next_routes,
+    record_routes,
+    replace_values,
+    take_in_routes,
+    without_top_via,
+)
+from .proxy_validation import branch_with, incoming_breadth, loop_part, options_response, refuse_forwarding
+from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
+from .server_transaction import Output as ServerOutput
+from .server_transaction import ServerState, ServerTransaction, server_key
+from .target import Target, add_received, default_port, response_address
+from .timers import DEFAULT_TIMERS, Timers
+from .uri import SipUri
+
+# Of a UDP request, before it must move to a transport with congestion control (18.1.1).
+MAX_UDP_REQUEST = 1300
+# What comes to nothing by one flow or hop, and may by another (RFC 3263 4.3, RFC 5626 5.3).
+_HOP_FAILED = 503
+_FLOW_FAILED = 430
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """How a proxy behaves: whether it stays on the path of dialogs, and timer C (more than 180 s, 16.6 step 11)."""
+
+    record_route: bool = True
+    timer_c: float = 200.0
+    proxy_require: frozenset[str] = frozenset()
+
+
+# A request and the flow it came by, to the response that refuses it, or None.
+Authorize = Callable[[Request, Way], Response | None]
+# A flow to the token that names it, or None where it cannot be found again.
+TokenOf = Callable[[Way], str | None]
+
+
+class Proxy:
+    """Forwards requests and responses.
+
+    Feed it by receive_request(), receive_response(), handle_timer() and the answers to its events; each returns
+    events for the edge to carry out, in order. `now` is seconds of any steady clock. `authorize` is asked for every
+    request but ACK and CANCEL; `token_of` names the connections that dialogs are to be held to.
+    """
+
+    def __init__(
+        self,
+        identity: ProxyIdentity,
+        *,
+        settings: ProxySettings | None = None,
+        limits: ProxyLimits | None = None,
+        timers: Timers = DEFAULT_TIMERS,
+        authorize: Authorize | None = None,
+        token_of: TokenOf | None = None,
+    ) -> None:
+        self.identity = identity
+        self.settings = settings or ProxySettings()
+        self.admission = Admission(limits or ProxyLimits())
+        self._timers = timers
+        self._trying_delay = trying_delay(timers)
+        self._authorize = authorize
+        self._token_of = token_of or (lambda flow: None)
+        self._servers: dict[tuple[str, ...], ServerExchange] = {}
+        self._clients: dict[tuple[str, str], ClientExchange] = {}
+        self._by_flow: dict[Way, set[ClientExchange]] = {}
+        self._contexts: set[ResponseContext] = set()
+        self._clock = Clock()
+        self._events: list[Event] = []
+
+    # What is going on, for those who count that nothing is left behind.
+
+    @property
+    def active_transactions(self) -> int:
+        """How many transactions are not terminated."""
+        return len(self._servers) + len(self._clients)
+
+    @property
+    def active_contexts(self) -> int:
+        """How many requests are being forwarded."""
+        return len(self._contexts)
+
+    def next_timer(self) -> float | None:
+        """Returns when handle_timer() wants to be called, or None."""
+        return self._clock.next_due()
+
+    # What comes in.
+
+    def receive_request(self, request: Request, flow: Way, now: float) -> list[Event]:
+        """Takes a request that came by a flow; its header fields are changed.
+
+        Raises SipParseError for one without the header fields that the parser asks for.
+        """
+        via = request.top_via
+        key = server_key(request, via)
+        exchange = self._servers.get(key)
+        try:
+            if exchange is not None and not self._passes_on_ack(request, exchange):
+                self._do_server(exchange, exchange.transaction.receive(request, now), now)
+            else:
+                self._take_new(request, via, key, flow, now)
+        except SipParseError as error:
+            exchange = self._servers.get(key)
+            if exchange is not None and request.method != "ACK":
+                self._respond(exchange, request.create_response(error.status), now)
+        return self._take_events()
+
+    def receive_response(self, response: Response, now: float) -> list[Event]:
+        """Takes a response; one that belongs to no transaction of ours is dropped (RFC 6026 7.3)."""
+        exchange = self._clients.get(client_key(response))
+        if exchange is not None:
+            self._do_client(exchange, exchange.transaction.receive(response, now), now)
+        return self._take_events()
+
+    def handle_timer(self, now: float) -> list[Event]:
+        """Does what is due by `now`."""
+        for exchange in self._clock.pop_due(now):
+            if isinstance(exchange, ServerExchange):
+                self._wake_server(exchange, now)
+            else:
+                self._wake_client(exchange, now)
+        return self._take_events()
+
+    # The answers to events.
+
+    def located(self, context: ResponseContext, targets: Sequence[ProxyTarget] | None, now: float) -> list[Event]:
+        """Takes the answer to Locate: targets, none (480), or None for an address that does not exist (404)."""
+        if context.stopped:
+            return []
+        if targets is None:
+            actions = context.refuse(404)
+        elif context.server is None:
+            # An ACK has one place to go to.
+            actions = context.add_targets(sorted(targets, key=lambda one: -one.q)[:1])
+        else:
+            actions = context.add_targets(targets)
+        self._do_actions(context, actions, now)
+        return self._take_events()
+
+    def location_failed(self, context: ResponseContext, now: float) -> list[Event]:
+        """Takes it that Locate came to no answer: 500."""
+        self._do_actions(context, context.refuse(500), now)
+        return self._take_events()
+
+    def resolved(self, branch: Branch, hops: Sequence[Target], now: float) -> list[Event]:
+        """Takes the answer to Resolve: the hops in order of trial; without any the branch fails (RFC 3263: 503)."""
+        if not branch.finished:
+            branch.hops = list(hops)
+            branch.failure = _HOP_FAILED
+            self._try_next_hop(branch, now)
+        return self._take_events()
+
+    def connected(self, branch: Branch, flow: Way, now: float) -> list[Event]:
+        """Takes the answer to Connect or UseFlow: the flow to send by."""
+        if not branch.finished:
+            try:
+                self._forward(branch, flow, now)
+            except SipParseError as error:
+                self._branch_failed(branch, error.status, now)
+        return self._take_events()
+
+    def unreachable(self, branch: Branch, now: float) -> list[Event]:
+        """Takes it that there is no flow for Connect or UseFlow."""
+        if not branch.finished:
+            self._hop_failed(branch, _HOP_FAILED, now)
+        return self._take_events()
+
+    def respond(self, exchange: ServerExchange, response: Response, now: float) -> list[Event]:
+        """Sends the response to a Serve."""
+        self._respond(exchange, response, now)
+        return self._take_events()
+
+    def send_failed(self, sender: object, now: float) -> list[Event]:
+        """Takes it that a SendData with this sender could not be sent (16.9)."""
+        if isinstance(sender, ClientExchange) and not sender.transaction.terminated:
+            sender.transaction.transport_failed()
+            self._client_failed(sender, _HOP_FAILED, now)
+        # A response that cannot be sent is dropped: the client repeats its request, or gives up.
+        return self._take_events()
+
+    def flow_lost(self, flow: Way, now: float) -> list[Event]:
+        """Takes it that a connection ended: what waits for a final response on it fails at once."""
+        for exchange in list(self._by_flow.get(flow, ())):
+            if exchange.transaction.waiting:
+                exchange.transaction.transport_failed()
+                self._client_failed(exchange, _HOP_FAILED, now)
+        return self._take_events()
+
+    # Requests.
+
+    @staticmethod
+    def _passes_on_ack(request: Request, exchange: ServerExchange) -> bool:
+        """Whether it is the ACK of a 2xx that has its INVITE's branch, as old clients send it (RFC 6026 7.1)."""
+        return request.method == "ACK" and exchange.transaction.state is ServerState.ACCEPTED
+
+    def _take_new(self, request: Request, via: Via, key: tuple[str, ...], flow: Way, now: float) -> None:
+        noted = add_received(via, *flow.remote)
+        if noted is not via:
+            values = request.vias[1:]
+            replace_values(request.headers, "Via", [str(noted), *map(str, values)])
+        address = _response_address(noted, flow)
+        if request.method == "CANCEL":
+            self._cancel(request, key, flow, address, now)
+            return
+        exchange = None
+        if request.method != "ACK":
+            exchange = self._admit(request, key, flow, address, now)
+            if exchange is None:
+                return
+        part = loop_part(request, self.identity)
+        refusal = refuse_forwarding(request, self.identity, part, understood=self.settings.proxy_require)
+        if refusal is None and exchange is not None and self._authorize is not None:
+            refusal = self._authorize(request, flow)
+        if refusal is not None:
+            if exchange is not None:
+                self._respond(exchange, refusal, now)
+            return
+        token = take_in_routes(request, self.identity)
+        context = ResponseContext(request, exchange, incoming_breadth(request), part)
+        if exchange is not None:
+            exchange.context = context
+            if (flow.reliable or via.host != flow.remote[0]) and len(request.vias) == 1:
+                context.inbound_token = self._token_of(flow)
+        if token is not None and token == self._token_of(flow):
+            token = None
+        self._find_targets(context, token, now)
+        if exchange is not None and not exchange.transaction.terminated:
+            self._clock.schedule(exchange, now)
+
+    def _admit(
+        self, request: Request, key: tuple[str, ...], flow: Way, address: tuple[str, int] | None, now: float
+    ) -> ServerExchange | None:
+        """Makes the server transaction; None after answering one too many, without keeping anything."""
+        source = flow.remote[0]
+        refusal = self.admission.refuse(request, source)
+        if refusal is not None:
+            self._events.append(SendData(flow, refusal.serialize(), address))
+            return None
+        transaction = ServerTransaction(request, reliable=flow.reliable, timers=self._timers, key=key)
+        exchange = self._servers[key] = ServerExchange(transaction, flow, address, source)
+        transaction.start(now)
+        return exchange
+
+    def _cancel(
+        self, request: Request, key: tuple[str, ...], flow: Way, address: tuple[str, int] | None, now: float
+    ) -> None:
+        """16.10. Answered without a transaction, so that nobody can make us keep anything by CANCEL.
+
+        One that belongs to nothing is not forwarded: we never forward statelessly, so that what we would send could
+        match nothing downstream.
+        """
+        invite = self._servers.get((*key[:-1], "INVITE"))
+        tag = self.identity.seal("\n".join(key))
+        response = request.create_response(481 if invite is None else 200, to_tag=tag)
+        self._events.append(SendData(flow, response.serialize(), address))
+        if invite is not None and invite.context is not None:
+            self._do_actions(invite.context, invite.context.cancel(), now)
+
+    def _find_targets(self, context: ResponseContext, token: str | None, now: float) -> None:
+        """16.5."""
+        request, uri = context.request, context.request.uri
+        self._contexts.add(context)
+        if not isinstance(uri, SipUri):
+            self._do_actions(context, context.refuse(416), now)
+        elif uri.parameter("maddr") is not None or not self.identity.serves(uri):
+            self._do_actions(context, context.add_targets((ProxyTarget(uri, flow=token),)), now)
+        elif uri.user is not None and request.method != "REGISTER":
+            self._events.append(Locate(context, uri))
+        elif "Route" in request.headers:
+            self._do_actions(context, context.add_targets((ProxyTarget(uri),)), now)
+        else:
+            self._contexts.discard(context)
+            self._serve(context, now)
+
+    def _serve(self, context: ResponseContext, now: float) -> None:
+        """A request for this server itself."""
+        exchange, request = context.server, context.request
+        if exchange is None:
+            return
+        exchange.context = None
+        if request.method == "OPTIONS":
+            self._respond(exchange, options_response(request), now)
+        else:
+            self._events.append(Serve(exchange, request))
+
+    # Branches.
+
+    def _start(self, branch: Branch, now: float) -> None:
+        """Looks for the hops of a branch (16.6 step 7)."""
+        request, target = branch.context.request, branch.target
+        if target.flow is not None:
+            self._events.append(UseFlow(branch, target.flow))
+            return
+        try:
+            uri, _, hop = next_routes(request, target.uri, target.path)
+        except SipParseError as error:
+            self._branch_failed(branch, error.status, now)
+            return
+        if not isinstance(hop, SipUri):
+            self._branch_failed(branch, 416, now)
+            return
+        if isinstance(uri, SipUri) and uri.secure and not hop.secure:
+            hop = replace(hop, scheme="sips", parameters=tuple(p for p in hop.parameters if p[0] != "transport"))
+        self._events.append(Resolve(branch, hop))
+
+    def _try_next_hop(self, branch: Branch, now: float) -> None:
+        if branch.hops and not branch.context.stopped:
+            branch.hop = branch.hops.pop(0)
+            self._events.append(Connect(branch, branch.hop))
+        else:
+            self._hop_failed(branch, branch.failure, now)
+
+    def _hop_failed(self, branch: Branch, status: int, now: float) -> None:
+        """Goes on with the next hop, or the next way to the same target; without any the branch has failed."""
+        branch.failure = status
+        branch.exchange = None
+        if branch.context.stopped:
+            self._branch_failed(branch, 408, now)
+        elif branch.fallback is not None:
+            branch.hop = branch.fallback
+            self._events.append(Connect(branch, branch.hop))
+        elif branch.hops:
+            self._try_next_hop(branch, now)
+        elif branch.target.flow is not None and branch.hop is None:
+            # The connection is gone: what can be reached without it still is.
+            branch.target = replace(branch.target, flow=None)
+            self._start(branch, now)
+        elif branch.alternatives:
+            branch.target = branch.alternatives.pop(0)
+            branch.hop = None
+            self._start(branch, now)
+        else:
+            self._branch_failed(branch, status, now)
+
+    def _branch_failed(self, branch: Branch, status: int, now: float) -> None:
+        self._do_actions(branch.context, branch.context.failed(branch, status), now)
+
+    def _forward(self, branch: Branch, flow: Way, now: float) -> None:
+        """Sends the request of a branch by a flow (16.6 steps 1 to 11)."""
+        context, target = branch.context, branch.target
+        request = context.request
+        uri, routes, _ = next_routes(request, target.uri, target.path)
+        if isinstance(uri, SipUri) and uri.secure and not flow.secure:
+            self._hop_failed(branch, _HOP_FAILED, now)  # RFC 5630: never downgraded
+            return
+        branch_id = branch_with(secrets.token_hex(6), context.loop_part)
+        sent_by = self.identity.address(flow.transport).sent_by
+        forwarded = forwarded_copy(
+            request,
+            uri,
+            via=f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={branch_id}",
+            record_route=self._record(context, flow, target.flow),
+            routes=routes,
+            max_breadth=branch.breadth,
+        )
+        data = forwarded.serialize()
+        if request.method == "ACK":
+            branch.finished = True
+            self._contexts.discard(context)
+            context.release()
+            self._events.append(SendData(flow, data))
+            return
+        if len(data) > MAX_UDP_REQUEST and not flow.reliable and branch.fallback is None and branch.hop is not None:
+            # 18.1.1: UDP after all where the peer has no TCP.
+            branch.fallback = branch.hop
+            branch.hop = replace(branch.hop, transport="tcp")
+            self._events.append(Connect(branch, branch.hop))
+            return
+        branch.fallback = None
+        transaction = ClientTransaction(forwarded, reliable=flow.reliable, timers=self._timers, branch=branch_id)
+        exchange = branch.exchange = self._clients[transaction.key] = ClientExchange(transaction, flow, branch)
+        if flow.reliable:
+            self._by_flow.setdefault(flow, set()).add(exchange)
+        if request.method == "INVITE":
+            exchange.timer_c = now + self.settings.timer_c
+        elif context.server is not None and context.server.trying_at is None:
+            context.server.trying_at = now + self._trying_delay
+            self._clock.schedule(context.server, now)
+        transaction.start(now)
+        self._events.append(SendData(flow, data, None, exchange))
+        self._clock.schedule(exchange, now)
+
+    def _record(self, context: ResponseContext, flow: Way, token: str | None) -> Sequence[str]:
+        """The Record-Route values of a forwarded request (16.6 step 4)."""
+        server, request = context.server, context.request
+        if server is None or not is_dialog_forming(request):
+            return ()
+        if not self.settings.record_route and not must_record_route(request, server.flow):
+            return ()
+        tokens = {"inbound_token": context.inbound_token, "outbound_token": token}
+        return record_routes(request, self.identity, server.flow, flow, **tokens)
+
+    # Responses.
+
+    def _deliver(self, exchange: ClientExchange, response: Response, now: float) -> None:
+        """16.7, for a response that its client transaction let through."""
+        branch, status = exchange.branch, response.status
+        if branch is None:
+            return  # of a CANCEL of ours
+        invite = exchange.transaction.key[1] == "INVITE"
+        if status < 200:
+            exchange.proceeding = True
+            if exchange.cancel_wanted:
+                self._send_cancel(exchange, now)
+            if status == 100 or not invite:
+                return  # RFC 4320 4.1: nothing but 100 before the final response to others
+            if exchange.timer_c is not None:
+                exchange.timer_c = now + self.settings.timer_c
+        else:
+            exchange.timer_c = exchange.give_up = None
+            exchange.transaction.release()
+            if status in (_HOP_FAILED, _FLOW_FAILED) and not branch.finished and (branch.hops or branch.alternatives):
+                self._hop_failed(branch, status, now)
+                return
+        headers = without_top_via(response.headers)
+        if "Via" not in headers:
+            # Meant for us, who asked nothing; a branch must end all the same.
+            if status >= 200:
+                self._branch_failed(branch, 502, now)
+            return
+        upstream = Response(status, response.reason, headers, response.body)
+        self._do_actions(branch.context, branch.context.received(branch, upstream), now)
+
+    def _do_actions(self, context: ResponseContext, actions: Sequence[Action], now: float) -> None:
+        server = context.server
+        for action in actions:
+            if isinstance(action, Forward):
+                if server is None:
+                    continue
+                if action.late:
+                    self._events.append(SendData(server.flow, action.response.serialize(), server.address))
+                else:
+                    self._respond(server, action.response, now)
+            elif isinstance(action, Start):
+                self._start(action.branch, now)
+            elif isinstance(action, CancelBranch):
+                exchange = action.branch.exchange
+                if exchange is not None:
+                    exchange.cancel_wanted = True
+                    if exchange.proceeding:
+                        self._send_cancel(exchange, now)
+            elif server is not None:
+                server.transaction.transport_failed()
+                self._end_server(server)
+        if context.answered and context.finished:
+            self._contexts.discard(context)
+            context.release()
+
+    def _send_cancel(self, exchange: ClientExchange, now: float) -> None:
+        """9.1: a CANCEL for a pending INVITE, which goes where that went."""
+        if exchange.cancel_sent or not exchange.transaction.waiting:
+            return
+        exchange.cancel_sent = True
+        exchange.timer_c = None
+        exchange.give_up = now + self._timers.timeout
+        self._clock.schedule(exchange, now)
+        invite = exchange.transaction.request
+        cancel = Request("CANCEL", invite.uri)
+        cancel.headers.add("Via", invite.headers.get("Via") or "")
+        for value in invite.headers.get_all("Route"):
+            cancel.headers.add("Route", value)
+        cancel.headers.add("Max-Forwards", "70")
+        for name in ("From", "To", "Call-ID"):
+            cancel.headers.add(name, invite.headers.get(name) or "")
+        cancel.headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        branch = exchange.transaction.key[0]
+        transaction = ClientTransaction(cancel, reliable=exchange.flow.reliable, timers=self._timers, branch=branch)
+        sending = self._clients[transaction.key] = ClientExchange(transaction, exchange.flow, None)
+        self._do_client(sending, transaction.start(now), now)
+
+    # Driving the machines.
+
+    def _respond(self, exchange: ServerExchange, response: Response, now: float) -> None:
+        if not response.provisional:
+            exchange.trying_at = exchange.context = None
+        self._do_server(exchange, exchange.transaction.respond(response, now), now)
+        if exchange.transaction.answered:
+            exchange.transaction.release()
+
+    def _do_server(self, exchange: ServerExchange, outputs: Sequence[ServerOutput], now: float) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                self._events.append(SendData(exchange.flow, output.message.serialize(), exchange.address, exchange))
+        if exchange.transaction.terminated:
+            self._end_server(exchange)
+        else:
+            self._clock.schedule(exchange, now)
+
+    def _wake_server(self, exchange: ServerExchange, now: float) -> None:
+        if exchange.trying_at is not None and now >= exchange.trying_at:
+            exchange.trying_at = None
+            trying = exchange.transaction.request.create_response(100)
+            self._do_server(exchange, exchange.transaction.respond(trying, now), now)
+        else:
+            self._do_server(exchange, exchange.transaction.handle_timer(now), now)
+
+    def _end_server(self, exchange: ServerExchange) -> None:
+        if self._servers.pop(exchange.transaction.key, None) is not None:
+            self.admission.released(exchange.source)
+
+    def _do_client(self, exchange: ClientExchange, outputs: Sequence[ClientOutput], now: float) -> None:
+        timed_out = False
+        for output in outputs:
+            if isinstance(output, Send):
+                self._events.append(SendData(exchange.flow, output.message.serialize(), None, exchange))
+            elif isinstance(output, Deliver):
+                self._deliver(exchange, output.response, now)
+            else:
+                timed_out = True
+        if timed_out:
+            self._client_failed(exchange, 408, now)
+        elif exchange.transaction.terminated:
+            self._end_client(exchange)
+        else:
+            self._clock.schedule(exchange, now)
+
+    def _wake_client(self, exchange: ClientExchange, now: float) -> None:
+        if exchange.give_up is not None and now >= exchange.give_up:
+            exchange.transaction.transport_failed()
+            self._client_failed(exchange, 408, now)
+        elif exchange.timer_c is not None and now >= exchange.timer_c:
+            exchange.timer_c = None
+            if exchange.proceeding:
+                self._send_cancel(exchange, now)
+            else:
+                exchange.transaction.transport_failed()
+                self._client_failed(exchange, 408, now)
+        else:
+            self._do_client(exchange, exchange.transaction.handle_timer(now), now)
+
+    def _client_failed(self, exchange: ClientExchange, status: int, now: float) -> None:
+        """A client transaction ended without a final response."""
+        self._end_client(exchange)
+        branch = exchange.branch
+        if branch is None or branch.finished or branch.exchange is not exchange:
+            return
+        if exchange.cancel_sent:
+            self._branch_failed(branch, 408, now)
+        else:
+            self._hop_failed(branch, status, now)
+
+    def _end_client(self, exchange: ClientExchange) -> None:
+        self._clients.pop(exchange.transaction.key, None)
+        if exchange.flow.reliable:
+            using = self._by_flow.get(exchange.flow)
+            if using is not None:
+                using.discard(exchange)
+                if not using:
+                    del self._by_flow[exchange.flow]
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+
+def client_key(response: Response) -> tuple[str, str]:
+    """Returns what a response matches by (17.1.3): branch of the top Via, and method."""
+    via = response.headers.get("Via") or ""
+    method = (response.headers.get("CSeq") or "").rpartition(" ")[2]
+    first = via.partition(",")[0]
+    # As we write it; who echoes it in other words is read at length.
+    _, found, branch = first.rpartition(";branch=")
+    if not found or ";" in branch or '"' in via:
+        return response.top_via.branch or "", response.cseq.method
+    return branch.rstrip(), method
+
+
+def _response_address(via: Via, flow: Way) -> tuple[str, int] | None:
+    """Where responses go (18.2.2) when not to the flow's remote end: by UDP always, by TCP once that is closed."""
+    if flow.transport == "tcp":
+        host, _ = response_address(via)
+        return host, via.port or default_port("tcp")
+    if flow.reliable:
+        return None
+    address = response_address(via)
+    return None if address == flow.remote else address

@@ -1,0 +1,24 @@
+"""How a proxy finds the servers of other domains: by DNS as RFC 3263 says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .locator import Locator
+from .target import Target
+from .uri import SipUri
+
+
+class DnsProxyResolver:
+    """The resolver of a ProxyServer over a Locator; `transports` are those that the proxy can send by."""
+
+    def __init__(self, locator: Locator, *, transports: tuple[str, ...] = ("tls", "tcp", "udp")) -> None:
+        self._locator = locator
+        self._transports = transports
+
+    async def resolve(self, uri: SipUri) -> Sequence[Target]:
+        """Returns the servers of a URI in order of trial; raises DiscoveryError or TransportError when there is none.
+
+        See Locator.locate().
+        """
+        return await self._locator.locate(uri, transports=self._transports)

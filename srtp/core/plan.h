@@ -1,0 +1,45 @@
+/* What is known of a packet before its bytes are touched, and the batch's way to it. */
+#ifndef SRTP_PLAN_H
+#define SRTP_PLAN_H
+
+#include "direction.h"
+
+/* Packets that a batch takes through the kernels at once. */
+#define SRTP_CHUNK 64
+
+typedef struct {
+    srtp_context *context;
+    srtp_stream *stream;        /* NULL when its SSRC is not known yet */
+    srtp_master_key *key;
+    srtp_session_keys *fresh;   /* made for this packet, by srtp_keys_at() */
+    uint32_t ssrc;
+    size_t header;              /* length of the RTP header */
+    size_t length;              /* received: of the packet without tag, index word and MKI */
+    const uint8_t *mki;         /* received: where it lies */
+    const uint8_t *tag;         /* received: where it lies */
+    int repeat;                 /* sent before, byte for byte the same as is to be shown */
+    int cryptex;
+} srtp_plan;
+
+/* The most recent SRTP index of a stream, by which SRTCP finds a key with a <From, To> (RFC 3711 8.1.1). */
+static inline uint64_t srtp_latest_index(const srtp_stream *stream) {
+    if (stream == NULL) return 0;
+    return stream->rtp.window.started ? stream->rtp.window.top : (uint64_t)stream->initial_roc << 16;
+}
+
+/* Plans a packet of a batch. 1: it is to be sealed by the kernels, and the state has been committed. 0: it has been
+ * processed, or refused, and packet->status says so. */
+int srtp_stage_protect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan);
+
+typedef enum {
+    SRTP_STAGED, /* its tag is to be computed; srtp_finish_unprotect() commits the state if it is authentic */
+    SRTP_DONE,   /* it has been processed or refused, and packet->status says so */
+    SRTP_ALONE,  /* it must be processed alone, after the staged ones; nothing has happened */
+    SRTP_LATER,  /* what becomes of it depends on the staged ones, which must be finished first */
+} srtp_staging;
+
+/* Plans a received packet of the chunk `chunk`, as if the staged ones before it were authentic. */
+srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan, uint64_t chunk);
+void srtp_finish_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan, int authentic);
+
+#endif
