@@ -1,15 +1,19 @@
-"""The targets of one request, one after the other until one answers (RFC 3263 4.3)."""
+"""The targets of one request, one after the other until one answers (RFC 3263 4.3), by TCP when it is large."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from .errors import SipError, SipParseError, TransactionTimeoutError, TransportError
 from .grammar import parse_number
-from .message import Response
-from .target import Target
+from .message import Request, Response
+from .target import MAX_UDP_REQUEST, Target
 from .target_health import LONGEST_AVOIDED, TargetHealth
 from .transport import Flow
+
+# What start_request() puts on a request.
+_VIA_SPACE = 140
 
 
 class Failover:
@@ -27,6 +31,7 @@ class Failover:
         self._targets = health.order(targets)
         self._connect = connect
         self._health = health
+        self._moved: set[Target] = set()
         self.last_flow: Flow | None = None
 
     @property
@@ -34,18 +39,29 @@ class Failover:
         """The target that is tried now."""
         return self._targets[0]
 
-    async def flow(self) -> Flow:
+    async def flow(self, *, large: bool = False) -> Flow:
         """Returns a flow to the target tried now, or the first behind it that can be reached.
 
-        Raises TransportError, that of the last target, when none can.
+        A `large` request goes by TCP where that is to be had, instead of UDP (RFC 3261 18.1.1). Raises
+        TransportError, that of the last target, when none can be reached.
         """
         while True:
+            if large:
+                self._move_to_tcp()
             try:
                 self.last_flow = await self._connect(self._targets[0])
                 return self.last_flow
             except TransportError:
                 if not self._advance(None):
                     raise
+
+    def _move_to_tcp(self) -> None:
+        """Puts TCP before the UDP target tried now, which stays for a peer that has no TCP."""
+        target = self._targets[0]
+        moved = replace(target, transport="tcp")
+        if target.transport == "udp" and moved not in self._moved and not self._health.avoids(moved):
+            self._moved.add(moved)
+            self._targets.insert(0, moved)
 
     def goes_on_after(self, failure: SipError | Response, *, progress: int) -> bool:
         """Whether the request goes to another target, which flow() then leads to, with a new branch.
@@ -81,3 +97,8 @@ def _retry_after(response: Response) -> float | None:
         return float(parse_number(number, (1 << 32) - 1, "Retry-After"))
     except SipParseError:
         return LONGEST_AVOIDED if value.strip()[:1].isdigit() else None
+
+
+def is_large(request: Request) -> bool:
+    """Whether a request, with the Via it is going to get, is too long for UDP (RFC 3261 18.1.1)."""
+    return len(request.serialize()) + _VIA_SPACE > MAX_UDP_REQUEST

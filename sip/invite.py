@@ -24,7 +24,7 @@ from .session_modification import GONE, MAX_TRIES, OutgoingReinvite, glare_delay
 from .transport import Flow
 
 if TYPE_CHECKING:
-    from .failover import Failover
+    from .failover import Failover, is_large
     from .user_agent import ServerExchange, UserAgent
 
 # How a re-INVITE is answered: (status, body) of the response.
@@ -64,7 +64,7 @@ class OutgoingInvite:
         tries = self._tries = self._tries or await user_agent.tries_for(self.request)
         challenges = 0
         while True:
-            flow = self._take(await tries.flow())
+            flow = self._take(await tries.flow(large=is_large(self.request)))
             if self._cancelled:
                 raise CallCancelledError("the call was cancelled")
             try:

@@ -12,6 +12,8 @@ from .uri import SipUri
 
 TRANSPORTS = ("udp", "tcp", "tls")
 SECURE_TRANSPORTS = frozenset(("tls", "wss"))
+# Of a UDP request, before it must move to a transport with congestion control (18.1.1).
+MAX_UDP_REQUEST = 1300
 
 
 @dataclass(frozen=True, slots=True)

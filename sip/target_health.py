@@ -33,6 +33,11 @@ class TargetHealth:
         """Forgets the failures of a target that has answered."""
         self._avoided.pop(target, None)
 
+    def avoids(self, target: Target) -> bool:
+        """Whether a target failed lately."""
+        until = self._avoided.get(target)
+        return until is not None and until > self._clock()
+
     def order(self, targets: Sequence[Target]) -> list[Target]:
         """Returns the targets with those that failed lately behind the others, the order kept otherwise."""
         self._forget(self._clock())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
 from .client_transaction import Output as ClientOutput
@@ -14,7 +14,7 @@ from .digest_client import DigestClient
 from .digest_server import Authentication, DigestServer, Verdict
 from .discovery import is_numeric
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
-from .failover import Failover
+from .failover import Failover, is_large
 from .header_values import CSeq, NameAddr
 from .invite import IncomingInvite, InviteDialog, OutgoingInvite
 from .location_service import LocationService
@@ -34,8 +34,6 @@ from .uri import SipUri
 ALLOWED = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"))
 BODY_TYPES = frozenset(("application/sdp",))
 MAX_TRANSACTIONS = 10000
-# Of a UDP request, before it must move to a transport with congestion control (18.1.1).
-MAX_UDP_REQUEST = 1300
 _NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
 
 Answer = Callable[[Request], Response]
@@ -194,19 +192,16 @@ class UserAgent:
         Raises DiscoveryError when it finds none, and TransportError when a sips request would leave TLS.
         """
         hop = next_hop(request)
-        large = len(request.serialize()) > MAX_UDP_REQUEST
-        if self._locator is not None:
-            found = await self._locator.locate(hop, transports=self._transports.supported, large=large)
-        else:
+        if self._locator is None:
             found = [target_of(hop)]
-            if large and found[0].transport == "udp":
-                # 18.1.1: TCP, and UDP after all where the peer has none.
-                found.insert(0, replace(found[0], transport="tcp"))
+        else:
+            large = is_large(request)
+            found = await self._locator.locate(hop, transports=self._transports.supported, large=large)
         return Failover(found, self._transports.flow_to, self._health)
 
     async def flow_for(self, request: Request) -> Flow:
         """Returns a flow for a request; raises TransportError when there is none."""
-        return await (await self.tries_for(request)).flow()
+        return await (await self.tries_for(request)).flow(large=is_large(request))
 
     def start_request(
         self,
@@ -249,9 +244,10 @@ class UserAgent:
         if self.digest is not None:
             self.digest.anticipate(request)
         while True:
-            if flow is None or flow.closed:
+            large = is_large(request)
+            if flow is None or flow.closed or (large and not flow.reliable):
                 tries = tries or await self.tries_for(request)
-                flow = await tries.flow()
+                flow = await tries.flow(large=large)
             outcome, progress = await self._one_exchange(request, flow)
             if tries is not None and tries.goes_on_after(outcome, progress=progress):
                 request.headers.remove_first("Via")
