@@ -18,13 +18,14 @@ from .errors import (
     TransactionTimeoutError,
     TransportError,
 )
+from .failover import is_large
 from .header_values import CSeq, NameAddr
 from .message import Request, Response, new_branch, new_tag
 from .session_modification import GONE, MAX_TRIES, OutgoingReinvite, glare_delay, pending_error, refuse_glare
 from .transport import Flow
 
 if TYPE_CHECKING:
-    from .failover import Failover, is_large
+    from .failover import Failover
     from .user_agent import ServerExchange, UserAgent
 
 # How a re-INVITE is answered: (status, body) of the response.
