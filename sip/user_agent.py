@@ -500,6 +500,10 @@ class UserAgent:
     def _client_timer(self, exchange: ClientExchange) -> None:
         self._do_client(exchange, exchange.transaction.handle_timer(self._loop.time()))
 
+    def forget(self, exchange: ClientExchange) -> None:
+        """Ends a transaction that nobody waits for any more."""
+        self._end_client(exchange)
+
     def _end_client(self, exchange: ClientExchange) -> None:
         if exchange.timer is not None:
             exchange.timer.cancel()
