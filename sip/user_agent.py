@@ -482,6 +482,7 @@ class UserAgent:
             elif isinstance(output, TimedOut):
                 method = exchange.transaction.request.method
                 failure = TransactionTimeoutError(f"no answer to {method} in {self.timers.timeout:g} s")
+                exchange.flow.distrust(self._loop.time() - self.timers.timeout)
         self._schedule_client(exchange)
         if failure is not None:
             exchange.on_failure(failure)

@@ -179,6 +179,7 @@ class Network:
     seed: int = 0
     faults: Faults = field(default_factory=Faults)
     drops: Callable[[bytes, Address, Address], bool] | None = None
+    on_connect: Callable[[VirtualStream], None] | None = None  # gets the end of who connects
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -224,6 +225,8 @@ class Network:
         ours, theirs = VirtualStream(self, local, address), VirtualStream(self, address, local)
         ours.other, theirs.other = theirs, ours
         theirs.protocol, ours.protocol = server.factory(), factory()
+        if self.on_connect is not None:
+            self.on_connect(ours)
         theirs.protocol.connection_made(theirs)
         ours.protocol.connection_made(ours)
         return ours, ours.protocol
