@@ -17,7 +17,7 @@ from .flow_tokens import FlowTokens
 from .message import Message, Request, Response
 from .parser import DEFAULT_LIMITS, Limits
 from .proxy import Proxy, ProxySettings
-from .proxy_events import Connect, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
+from .proxy_events import Connect, Distrust, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
 from .proxy_identity import ListenAddress, ProxyIdentity
 from .proxy_limits import ProxyLimits
 from .target import Target, add_received, response_address, target_of
@@ -255,6 +255,9 @@ class ProxyServer:
             self._ask(self._locate(event))
         elif isinstance(event, Serve):
             self._ask(self._serve(event))
+        elif isinstance(event, Distrust):
+            assert isinstance(event.flow, Flow)
+            event.flow.distrust(event.since)
         return []
 
     def _flow_at_hand(self, hop: Target) -> Flow | None:
