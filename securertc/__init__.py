@@ -6,7 +6,16 @@ from sip import Credentials
 from .assurance import SecurityReport, Tier, TierStatus
 from .call import Call, IncomingCall
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
-from .errors import CallEndedError, CallRefusedError, SecureRtcError, SecurityPolicyError, UnsupportedDigitError
+from .errors import (
+    CallEndedError,
+    CallRefusedError,
+    NoBundleError,
+    SecureRtcError,
+    SecurityPolicyError,
+    UnsupportedCodecError,
+    UnsupportedDigitError,
+)
+from .media_bundle import MediaBundle
 from .media_session import MediaSession
 from .media_statistics import MediaStatistics
 from .security_policy import SecurityPolicy
@@ -19,9 +28,11 @@ __all__ = [
     "Endpoint",
     "EndpointSettings",
     "IncomingCall",
+    "MediaBundle",
     "MediaSecurity",
     "MediaSession",
     "MediaStatistics",
+    "NoBundleError",
     "SecureRtcError",
     "SecurityPolicy",
     "SecurityPolicyError",
@@ -29,5 +40,6 @@ __all__ = [
     "Tier",
     "TierStatus",
     "TlsFiles",
+    "UnsupportedCodecError",
     "UnsupportedDigitError",
 ]
