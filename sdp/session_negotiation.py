@@ -55,11 +55,16 @@ class SessionNegotiation:
     `bundle` says what is done about BUNDLE (RFC 9143). Streams of one address and port are for a group only: without
     one the first of them is taken. In a group the address, port and keying of one stream hold for all in it, which
     NegotiatedMedia.bundled_with names; `securertc.MediaBundle` then has one transport for all.
+    `repeat_transport` writes the group's attributes of transport (as a=ice-ufrag) into all of its sections: RFC 9143
+    7.1.3 wants them in one, and some peers, aiortc among them, in each.
     """
 
-    def __init__(self, media: Iterable[LocalMedia], *, bundle: BundlePolicy = BundlePolicy.OFF) -> None:
+    def __init__(
+        self, media: Iterable[LocalMedia], *, bundle: BundlePolicy = BundlePolicy.OFF, repeat_transport: bool = False
+    ) -> None:
         self.media: list[LocalMedia] = list(media)
         self.bundle = bundle
+        self._repeat = repeat_transport
         self._bundle: Bundle | None = None
         self.agreement: SessionAgreement | None = None
         self._session_id = secrets.randbits(62)
@@ -102,7 +107,7 @@ class SessionNegotiation:
         All who got the offer know its keys, so that rekeying is due after the first answer too (RFC 4568 7.3): by
         create_offer(rekey=True), for the further ones from a transport address of their own.
         """
-        twin = SessionNegotiation(self.media, bundle=self.bundle)
+        twin = SessionNegotiation(self.media, bundle=self.bundle, repeat_transport=self._repeat)
         twin._bundle = self._bundle
         twin.agreement = self.agreement
         twin._session_id, twin._version, twin._slots = self._session_id, self._version, self._slots
@@ -136,7 +141,7 @@ class SessionNegotiation:
             )
             if tagged is not None and (self._bundle is not None or only):
                 section = section_of(self._local(stream), plan, KeyingLines(), self.media[0].address)
-                section = shared_section(section, tagged.sent if self._bundle is not None else None)
+                section = shared_section(section, tagged.sent, only=self._bundle is None, repeat=self._repeat)
                 slots[index] = Slot(section, tagged.address, stream, before.agreed if before else None)
                 keying[index] = ()
                 continue
@@ -385,7 +390,7 @@ class SessionNegotiation:
         agreed = replace(agreed, bundled_with=tagged.stream, mid_extension=mid_extension_of(remote.section))
         plan = self._answer_plan(received, local, agreed, examined)
         ours = section_of(local, plan, KeyingLines(), self.media[0].address)
-        return Slot(shared_section(ours, tagged.sent), tagged.address, stream, agreed)
+        return Slot(shared_section(ours, tagged.sent, only=False, repeat=self._repeat), tagged.address, stream, agreed)
 
     def _answer_section(
         self, received: ReceivedOffer, index: int, stream: int, examined: ExaminedSection, *, rekey: bool
