@@ -6,7 +6,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .client_transaction import ClientTransaction, Deliver, Send
+from .cancel import create_cancel
+from .client_transaction import ClientTransaction, Deliver, Send, client_key
 from .client_transaction import Output as ClientOutput
 from .errors import SipParseError
 from .header_values import Via
@@ -22,6 +23,7 @@ from .proxy_routing import (
     next_routes,
     record_routes,
     replace_values,
+    return_address,
     take_in_routes,
     without_top_via,
 )
@@ -29,7 +31,8 @@ from .proxy_validation import branch_with, incoming_breadth, loop_part, options_
 from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerState, ServerTransaction, server_key
-from .target import MAX_UDP_REQUEST, Target, add_received, default_port, response_address
+from .target import MAX_UDP_REQUEST, Target, add_received
+from .target_health import TargetHealth, retry_after
 from .timers import DEFAULT_TIMERS, Timers
 from .uri import SipUri
 
@@ -83,6 +86,8 @@ class Proxy:
         self._by_flow: dict[Way, set[ClientExchange]] = {}
         self._contexts: set[ResponseContext] = set()
         self._clock = Clock()
+        self._now = 0.0
+        self._health = TargetHealth(lambda: self._now)
         self._events: list[Event] = []
 
     # What is going on, for those who count that nothing is left behind.
@@ -162,7 +167,8 @@ class Proxy:
     def resolved(self, branch: Branch, hops: Sequence[Target], now: float) -> list[Event]:
         """Takes the answer to Resolve: the hops in order of trial; without any the branch fails (RFC 3263: 503)."""
         if not branch.finished:
-            branch.hops = list(hops)
+            self._now = now
+            branch.hops = self._health.order(hops)
             branch.failure = _HOP_FAILED
             self._try_next_hop(branch, now)
         return self._take_events()
@@ -179,6 +185,7 @@ class Proxy:
     def unreachable(self, branch: Branch, now: float) -> list[Event]:
         """Takes it that there is no flow for Connect or UseFlow."""
         if not branch.finished:
+            self._blame(branch, now)
             self._hop_failed(branch, _HOP_FAILED, now)
         return self._take_events()
 
@@ -215,7 +222,7 @@ class Proxy:
         if noted is not via:
             values = request.vias[1:]
             replace_values(request.headers, "Via", [str(noted), *map(str, values)])
-        address = _response_address(noted, flow)
+        address = return_address(noted, flow)
         if request.method == "CANCEL":
             self._cancel(request, key, flow, address, now)
             return
@@ -327,6 +334,12 @@ class Proxy:
         else:
             self._hop_failed(branch, branch.failure, now)
 
+    def _blame(self, branch: Branch, now: float, *, seconds: float | None = None) -> None:
+        """Has the hop tried after others for a while (RFC 3263 4.3)."""
+        if branch.hop is not None:
+            self._now = now
+            self._health.failed(branch.hop, retry_after=seconds)
+
     def _hop_failed(self, branch: Branch, status: int, now: float) -> None:
         """Goes on with the next hop, or the next way to the same target; without any the branch has failed."""
         branch.failure = status
@@ -417,6 +430,7 @@ class Proxy:
         invite = exchange.transaction.key[1] == "INVITE"
         if status < 200:
             exchange.proceeding = True
+            exchange.rang = exchange.rang or status > 100
             if exchange.cancel_wanted:
                 self._send_cancel(exchange, now)
             if status == 100 or not invite:
@@ -426,6 +440,10 @@ class Proxy:
         else:
             exchange.timer_c = exchange.give_up = None
             exchange.transaction.release()
+            if status == _HOP_FAILED:
+                self._blame(branch, now, seconds=retry_after(response))
+            elif self._health and branch.hop is not None:
+                self._health.recovered(branch.hop)
             if status in (_HOP_FAILED, _FLOW_FAILED) and not branch.finished and (branch.hops or branch.alternatives):
                 self._hop_failed(branch, status, now)
                 return
@@ -472,14 +490,8 @@ class Proxy:
         exchange.give_up = now + self._timers.timeout
         self._clock.schedule(exchange, now)
         invite = exchange.transaction.request
-        cancel = Request("CANCEL", invite.uri)
-        cancel.headers.add("Via", invite.headers.get("Via") or "")
-        for value in invite.headers.get_all("Route"):
-            cancel.headers.add("Route", value)
-        cancel.headers.add("Max-Forwards", "70")
-        for name in ("From", "To", "Call-ID"):
-            cancel.headers.add(name, invite.headers.get(name) or "")
-        cancel.headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        cancel = create_cancel(invite)
+        cancel.headers.prepend("Via", invite.headers.get("Via") or "")
         branch = exchange.transaction.key[0]
         transaction = ClientTransaction(cancel, reliable=exchange.flow.reliable, timers=self._timers, branch=branch)
         sending = self._clients[transaction.key] = ClientExchange(transaction, exchange.flow, None)
@@ -553,7 +565,11 @@ class Proxy:
             return
         if exchange.cancel_sent:
             self._branch_failed(branch, 408, now)
+        elif exchange.rang:
+            # A phone that rings must not be called a second time.
+            self._branch_failed(branch, status, now)
         else:
+            self._blame(branch, now)
             self._hop_failed(branch, status, now)
 
     def _end_client(self, exchange: ClientExchange) -> None:
@@ -568,26 +584,3 @@ class Proxy:
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
-
-
-def client_key(response: Response) -> tuple[str, str]:
-    """Returns what a response matches by (17.1.3): branch of the top Via, and method."""
-    via = response.headers.get("Via") or ""
-    method = (response.headers.get("CSeq") or "").rpartition(" ")[2]
-    first = via.partition(",")[0]
-    # As we write it; who echoes it in other words is read at length.
-    _, found, branch = first.rpartition(";branch=")
-    if not found or ";" in branch or '"' in via:
-        return response.top_via.branch or "", response.cseq.method
-    return branch.rstrip(), method
-
-
-def _response_address(via: Via, flow: Way) -> tuple[str, int] | None:
-    """Where responses go (18.2.2) when not to the flow's remote end: by UDP always, by TCP once that is closed."""
-    if flow.transport == "tcp":
-        host, _ = response_address(via)
-        return host, via.port or default_port("tcp")
-    if flow.reliable:
-        return None
-    address = response_address(via)
-    return None if address == flow.remote else address

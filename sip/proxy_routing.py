@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .header_values import NameAddr, split_values
+from .header_values import NameAddr, Via, split_values
 from .headers import Headers, Row
 from .message import Request, request_uri_of
 from .proxy_events import Way
 from .proxy_identity import ProxyIdentity, route_value
+from .target import default_port, response_address
 from .uri import SipUri, Uri
 
 # Requests that make a dialog, beside all whose method is not known here.
@@ -175,3 +176,11 @@ def without_top_via(headers: Headers) -> Headers:
                     kept.append((key, name, ", ".join(others)))
             return Headers.of_checked(kept + rows[index + 1 :], {})
     return headers
+
+
+def return_address(via: Via, flow: Way) -> tuple[str, int] | None:
+    """Where responses go (18.2.2) when not to the flow's remote end: always by UDP, else once it is closed."""
+    if flow.reliable:
+        return response_address(via)[0], via.port or default_port(flow.transport)
+    address = response_address(via)
+    return None if address == flow.remote else address
