@@ -27,7 +27,7 @@ from .transport import Flow
 
 if TYPE_CHECKING:
     from .failover import Failover
-    from .user_agent import ServerExchange, UserAgent
+    from .user_agent import ClientExchange, ServerExchange, UserAgent
 
 # How a re-INVITE is answered: (status, body) of the response.
 ReInvite = Callable[[Request], tuple[int, bytes]]
@@ -52,6 +52,9 @@ class OutgoingInvite:
         self._progress = 0
         self._cancelled = False
         self._cancel_sent = False
+        self._abandoned = False  # run() was cancelled
+        self._exchange: ClientExchange | None = None
+        self._last_wait: asyncio.TimerHandle | None = None  # for the final response after a CANCEL
         self._branch = new_branch()
         self._acks: dict[str, Request] = {}
 
@@ -100,11 +103,17 @@ class OutgoingInvite:
     async def _one_try(self, flow: Flow) -> Response:
         self._final = asyncio.get_running_loop().create_future()
         self._branch, self._progress, self._cancel_sent = new_branch(), 0, False
-        self._user_agent.start_request(self.request, flow, self._on_response, self._on_failure, branch=self._branch)
+        self._exchange = self._user_agent.start_request(
+            self.request, flow, self._on_response, self._on_failure, branch=self._branch
+        )
         try:
             return await asyncio.shield(self._final)
         except asyncio.CancelledError:
-            self.cancel()
+            self._abandoned = True
+            if self._final.done() and self._final.exception() is None and self._final.result().success:
+                self._dialog_of(self._final.result(), flow).end_soon()
+            else:
+                self.cancel()
             raise
 
     def _finish(self, response: Response, flow: Flow) -> InviteDialog:
@@ -134,6 +143,19 @@ class OutgoingInvite:
             cancel = create_cancel(self.request)
             ignore: Callable[[object], None] = lambda _: None  # noqa: E731  # the INVITE's own end counts
             self._user_agent.start_request(cancel, self.flow, ignore, ignore, branch=self._branch)
+            wait = self._user_agent.timers.timeout
+            self._last_wait = asyncio.get_running_loop().call_later(wait, self._give_up)
+
+    def _give_up(self) -> None:
+        """No final response came in 64*T1 after the CANCEL: the INVITE counts as cancelled (9.1)."""
+        if self._exchange is not None:
+            self._user_agent.forget(self._exchange)
+        self._on_failure(CallCancelledError("the call was cancelled, and nobody answered"))
+
+    def _stop_waiting(self) -> None:
+        if self._last_wait is not None:
+            self._last_wait.cancel()
+            self._last_wait = None
 
     def _on_response(self, response: Response) -> None:
         if response.provisional:
@@ -143,24 +165,31 @@ class OutgoingInvite:
             if self._cancelled:
                 self.cancel()
             return
+        self._stop_waiting()
         if not self._final.done():
             self._final.set_result(response)
-            return
+            if not self._abandoned:
+                return
         if response.success and self.flow is not None:
             self._repeated_success(response, self.flow)
 
     def _repeated_success(self, response: Response, flow: Flow) -> None:
-        """A 2xx again: the same one wants its ACK again, one of another fork is acknowledged and ended."""
+        """A 2xx again: the same one wants its ACK again, one of another fork is acknowledged and ended.
+
+        So is the first one, when nobody waits for it any more.
+        """
         try:
             tag = response.to.tag or ""
             if tag in self._acks:
                 self._user_agent.send_ack(self._acks[tag], flow)
-            else:
+            elif self._abandoned or self._final.exception() is not None or self._final.result().to.tag != tag:
                 self._dialog_of(response, flow).end_soon()
+            # Else run() has not had its turn yet, and will acknowledge it.
         except SipParseError:
             return
 
     def _on_failure(self, error: SipError) -> None:
+        self._stop_waiting()
         if not self._final.done():
             self._final.set_exception(error)
             # Read it here too: after a cancelled run() nobody else does.

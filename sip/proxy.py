@@ -12,7 +12,7 @@ from .client_transaction import Output as ClientOutput
 from .errors import SipParseError
 from .header_values import Via
 from .message import Request, Response
-from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
+from .proxy_events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
 from .proxy_exchange import ClientExchange, Clock, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
 from .proxy_limits import Admission, ProxyLimits
@@ -537,6 +537,8 @@ class Proxy:
             else:
                 timed_out = True
         if timed_out:
+            if exchange.flow.reliable:
+                self._events.append(Distrust(exchange.flow, now - self._timers.timeout))
             self._client_failed(exchange, 408, now)
         elif exchange.transaction.terminated:
             self._end_client(exchange)

@@ -117,4 +117,12 @@ class Serve:
     request: Request
 
 
-Event = SendData | Locate | Resolve | Connect | UseFlow | Serve
+@dataclass(frozen=True, slots=True)
+class Distrust:
+    """A request over a connection timed out: close it if nothing came by it since that time, as it is half-open."""
+
+    flow: Way
+    since: float
+
+
+Event = SendData | Locate | Resolve | Connect | UseFlow | Serve | Distrust

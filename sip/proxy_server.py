@@ -18,7 +18,7 @@ from .locator import Locator
 from .message import Message, Request, Response
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .proxy import Proxy, ProxySettings
-from .proxy_events import Connect, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
+from .proxy_events import Connect, Distrust, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
 from .proxy_identity import ListenAddress, ProxyIdentity
 from .proxy_limits import ProxyLimits
 from .response_failover import flow_for_response
@@ -260,6 +260,9 @@ class ProxyServer:
             self._ask(self._locate(event))
         elif isinstance(event, Serve):
             self._ask(self._serve(event))
+        elif isinstance(event, Distrust):
+            assert isinstance(event.flow, Flow)
+            event.flow.distrust(event.since)
         return []
 
     def _flow_at_hand(self, hop: Target) -> Flow | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import asyncio
 import contextlib
 import os
@@ -11,77 +10,25 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from .errors import SipParseError, StreamFramingError, TlsVerificationError, TransportError
+from .errors import SipParseError, TlsVerificationError, TransportError
+from .flow import Flow as Flow
+from .flow import LocalAddress as LocalAddress
+from .flow import via_host as via_host
 from .message import Message
 from .parser import DEFAULT_LIMITS, Limits, parse_message
-from .stream_parser import KeepAlive, StreamParser
+from .stream_flow import StreamFlow
 from .target import Target
-from .tls import VerifiedPeer, verify_identity
+from .tls_accept import TlsHandshake
 
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 3600.0
 MAX_CONNECTIONS = 1000
-MAX_WRITE_BUFFER = 1 << 20
 MAX_DATAGRAM = 65507
 UDP_RECEIVE_BUFFER = 4 << 20
 DATAGRAMS_PER_TURN = 32
 ERROR_REPLIES_PER_SECOND = 50
 WILDCARDS = frozenset(("0.0.0.0", "::"))  # noqa: S104  # compared, not bound
-
-
-@dataclass(frozen=True, slots=True)
-class LocalAddress:
-    """An address that is listened on."""
-
-    transport: str
-    host: str
-    port: int
-
-
-class Flow(abc.ABC):
-    """A way to one peer: a connection, or a UDP socket with the peer's address."""
-
-    transport: str
-    remote: tuple[str, int]
-    peer: VerifiedPeer | None = None
-    # The peer's, in DER, with its chain verified; None where it showed none, or none was asked for.
-    certificate: bytes | None = None
-
-    @property
-    def reliable(self) -> bool:
-        """Whether what is sent arrives or the flow ends: all but UDP."""
-        return self.transport != "udp"
-
-    @property
-    def secure(self) -> bool:
-        """Whether it is TLS."""
-        return self.transport == "tls"
-
-    def proves(self, name: str) -> bool:
-        """Whether the peer's certificate is for a SIP domain or IP address (RFC 5922 7.1), by no wildcard."""
-        if self.certificate is None:
-            return False
-        try:
-            verify_identity(self.certificate, name)
-        except TlsVerificationError:
-            return False
-        return True
-
-    @property
-    @abc.abstractmethod
-    def closed(self) -> bool:
-        """Whether nothing can be sent any more."""
-
-    @property
-    @abc.abstractmethod
-    def local(self) -> tuple[str, int]:
-        """Our address and port."""
-
-    @abc.abstractmethod
-    def send(self, data: bytes) -> None:
-        """Sends one message; raises TransportError when the flow is closed."""
 
 
 Received = Callable[[Message, Flow], None]
@@ -179,102 +126,6 @@ class UdpListener:
             self._socket.close()
 
 
-class StreamFlow(asyncio.Protocol, Flow):
-    """A TCP or TLS connection. `expected_name` is what the server's certificate must prove, None if we serve."""
-
-    def __init__(
-        self, layer: TransportLayer, transport: str, expected_name: str | None, *, accepted: bool = False
-    ) -> None:
-        self._layer = layer
-        self.accepted = accepted
-        self._expected_name = expected_name
-        self._parser = StreamParser(layer.limits)
-        self._stream: asyncio.Transport | None = None
-        self._local = ("", 0)
-        self.transport = transport
-        self.remote = ("", 0)
-        self.peer = None
-        self.failure: TransportError | None = None
-        self.last_used = time.monotonic()
-
-    @property
-    def closed(self) -> bool:
-        return self._stream is None or self._stream.is_closing()
-
-    @property
-    def local(self) -> tuple[str, int]:
-        return self._local
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._stream = transport
-        self.remote = transport.get_extra_info("peername")[:2]
-        self._local = transport.get_extra_info("sockname")[:2]
-        if self.transport == "tls":
-            try:
-                self.peer = self._verify(transport.get_extra_info("ssl_object"))
-            except TlsVerificationError as error:
-                self.failure = error
-                transport.abort()
-                return
-        if not self._layer.admit(self):
-            self.failure = TransportError("too many connections", target=via_host(self.remote))
-            transport.abort()
-
-    def _verify(self, connection: ssl.SSLObject) -> VerifiedPeer:
-        """Runs right after the handshake, before any SIP byte goes either way."""
-        protocol, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
-        certificate = self.certificate = connection.getpeercert(binary_form=True) or None
-        if self._expected_name is None:
-            return VerifiedPeer(protocol, cipher)
-        if not certificate:
-            raise TlsVerificationError("the server showed no certificate", expected=self._expected_name)
-        identity, kind = verify_identity(certificate, self._expected_name, allow_wildcards=self._layer.allow_wildcards)
-        return VerifiedPeer(protocol, cipher, identity, kind)
-
-    def data_received(self, data: bytes) -> None:
-        if self.failure is not None:
-            return
-        self.last_used = time.monotonic()
-        try:
-            messages = self._parser.feed(data)
-        except StreamFramingError as error:
-            self._take(error.parsed)
-            self._layer.malformed(error, self)
-            self.close()
-            return
-        self._take(messages)
-
-    def _take(self, messages: list[Message | KeepAlive]) -> None:
-        for message in messages:
-            if isinstance(message, KeepAlive):
-                with contextlib.suppress(TransportError):
-                    self.send(b"\r\n")
-            else:
-                self._layer.received(message, self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._layer.forget(self)
-
-    def send(self, data: bytes) -> None:
-        if self._stream is None or self._stream.is_closing():
-            raise TransportError("the connection is closed", target=via_host(self.remote))
-        if self._stream.get_write_buffer_size() > MAX_WRITE_BUFFER:
-            # A peer that does not read must not make us keep what it does not take.
-            self.abort()
-            raise TransportError("the peer does not read", target=via_host(self.remote))
-        self.last_used = time.monotonic()
-        self._stream.write(data)
-
-    def close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-
-    def abort(self) -> None:
-        if self._stream is not None:
-            self._stream.abort()
-
-
 class TransportLayer:
     """All sockets of one endpoint. `received` and `malformed` get what comes in, with the flow it came by; `lost`
     gets each connection that ended.
@@ -308,7 +159,7 @@ class TransportLayer:
         self._accepted: Counter[str] = Counter()
         self._udp: list[UdpListener] = []
         self._servers: list[asyncio.Server] = []
-        self._flows: set[StreamFlow] = set()
+        self._flows: set[StreamFlow | TlsHandshake] = set()
         self._opened: dict[Target, StreamFlow] = {}
         self._opening: dict[Target, asyncio.Future[StreamFlow]] = {}
         self.listening: list[LocalAddress] = []
@@ -337,16 +188,22 @@ class TransportLayer:
         else:
             if transport == "tls" and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
-            server = await loop.create_server(
-                lambda: StreamFlow(self, transport, None, accepted=True),
-                host,
-                port,
-                ssl=tls if transport == "tls" else None,
-            )
+            server = await loop.create_server(self._acceptor(transport, tls), host, port)
             self._servers.append(server)
             address = LocalAddress(transport, *server.sockets[0].getsockname()[:2])
         self.listening.append(address)
         return address
+
+    def _acceptor(self, transport: str, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
+        """Makes what takes each connection that a peer opens."""
+
+        def flow() -> StreamFlow:
+            return StreamFlow(self, transport, None, accepted=True)
+
+        if tls is None:
+            return flow
+        context = tls
+        return lambda: TlsHandshake(self, context, flow)
 
     async def flow_to(self, target: Target) -> Flow:
         """Returns a flow to a target, opening a connection where none is open.
@@ -440,14 +297,14 @@ class TransportLayer:
         if self._replies <= ERROR_REPLIES_PER_SECOND:
             self._malformed(error, flow)
 
-    def admit(self, flow: StreamFlow) -> bool:
+    def admit(self, flow: StreamFlow | TlsHandshake) -> bool:
         """Counts a new connection; False when there are too many, after closing those long idle."""
         if len(self._flows) >= self._max_connections:
             now = time.monotonic()
             for other in list(self._flows):
                 if now - other.last_used > IDLE_TIMEOUT:
                     other.abort()
-                    self._forget(other)
+                    self.release(other)
         source = flow.remote[0]
         most = self._max_source_connections
         if len(self._flows) >= self._max_connections:
@@ -458,7 +315,8 @@ class TransportLayer:
         self._accepted[source] += flow.accepted
         return True
 
-    def _forget(self, flow: StreamFlow) -> None:
+    def release(self, flow: StreamFlow | TlsHandshake) -> None:
+        """Takes a connection off the count."""
         if flow in self._flows:
             self._flows.discard(flow)
             source = flow.remote[0]
@@ -468,7 +326,7 @@ class TransportLayer:
 
     def forget(self, flow: StreamFlow) -> None:
         """Takes a connection that has ended off the books and reports its loss."""
-        self._forget(flow)
+        self.release(flow)
         self._lost(flow)
         for target in [target for target, opened in self._opened.items() if opened is flow]:
             del self._opened[target]
@@ -494,12 +352,6 @@ class TransportLayer:
         self._servers.clear()
         # One more turn of the loop, in which transports call connection_lost().
         await asyncio.sleep(0)
-
-
-def via_host(address: tuple[str, int]) -> str:
-    """Returns an address as Via's sent-by has it."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def local_host_of(flow: Flow) -> str:

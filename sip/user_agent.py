@@ -517,6 +517,7 @@ class UserAgent:
             elif isinstance(output, TimedOut):
                 method = exchange.transaction.request.method
                 failure = TransactionTimeoutError(f"no answer to {method} in {self.timers.timeout:g} s")
+                exchange.flow.distrust(self._loop.time() - self.timers.timeout)
         self._schedule_client(exchange)
         if failure is not None:
             exchange.on_failure(failure)
@@ -534,6 +535,10 @@ class UserAgent:
 
     def _client_timer(self, exchange: ClientExchange) -> None:
         self._do_client(exchange, exchange.transaction.handle_timer(self._loop.time()))
+
+    def forget(self, exchange: ClientExchange) -> None:
+        """Ends a transaction that nobody waits for any more."""
+        self._end_client(exchange)
 
     def _end_client(self, exchange: ClientExchange) -> None:
         if exchange.timer is not None:

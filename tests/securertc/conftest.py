@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from leaks import counted
 
 from securertc import Call, Endpoint, EndpointSettings, IncomingCall, SecurityPolicy, TlsFiles
 from securertc.throwaway_authority import ThrowawayAuthority
@@ -91,26 +90,11 @@ def pair(tls_files: TlsFiles) -> Callable[..., contextlib.AbstractAsyncContextMa
     return make
 
 
-def open_sockets() -> int:
-    links = (Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd"))
-    found = 0
-    for link in links:
-        with contextlib.suppress(OSError):
-            found += os.readlink(link).startswith("socket:")
-    return found
-
-
 @pytest.fixture
 async def nothing_left() -> AsyncIterator[None]:
     """Fails the test when a task or a socket outlives it."""
-    tasks, sockets = len(asyncio.all_tasks()), open_sockets()
-    yield
-    for _ in range(40):
-        if len(asyncio.all_tasks()) <= tasks and open_sockets() <= sockets:
-            break
-        await asyncio.sleep(0.05)
-    assert len(asyncio.all_tasks()) <= tasks, asyncio.all_tasks()
-    assert open_sockets() <= sockets
+    async with counted():
+        yield
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sip import Request, Response, SipError, SipUri, Timers
 from sip.parser import parse_message
 from sip.proxy import Proxy, ProxySettings
-from sip.proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow
+from sip.proxy_events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow
 from sip.proxy_identity import ListenAddress, ProxyIdentity
 from sip.proxy_limits import ProxyLimits
 from sip.target import Target, target_of
@@ -79,6 +79,7 @@ class Stage:
         self.flows: dict[Target, FakeFlow] = {}
         self.sent: list[Sent] = []
         self.served: list[Serve] = []
+        self.distrusted: list[object] = []
         self.pending: list[Event] = []
         self.hold: tuple[type, ...] = ()
         self.caller = FakeFlow("udp", ("192.0.2.50", 5060))
@@ -114,6 +115,9 @@ class Stage:
             if event.token in self.tokens:
                 return self.proxy.connected(event.branch, self.tokens[event.token], self.now)
             return self.proxy.unreachable(event.branch, self.now)
+        if isinstance(event, Distrust):
+            self.distrusted.append(event.flow)
+            return []
         self.served.append(event)
         return []
 

@@ -1,0 +1,74 @@
+"""What carries messages to one peer, whatever the transport (RFC 3261 18)."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+
+from .errors import TlsVerificationError
+from .tls import VerifiedPeer, verify_identity
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddress:
+    """An address that is listened on."""
+
+    transport: str
+    host: str
+    port: int
+
+
+class Flow(abc.ABC):
+    """A way to one peer: a connection, or a UDP socket with the peer's address."""
+
+    transport: str
+    remote: tuple[str, int]
+    peer: VerifiedPeer | None = None
+    # The peer's, in DER, with its chain verified; None where it showed none, or none was asked for.
+    certificate: bytes | None = None
+
+    @property
+    def reliable(self) -> bool:
+        """Whether what is sent arrives or the flow ends: all but UDP."""
+        return self.transport != "udp"
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is TLS."""
+        return self.transport == "tls"
+
+    def proves(self, name: str) -> bool:
+        """Whether the peer's certificate is for a SIP domain or IP address (RFC 5922 7.1), by no wildcard."""
+        if self.certificate is None:
+            return False
+        try:
+            verify_identity(self.certificate, name)
+        except TlsVerificationError:
+            return False
+        return True
+
+    @property
+    @abc.abstractmethod
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+
+    @property
+    @abc.abstractmethod
+    def local(self) -> tuple[str, int]:
+        """Our address and port."""
+
+    @abc.abstractmethod
+    def send(self, data: bytes) -> None:
+        """Sends one message; raises TransportError when the flow is closed."""
+
+    def distrust(self, since: float) -> None:  # noqa: B027  # a datagram socket stays what it is
+        """Closes a connection on which nothing came since a time of the event loop, when something had to come.
+
+        Such a connection is half-open: who uses it on would run into one time-out after the other.
+        """
+
+
+def via_host(address: tuple[str, int]) -> str:
+    """Returns an address as Via's sent-by has it."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
