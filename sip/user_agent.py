@@ -15,12 +15,14 @@ from .digest_server import Authentication, DigestServer, Verdict
 from .discovery import is_numeric
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
 from .failover import Failover, is_large
+from .grammar import Parameters
 from .header_values import CSeq, NameAddr
 from .invite import IncomingInvite, InviteDialog, OutgoingInvite
 from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
 from .registrar import SUPPORTED as REGISTER_EXTENSIONS
+from .registration import route_to
 from .request_validation import refuse_request
 from .response_failover import flow_for_response
 from .server_transaction import Output as ServerOutput
@@ -114,6 +116,9 @@ class UserAgent:
             tls_client=tls_client,
             allow_wildcards=allow_wildcards,
         )
+        # The flows that registrations are kept over, by transport and remote end (RFC 5626), and who hears their STUN.
+        self.kept: set[tuple[str, tuple[str, int]]] = set()
+        self.stun_keepers = self._transports.stun_keepers
         self._health = TargetHealth(self._loop.time)
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
@@ -157,7 +162,9 @@ class UserAgent:
         if local is None:
             raise TransportError(f"nothing listens on {transport}")
         host = f"[{local[0]}]" if ":" in local[0] else local[0]
-        parameters = () if transport == "udp" else (("transport", transport),)
+        parameters: Parameters = () if transport == "udp" else (("transport", transport),)
+        if flow is not None and (flow.transport, flow.remote) in self.kept:
+            parameters = (*parameters, ("ob", None))  # RFC 5626 4.3
         return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
 
     def target(self, request: Request) -> Target:
@@ -191,11 +198,13 @@ class UserAgent:
 
         Raises DiscoveryError when it finds none, and TransportError when a sips request would leave TLS.
         """
-        hop = next_hop(request)
+        return await self.tries_towards(next_hop(request), large=self._locator is not None and is_large(request))
+
+    async def tries_towards(self, hop: SipUri, *, large: bool = False) -> Failover:
+        """Returns the targets of a next hop's URI; see tries_for()."""
         if self._locator is None:
             found = [target_of(hop)]
         else:
-            large = is_large(request)
             found = await self._locator.locate(hop, transports=self._transports.supported, large=large)
         return Failover(found, self._transports.flow_to, self._health)
 
@@ -265,12 +274,7 @@ class UserAgent:
     def add_outbound_route(self, request: Request) -> None:
         """Puts the outbound proxy's Route on a request outside any dialog that has none yet."""
         if self.outbound_proxy is not None and request.to.tag is None and "Route" not in request.headers:
-            parameters = self.outbound_proxy.parameters
-            if not self.outbound_proxy.loose_router:
-                parameters = (*parameters, ("lr", None))
-            proxy = self.outbound_proxy
-            route = SipUri(proxy.scheme, proxy.host, proxy.user, None, proxy.port, parameters)
-            request.headers.add("Route", str(NameAddr(route)))
+            request.headers.add("Route", route_to(self.outbound_proxy))
 
     @staticmethod
     def renew(request: Request) -> None:
