@@ -16,12 +16,11 @@ from .proxy_events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve
 from .proxy_exchange import ClientExchange, Clock, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
 from .proxy_limits import Admission, ProxyLimits
+from .proxy_recording import recorded_path, recorded_routes
 from .proxy_routing import (
+    asks_for_flow,
     forwarded_copy,
-    is_dialog_forming,
-    must_record_route,
     next_routes,
-    record_routes,
     replace_values,
     return_address,
     take_in_routes,
@@ -239,15 +238,15 @@ class Proxy:
             if exchange is not None:
                 self._respond(exchange, refusal, now)
             return
-        token = take_in_routes(request, self.identity)
+        token, held = take_in_routes(request, self.identity)
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
         if exchange is not None:
             exchange.context = context
-            if (flow.reliable or via.host != flow.remote[0]) and len(request.vias) == 1:
+            if (flow.reliable or via.host != flow.remote[0] or asks_for_flow(request)) and len(request.vias) == 1:
                 context.inbound_token = self._token_of(flow)
         if token is not None and token == self._token_of(flow):
             token = None
-        self._find_targets(context, token, now)
+        self._find_targets(context, token, now, held=held)
         if exchange is not None and not exchange.transaction.terminated:
             self._clock.schedule(exchange, now)
 
@@ -280,14 +279,15 @@ class Proxy:
         if invite is not None and invite.context is not None:
             self._do_actions(invite.context, invite.context.cancel(), now)
 
-    def _find_targets(self, context: ResponseContext, token: str | None, now: float) -> None:
-        """16.5."""
+    def _find_targets(self, context: ResponseContext, token: str | None, now: float, *, held: bool) -> None:
+        """16.5; a request that is `held` to a registered flow has no other way (RFC 5626 5.3.1)."""
         request, uri = context.request, context.request.uri
+        failure = _FLOW_FAILED if held else None
         self._contexts.add(context)
         if not isinstance(uri, SipUri):
             self._do_actions(context, context.refuse(416), now)
         elif uri.parameter("maddr") is not None or not self.identity.serves(uri):
-            self._do_actions(context, context.add_targets((ProxyTarget(uri, flow=token),)), now)
+            self._do_actions(context, context.add_targets((ProxyTarget(uri, flow=token, flow_failure=failure),)), now)
         elif uri.user is not None and request.method != "REGISTER":
             self._events.append(Locate(context, uri))
         elif "Route" in request.headers:
@@ -351,7 +351,7 @@ class Proxy:
             self._events.append(Connect(branch, branch.hop))
         elif branch.hops:
             self._try_next_hop(branch, now)
-        elif branch.target.flow is not None and branch.hop is None:
+        elif _by_flow_only(branch) and branch.target.flow_failure is None:
             # The connection is gone: what can be reached without it still is.
             branch.target = replace(branch.target, flow=None)
             self._start(branch, now)
@@ -359,6 +359,8 @@ class Proxy:
             branch.target = branch.alternatives.pop(0)
             branch.hop = None
             self._start(branch, now)
+        elif _by_flow_only(branch) and status == _HOP_FAILED:
+            self._branch_failed(branch, branch.target.flow_failure or status, now)
         else:
             self._branch_failed(branch, status, now)
 
@@ -379,9 +381,10 @@ class Proxy:
             request,
             uri,
             via=f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={branch_id}",
-            record_route=self._record(context, flow, target.flow),
+            record_route=recorded_routes(context, self.identity, flow, target.flow, always=self.settings.record_route),
             routes=routes,
             max_breadth=branch.breadth,
+            path=recorded_path(context, self.identity),
         )
         data = forwarded.serialize()
         if request.method == "ACK":
@@ -410,16 +413,6 @@ class Proxy:
         self._events.append(SendData(flow, data, None, exchange))
         self._clock.schedule(exchange, now)
 
-    def _record(self, context: ResponseContext, flow: Way, token: str | None) -> Sequence[str]:
-        """The Record-Route values of a forwarded request (16.6 step 4)."""
-        server, request = context.server, context.request
-        if server is None or not is_dialog_forming(request):
-            return ()
-        if not self.settings.record_route and not must_record_route(request, server.flow):
-            return ()
-        tokens = {"inbound_token": context.inbound_token, "outbound_token": token}
-        return record_routes(request, self.identity, server.flow, flow, **tokens)
-
     # Responses.
 
     def _deliver(self, exchange: ClientExchange, response: Response, now: float) -> None:
@@ -446,6 +439,10 @@ class Proxy:
                 self._health.recovered(branch.hop)
             if status in (_HOP_FAILED, _FLOW_FAILED) and not branch.finished and (branch.hops or branch.alternatives):
                 self._hop_failed(branch, status, now)
+                return
+            if status == _FLOW_FAILED and not branch.finished and branch.target.flow_failure is not None:
+                # Nobody but who knows other flows is told so (RFC 5626 11.5).
+                self._branch_failed(branch, branch.target.flow_failure, now)
                 return
         headers = without_top_via(response.headers)
         if "Via" not in headers:
@@ -586,3 +583,8 @@ class Proxy:
     def _take_events(self) -> list[Event]:
         events, self._events = self._events, []
         return events
+
+
+def _by_flow_only(branch: Branch) -> bool:
+    """Whether nothing but the target's flow was tried."""
+    return branch.target.flow is not None and branch.hop is None
