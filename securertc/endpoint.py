@@ -133,12 +133,12 @@ class Endpoint:
         return frozenset(self._calls)
 
     async def listen(self, transport: str, host: str = "127.0.0.1", port: int = 0) -> LocalAddress:
-        """Listens on udp, tcp or tls and returns the address; raises OSError as bind() does.
+        """Listens on udp, tcp, tls, ws or wss and returns the address; raises OSError as bind() does.
 
         TLS needs the certificate of the settings; ValueError without one.
         """
         tls: ssl.SSLContext | None = None
-        if transport == "tls":
+        if transport in ("tls", "wss"):
             files = self.settings.tls
             if files.certificate is None:
                 raise ValueError("listening on TLS needs a certificate")
@@ -173,7 +173,7 @@ class Endpoint:
         request = self._invite(target)
         self.user_agent.add_outbound_route(request)
         hop = self.user_agent.target(request)
-        local, note = self.local_security(hop_is_secure=hop.transport == "tls")
+        local, note = self.local_security(hop_is_secure=hop.secure)
         flow = await self.user_agent.flow_for(request)
         contact = self.user_agent.contact(flow.transport, self.aor.user, secure=target.secure, flow=flow)
         request.headers.add("Contact", str(contact))
@@ -364,7 +364,7 @@ class Endpoint:
         home = {self.aor.host}
         if self.settings.outbound_proxy is not None:
             proxy = target_of(SipUri.parse(self.settings.outbound_proxy))
-            home.add(proxy.name if proxy.transport == "tls" else proxy.host)
+            home.add(proxy.name if proxy.secure else proxy.host)
         policy = self.settings.policy
         return DigestClient(
             tuple(one.also_for(home) for one in self.settings.credentials),

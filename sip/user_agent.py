@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from .registrar import SUPPORTED as REGISTER_EXTENSIONS
 from .request_validation import refuse_request
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
-from .target import Target, add_received, next_hop, response_address, target_of
+from .target import Target, add_received, next_hop, response_address, target_of, transport_parameter
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, local_host_of, via_host
 from .uri import SipUri
+from .websocket_settings import WebSocketSettings
 
 ALLOWED = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"))
 BODY_TYPES = frozenset(("application/sdp",))
@@ -89,6 +91,7 @@ class UserAgent:
         allow_wildcards: bool = False,
         timers: Timers = DEFAULT_TIMERS,
         name: str = "securertc",
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
@@ -106,7 +109,10 @@ class UserAgent:
             lost=self._flow_lost,
             tls_client=tls_client,
             allow_wildcards=allow_wildcards,
+            websocket=websocket,
         )
+        # The host of who can only be reached by a connection that he opened himself (RFC 7118 8.1).
+        self._no_host = f"{secrets.token_hex(6)}.invalid"
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
@@ -143,20 +149,22 @@ class UserAgent:
         Over the latter a peer or proxy reaches us as long as that connection stands. Raises TransportError when
         nothing listens on the transport and there is no flow of it.
         """
-        local = next(((one.host, one.port) for one in self._transports.listening if one.transport == transport), None)
+        local: tuple[str, int | None] | None = next(
+            ((one.host, one.port) for one in self._transports.listening if one.transport == transport), None
+        )
         if flow is not None and flow.transport == transport:
             local = self._sent_by(flow)
         if local is None:
             raise TransportError(f"nothing listens on {transport}")
         host = f"[{local[0]}]" if ":" in local[0] else local[0]
-        parameters = () if transport == "udp" else (("transport", transport),)
+        parameters = () if transport == "udp" else (("transport", transport_parameter(transport)),)
         return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
 
     def target(self, request: Request) -> Target:
         """Returns where a request goes; raises TransportError when a sips request would leave TLS."""
         hop = next_hop(request)
         target = target_of(hop)
-        if isinstance(request.uri, SipUri) and request.uri.secure and target.transport != "tls":
+        if isinstance(request.uri, SipUri) and request.uri.secure and not target.secure:
             raise TransportError("a sips request cannot go over a hop without TLS", target=str(target))
         return target
 
@@ -213,14 +221,17 @@ class UserAgent:
         self._do_client(exchange, transaction.start(self._loop.time()))
         return exchange
 
-    def _sent_by(self, flow: Flow) -> tuple[str, int]:
-        """Where responses shall come if the flow is gone: the address we listen on for its transport."""
+    def _sent_by(self, flow: Flow) -> tuple[str, int | None]:
+        """Where responses shall come if the flow is gone: the address we listen on for its transport.
+
+        A WebSocket client has none: browsers cannot be connected to.
+        """
         for address in self._transports.listening:
             if address.transport == flow.transport:
                 if address.host not in WILDCARDS:
                     return address.host, address.port
                 return local_host_of(flow), address.port
-        return flow.local
+        return (self._no_host, None) if flow.websocket else flow.local
 
     async def request(self, request: Request, *, flow: Flow | None = None) -> Response:
         """Sends a request other than INVITE and returns its final response, after answering a challenge.

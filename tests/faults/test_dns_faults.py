@@ -1,4 +1,4 @@
-"""Name servers that are slow, silent or wrong, under calls through proxies: the caller hears in time, nothing is left."""
+"""Name servers that are slow, silent or wrong, under calls through proxies: callers hear in time, nothing is left."""
 
 from __future__ import annotations
 
