@@ -1,4 +1,4 @@
-"""WebSocket on real sockets: user agents and proxies of ours, and peers of the `websockets` library that know no SIP."""
+"""WebSocket on real sockets: our user agents and proxies, and peers of the `websockets` library that know no SIP."""
 
 from __future__ import annotations
 
