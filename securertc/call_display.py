@@ -27,6 +27,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
+def shown(text: str) -> str:
+    """Returns text that another side had a hand in for a console: printable, and no markup of ours."""
+    return escape(printable(text))
+
+
 def media_line(seconds: float, statistics: MediaStatistics) -> Text:
     """Returns one line on a running call, for 80 columns: time, packets each way, loss, jitter, crypto suite."""
     minutes, rest = divmod(seconds, 60)

@@ -1,6 +1,7 @@
-"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR`, `proxy`, `mikey show BASE64`.
+"""The command line: `securertc demo`, `call URI`, `answer`, `register AOR`, `proxy`, `dns DOMAIN`, `ping URI`,
+`mikey show BASE64`.
 
-Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call came about.
+Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call, no answer or no way there.
 """
 
 from __future__ import annotations
@@ -23,17 +24,21 @@ from rich.markup import escape
 from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
 from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
+from sip.dns_records import Resolver
 
 from .call_display import printable, report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
+from .command_dns import run_dns
 from .command_mikey import mikey
+from .command_ping import DEFAULT_TIMEOUT, PingOptions, run_ping
 from .command_proxy import run_proxy
 from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
 from .endpoint import TlsFiles
-from .errors import CallRefusedError, ConfigurationError, SecureRtcError
+from .errors import CallRefusedError, ConfigurationError, MissingExtraError, SecureRtcError
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
+from .name_resolution import name_resolver
 from .proxy_config import read_config
 from .security_policy import SecurityPolicy
 
@@ -71,6 +76,12 @@ def _own_address(context: click.Context, parameter: click.Parameter, host: str |
 
 _wav_in = click.option("--wav-in", type=_FILE, help="WAV file to play, instead of the tune that comes along.")
 _wav_out = click.option("--wav-out", type=_NEW_FILE, callback=_writable, help="WAV file to write what was heard to.")
+_name_server = click.option(
+    "--name-server",
+    "name_servers",
+    multiple=True,
+    help="ADDRESS or ADDRESS:PORT of a name server to ask; repeatable.  [default: the system's]",
+)
 _PEER_OPTIONS = (
     click.option("--host", callback=_own_address, help="Numeric address of ours, for SIP and for media."),
     click.option("--port", type=click.IntRange(0, 65535), default=0, help="Our SIP port; 0 takes any."),
@@ -87,6 +98,7 @@ _PEER_OPTIONS = (
     ),
     click.option("--allow-md5", is_flag=True, help="Answer Digest challenges that offer nothing better than MD5."),
     click.option("--proxy", help="SIP URI of the proxy that our requests go to."),
+    _name_server,
 )
 _CALL_OPTIONS = (
     click.option("--aor", default="sip:anonymous@anonymous.invalid", help="Our address, sip:USER@DOMAIN."),
@@ -194,6 +206,67 @@ def answer(
 
 
 @main.command()
+@click.argument("domain")
+@_name_server
+def dns(domain: str, name_servers: tuple[str, ...]) -> None:
+    """Show what DNS says of DOMAIN, and where requests to it go.
+
+    DOMAIN may be a SIP URI too: "sips:example.com", "sip:example.com;transport=tcp". Exits with 3 when it leads
+    nowhere.
+    """
+    uri = _check_uri(domain if domain.lower().startswith(("sip:", "sips:")) else f"sip:{domain}", "DOMAIN")
+    resolver = _resolver(name_servers)
+    if resolver is None:
+        raise click.ClickException(str(MissingExtraError("asking DNS", extra="dns")))
+    _run(run_dns(uri, resolver, _console()))
+
+
+@main.command()
+@click.argument("uri")
+@click.option("--aor", default="sip:anonymous@anonymous.invalid", help="Our address, sip:USER@DOMAIN.")
+@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="How many requests to send.")
+@click.option("--interval", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds between them.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.01),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    help="Seconds to wait for each answer.",
+)
+@click.option(
+    "--max-forwards",
+    type=click.IntRange(0, 255),
+    default=70,
+    show_default=True,
+    help="How many hops it may go; 0 asks the first proxy.",
+)
+@click.option("--ca-file", type=_FILE, help="PEM file of the authorities to trust.  [default: the system's]")
+@click.option("--certificate", type=_FILE, help="PEM file of our certificate, for servers that ask for one.")
+@click.option("--key", type=_FILE, help="PEM file of its key, if it is in another file.")
+@click.option("--username", help=f"User for Digest; the password is asked for, or read from ${_PASSWORD_VARIABLE}.")
+@click.option("--realm", help="Digest realm.  [default: the domain of --aor]")
+@click.option("--proxy", help="SIP URI of the proxy that our requests go to.")
+@_name_server
+def ping(uri: str, name_servers: tuple[str, ...], **options: Any) -> None:
+    """Ask URI by OPTIONS what it can do, and show who answers how fast.
+
+    The servers of the URI's domain are tried in the order that DNS gives. Exits with 3 when nothing answers.
+    """
+    asked = {name: options[name] for name in ("aor", "count", "interval", "timeout", "max_forwards", "proxy")}
+    settings = PingOptions(
+        tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
+        credentials=_credentials(options, _check_uri(options["aor"], "--aor")),
+        resolver=_resolver(name_servers),
+        **asked,
+    )
+    console = _console()
+    result = _run(run_ping(_check_uri(uri, "URI"), settings, console))
+    if result.sent > 1:
+        console.print(result.summary, highlight=False)
+    sys.exit(0 if result.times else EXIT_NO_CALL)
+
+
+@main.command()
 @click.argument("aor")
 @click.option("--contact", "contacts", multiple=True, help="URI to register, instead of our own address; repeatable.")
 @click.option("--expires", type=click.IntRange(1, 2**31 - 1), default=600, show_default=True, help="Seconds asked for.")
@@ -218,6 +291,7 @@ def register(aor: str, **options: Any) -> None:
         aor,
         tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
         credentials=_credentials(options, _check_uri(aor, "AOR")),
+        resolver=_resolver(options["name_servers"]),
         **{name: options[name] for name in kept},
     )
     _run(run_register(settings, _console()))
@@ -251,6 +325,15 @@ def proxy(config: Path, check: bool, status: bool) -> None:
     _run(run_proxy(settings, _console(), status=status))
 
 
+def _resolver(name_servers: tuple[str, ...]) -> Resolver | None:
+    try:
+        return name_resolver(name_servers)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--name-server") from None
+    except MissingExtraError as error:
+        raise click.ClickException(str(error)) from None
+
+
 def _settings(options: dict[str, Any]) -> CallOptions:
     credentials = _credentials(options, _check_uri(options["aor"], "--aor"))
     return CallOptions(
@@ -268,6 +351,7 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         proxy=options["proxy"],
         register=options["register"],
         duration=options["duration"],
+        resolver=_resolver(options["name_servers"]),
     )
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sip import Credentials, SipUri, TransportError
-from sip.target import target_of
+from sip.dns_records import Resolver
 from sip.transport import local_address_towards, reason_of, via_host
 
 from .assurance import SecurityReport
@@ -24,6 +24,7 @@ from .call_display import live_line, printable
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
 from .errors import CallEndedError, GivenUpError
 from .media_stream import Samples
+from .name_resolution import first_target
 from .security_policy import SecurityPolicy
 
 LOOPBACK = "127.0.0.1"
@@ -32,7 +33,10 @@ _Awaited = TypeVar("_Awaited")
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What the options of the command line say; `audio` is what to play, `duration` in seconds, None without end."""
+    """What the options of the command line say.
+
+    `audio` is what to play, `duration` in seconds, None without end; `resolver` asks DNS.
+    """
 
     aor: str
     policy: SecurityPolicy
@@ -44,6 +48,7 @@ class CallOptions:
     proxy: str | None = None
     register: bool = False
     duration: float | None = None
+    resolver: Resolver | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
     Raises what Endpoint.call() raises when there is no call, TransportError when no port can be had, and
     GivenUpError when interrupted before there is a call.
     """
-    target = target_of(SipUri.parse(options.proxy or uri))
+    target = await first_target(SipUri.parse(options.proxy or uri), options.resolver)
     host = options.host or local_address_towards(target.host, target.port)
     async with Endpoint(_settings(options, host)) as endpoint, interrupts() as interrupted:
         await _listen(endpoint, target.transport, host, options)
@@ -120,6 +125,7 @@ def _settings(options: CallOptions, host: str, answering: Answering | None = Non
         credentials=options.credentials,
         tls=options.tls,
         outbound_proxy=options.proxy,
+        resolver=options.resolver,
         media_host=host,
         realm=answering.realm if answering else None,
         users=answering.users if answering else {},

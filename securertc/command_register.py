@@ -11,12 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from sip import Credentials, NameAddr, Request, SipUri
+from sip.dns_records import Resolver
 from sip.registration import Registration
-from sip.target import target_of
 from sip.transport import Flow, local_address_towards
 
 from .command_call import interrupts
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
+from .name_resolution import first_target
 from .security_policy import SecurityPolicy
 
 
@@ -26,7 +27,7 @@ class RegisterOptions:
 
     `contacts` are URIs to register in place of our own address; `expires` is in seconds. `query` only asks,
     `remove_all` removes every binding, `once` leaves the binding to expire; otherwise it is refreshed for
-    `duration` seconds, or until Ctrl-C, and then removed.
+    `duration` seconds, or until Ctrl-C, and then removed. `resolver` asks DNS.
     """
 
     aor: str
@@ -42,6 +43,7 @@ class RegisterOptions:
     credentials: tuple[Credentials, ...] = ()
     proxy: str | None = None
     allow_md5: bool = False
+    resolver: Resolver | None = None
 
 
 async def run_register(options: RegisterOptions, console: Console) -> None:
@@ -50,7 +52,7 @@ async def run_register(options: RegisterOptions, console: Console) -> None:
     Raises SipError when the registrar refuses or cannot be reached, and OSError when no port can be had.
     """
     aor = SipUri.parse(options.aor)
-    hop = target_of(SipUri.parse(options.proxy) if options.proxy is not None else aor)
+    hop = await first_target(SipUri.parse(options.proxy) if options.proxy is not None else aor, options.resolver)
     host = options.host or local_address_towards(hop.host, hop.port)
     settings = EndpointSettings(
         options.aor,
@@ -58,6 +60,7 @@ async def run_register(options: RegisterOptions, console: Console) -> None:
         credentials=options.credentials,
         tls=options.tls,
         outbound_proxy=options.proxy,
+        resolver=options.resolver,
     )
     async with Endpoint(settings) as endpoint, interrupts() as interrupted:
         if hop.transport != "tls" or options.tls.certificate is not None:

@@ -25,8 +25,11 @@ from sip import (
 )
 from sip.digest import ALGORITHMS
 from sip.digest_client import DEFAULT_ALGORITHMS
+from sip.dns_records import Resolver
+from sip.failover import Failover
 from sip.header_values import CSeq
 from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
+from sip.locator import Locator
 from sip.message import new_call_id, new_tag
 from sip.registration import Registration
 from sip.target import target_of
@@ -66,7 +69,8 @@ class EndpointSettings:
     `aor` is its address-of-record. `credentials` answer challenges, only those of their realms and destinations;
     where they name none, those are the realm, our domain and our proxy. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
-    `outbound_proxy` is where its requests go first. `media_host` is the address that media is received on, by
+    `outbound_proxy` is where its requests go first. `resolver` finds servers of domains by DNS (RFC 3263); without
+    it names are resolved to addresses alone. `media_host` is the address that media is received on, by
     default, or where it is 0.0.0.0 or ::, that of the signalling. A call that is not answered in `answer_timeout`
     seconds is given up, from either side; one on which nothing has come for `media_timeout` seconds, RTCP included,
     is hung up (None: never).
@@ -78,6 +82,7 @@ class EndpointSettings:
     credentials: tuple[Credentials, ...] = ()
     tls: TlsFiles = field(default_factory=TlsFiles)
     outbound_proxy: str | None = None
+    resolver: Resolver | None = None
     realm: str | None = None
     users: dict[str, str] = field(default_factory=dict, repr=False)
     digest_algorithms: tuple[str, ...] = ("SHA-256", "MD5")
@@ -116,6 +121,7 @@ class Endpoint:
             digest=self._digest_client(),
             authenticator=authenticator,
             outbound_proxy=None if settings.outbound_proxy is None else SipUri.parse(settings.outbound_proxy),
+            locator=None if settings.resolver is None else Locator(settings.resolver),
             tls_client=self._client_context(),
             allow_wildcards=settings.policy.allow_wildcards,
             timers=settings.timers,
@@ -172,9 +178,9 @@ class Endpoint:
         target = SipUri.parse(uri)
         request = self._invite(target)
         self.user_agent.add_outbound_route(request)
-        hop = self.user_agent.target(request)
-        local, note = self.local_security(hop_is_secure=hop.secure)
-        flow = await self.user_agent.flow_for(request)
+        tries = await self.user_agent.tries_for(request)
+        local, note = self.local_security(hop_is_secure=tries.target.secure)
+        flow = await tries.flow()
         contact = self.user_agent.contact(flow.transport, self.aor.user, secure=target.secure, flow=flow)
         request.headers.add("Contact", str(contact))
         media = self._open_media(flow)
@@ -182,7 +188,7 @@ class Endpoint:
         request.headers.add("Content-Type", "application/sdp")
         request.body = negotiation.create_offer().encode()
         try:
-            return await self._establish(request, media, negotiation, note, on_progress)
+            return await self._establish(request, tries, media, negotiation, note, on_progress)
         except BaseException:
             media.close("local")
             raise
@@ -233,12 +239,13 @@ class Endpoint:
     async def _establish(
         self,
         request: Request,
+        tries: Failover,
         media: MediaSession,
         negotiation: AudioNegotiation,
         note: str,
         on_progress: Callable[[int], None] | None,
     ) -> Call:
-        invite = self.user_agent.invite(request)
+        invite = self.user_agent.invite(request, tries=tries)
         if on_progress is not None:
             invite.on_progress = lambda response: on_progress(response.status)
         try:

@@ -9,6 +9,14 @@ class SecureRtcError(Exception):
     """Base of every error that this package raises itself; those of the layers below pass through."""
 
 
+class MissingExtraError(SecureRtcError):
+    """What was asked for needs a package that is not installed; `extra` is the one of securertc that brings it."""
+
+    def __init__(self, what: str, *, extra: str) -> None:
+        super().__init__(f"{what} needs more packages: pip install 'securertc[{extra}]'")
+        self.extra = extra
+
+
 class SecurityPolicyError(SecureRtcError):
     """What the policy requires cannot be had on this call; `tier` names the tier of RTC security that lacks."""
 

@@ -14,7 +14,7 @@ from .dns_records import HostAddress, Naptr, Question, Record, Srv
 from .errors import DiscoveryError, TransportError
 from .header_values import Via
 from .srv_selection import RandomInteger, order_servers
-from .target import Target, default_port, is_invalid
+from .target import SECURE_TRANSPORTS, Target, default_port, is_invalid
 from .uri import SipUri
 
 Answer = tuple[Record, ...] | DiscoveryError
@@ -34,7 +34,6 @@ _SRV_LABELS = {
     "wss": "_sips._ws",
     "ws": "_sip._ws",
 }
-SECURE_TRANSPORTS = frozenset(("tls", "wss"))
 _LOOPBACK = {"A": "127.0.0.1", "AAAA": "::1"}
 
 
@@ -81,7 +80,7 @@ def locate(uri: SipUri, rules: DiscoveryRules) -> Lookups:
     name = bare_host(uri.host)
     transport = _explicit_transport(uri, rules)
     if is_invalid(host):
-        raise DiscoveryError("there is no such host: it is only reached by a connection of its own", domain=host)
+        raise DiscoveryError("the name has no address, as all of .invalid", domain=host)  # RFC 6761 6.4
     if is_numeric(host) or uri.port is not None or is_local_name(host):
         transport = transport or _default_transport(uri, rules)
         server = (transport, host, uri.port or default_port(transport))
@@ -233,8 +232,8 @@ def _bounded(targets: Iterable[Target], rules: DiscoveryRules) -> list[Target]:
         datagrams = [one for one in targets if one.transport == "udp"]
         moved = [Target("tcp", one.host, one.port, one.name) for one in datagrams]
         targets = list(dict.fromkeys((*others, *moved, *datagrams)))
-    if targets and targets[0].transport in SECURE_TRANSPORTS:
-        targets = [one for one in targets if one.transport in SECURE_TRANSPORTS]
+    if targets and targets[0].secure:
+        targets = [one for one in targets if one.secure]
     return targets[:MAX_TARGETS]
 
 

@@ -11,14 +11,17 @@ import dns.exception
 import dns.name
 import dns.rdatatype
 import dns.resolver
+from dns.nameserver import Do53Nameserver
 from dns.rdata import Rdata
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
+from .discovery import is_numeric
 from .dns_records import HostAddress, Naptr, Question, Record, Srv
 from .errors import DiscoveryError
+from .grammar import split_host_port
 
 LOOKUP_TIMEOUT = 5.0
 MAX_RECORDS = 128
@@ -26,24 +29,22 @@ MAX_CACHED = 1000
 
 
 class DnsResolver:
-    """Asks the name servers that the system is set up for, or `nameservers` (numeric addresses) at `port`.
+    """Asks the name servers that the system is set up for, or `nameservers`, each ADDRESS or ADDRESS:PORT.
 
     Answers are kept as long as their time to live says. A name without address in DNS is asked of the system too,
     which has /etc/hosts, unless `nameservers` are given. `timeout` in seconds bounds each lookup with all its
-    repetitions. Raises OSError when the system has no name server configured.
+    repetitions. Raises OSError when the system has no name server configured, and ValueError for a name server
+    that is no numeric address.
     """
 
-    def __init__(
-        self, nameservers: Sequence[str] | None = None, *, port: int = 53, timeout: float = LOOKUP_TIMEOUT
-    ) -> None:
+    def __init__(self, nameservers: Sequence[str] | None = None, *, timeout: float = LOOKUP_TIMEOUT) -> None:
         self._use_system = nameservers is None
         try:
             self._resolver = dns.asyncresolver.Resolver(configure=self._use_system)
         except dns.resolver.NoResolverConfiguration as error:
             raise OSError(str(error)) from None
         if nameservers is not None:
-            self._resolver.nameservers = list(nameservers)
-            self._resolver.port = port
+            self._resolver.nameservers = [_name_server(one) for one in nameservers]
         self._resolver.lifetime = timeout
         self._resolver.cache = dns.resolver.LRUCache(MAX_CACHED)
 
@@ -81,6 +82,13 @@ class DnsResolver:
         except OSError:
             return ()
         return tuple(HostAddress(address) for address in dict.fromkeys(str(one[4][0]) for one in found))
+
+
+def _name_server(text: str) -> Do53Nameserver:
+    host, port = split_host_port(f"[{text}]" if text.count(":") > 1 and "[" not in text else text, "a name server")
+    if not is_numeric(host.strip("[]")):
+        raise ValueError(f"{text!r} is no numeric address")
+    return Do53Nameserver(host.strip("[]"), port or 53)
 
 
 def _records(rrset: Iterable[Rdata]) -> tuple[Record, ...]:

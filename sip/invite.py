@@ -16,7 +16,9 @@ from .errors import (
     SipError,
     SipParseError,
     TransactionTimeoutError,
+    TransportError,
 )
+from .failover import is_large
 from .header_values import CSeq, NameAddr
 from .message import Request, Response, new_branch, new_tag
 from .session_modification import GONE, MAX_TRIES, OutgoingReinvite, glare_delay, pending_error, refuse_glare
@@ -24,6 +26,7 @@ from .target import transport_parameter
 from .transport import Flow
 
 if TYPE_CHECKING:
+    from .failover import Failover
     from .user_agent import ClientExchange, ServerExchange, UserAgent
 
 # How a re-INVITE is answered: (status, body) of the response.
@@ -37,15 +40,16 @@ class OutgoingInvite:
     `on_progress` hears of every provisional response. `digest_algorithm` tells what answered a challenge.
     """
 
-    def __init__(self, user_agent: UserAgent, request: Request) -> None:
+    def __init__(self, user_agent: UserAgent, request: Request, *, tries: Failover | None = None) -> None:
         self._user_agent = user_agent
+        self._tries = tries
         self.request = request
         self.on_progress: Callable[[Response], None] | None = None
         self.flow: Flow | None = None
         self.response: Response | None = None
         self.digest_algorithm: str | None = None
         self._final: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._proceeding = False
+        self._progress = 0
         self._cancelled = False
         self._cancel_sent = False
         self._abandoned = False  # run() was cancelled
@@ -62,22 +66,43 @@ class OutgoingInvite:
         """
         user_agent = self._user_agent
         user_agent.add_outbound_route(self.request)
-        for _ in range(MAX_CHALLENGES):
-            flow = self.flow = await user_agent.flow_for(self.request)
+        tries = self._tries = self._tries or await user_agent.tries_for(self.request)
+        challenges = 0
+        while True:
+            flow = self._take(await tries.flow(large=is_large(self.request)))
             if self._cancelled:
                 raise CallCancelledError("the call was cancelled")
-            response = await self._one_try(flow)
-            if response.status in (401, 407) and user_agent.digest is not None and not self._cancelled:
-                user_agent.digest.authorize(self.request, response, source=flow.remote[0])
-                self.digest_algorithm = user_agent.digest.last_algorithm
-                user_agent.renew(self.request)
+            try:
+                response = await self._one_try(flow)
+            except (TransportError, TransactionTimeoutError) as error:
+                if self._cancelled or not tries.goes_on_after(error, progress=self._progress):
+                    raise
+                self.request.headers.remove_first("Via")
                 continue
-            return self._finish(response, flow)
-        raise RequestFailedError(response)
+            if not self._cancelled and tries.goes_on_after(response, progress=self._progress):
+                self.request.headers.remove_first("Via")
+                continue
+            challenges += 1
+            challenged = response.status in (401, 407) and user_agent.digest is not None and not self._cancelled
+            if not challenged or challenges > MAX_CHALLENGES or user_agent.digest is None:
+                return self._finish(response, flow)
+            user_agent.digest.authorize(self.request, response, source=flow.remote[0])
+            self.digest_algorithm = user_agent.digest.last_algorithm
+            user_agent.renew(self.request)
+
+    def _take(self, flow: Flow) -> Flow:
+        """Uses a flow, and tells the peer to come back by it where our Contact was for another one."""
+        before, self.flow = self.flow, flow
+        if before is not None and (before.transport, before.local) != (flow.transport, flow.local):
+            for contact in self.request.contacts[:1]:
+                uri = contact.sip_uri
+                ours = self._user_agent.contact(flow.transport, uri.user, secure=uri.secure, flow=flow)
+                self.request.headers.set("Contact", str(ours))
+        return flow
 
     async def _one_try(self, flow: Flow) -> Response:
         self._final = asyncio.get_running_loop().create_future()
-        self._branch, self._proceeding, self._cancel_sent = new_branch(), False, False
+        self._branch, self._progress, self._cancel_sent = new_branch(), 0, False
         self._exchange = self._user_agent.start_request(
             self.request, flow, self._on_response, self._on_failure, branch=self._branch
         )
@@ -113,7 +138,7 @@ class OutgoingInvite:
     def cancel(self) -> None:
         """Gives the call up: CANCEL as soon as a provisional response allows it (9.1)."""
         self._cancelled = True
-        if self._proceeding and not self._cancel_sent and not self._final.done() and self.flow is not None:
+        if self._progress and not self._cancel_sent and not self._final.done() and self.flow is not None:
             self._cancel_sent = True
             cancel = Request("CANCEL", self.request.uri)
             for name in ("Route", "From", "To", "Call-ID"):
@@ -139,7 +164,7 @@ class OutgoingInvite:
 
     def _on_response(self, response: Response) -> None:
         if response.provisional:
-            self._proceeding = True
+            self._progress = max(self._progress, response.status)
             if self.on_progress is not None:
                 self.on_progress(response)
             if self._cancelled:

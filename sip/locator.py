@@ -7,7 +7,6 @@ import random
 from collections.abc import Mapping
 
 from .discovery import (
-    SECURE_TRANSPORTS,
     Answer,
     DiscoveryRules,
     Lookups,
@@ -70,7 +69,7 @@ class Locator:
         domain = bare_host(uri.parameter("maddr") or uri.host)
         if uri.secure or uri.transport is not None or uri.port is not None:
             return
-        if targets[0].transport in SECURE_TRANSPORTS:
+        if targets[0].secure:
             self._secured.pop(domain, None)
             self._secured[domain] = None
             if len(self._secured) > MAX_REMEMBERED:

@@ -29,12 +29,10 @@ from .proxy_validation import branch_with, incoming_breadth, loop_part, options_
 from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerState, ServerTransaction, server_key
-from .target import Target, add_received, default_port, response_address
+from .target import MAX_UDP_REQUEST, Target, add_received, default_port, response_address
 from .timers import DEFAULT_TIMERS, Timers
 from .uri import SipUri
 
-# Of a UDP request, before it must move to a transport with congestion control (18.1.1).
-MAX_UDP_REQUEST = 1300
 # What comes to nothing by one flow or hop, and may by another (RFC 3263 4.3, RFC 5626 5.3).
 _HOP_FAILED = 503
 _FLOW_FAILED = 430

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import SipParseError, TransportError
 from .header_values import Via
@@ -11,6 +11,9 @@ from .message import Request
 from .uri import SipUri
 
 TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss")
+SECURE_TRANSPORTS = frozenset(("tls", "wss"))
+# Of a UDP request, before it must move to a transport with congestion control (18.1.1).
+MAX_UDP_REQUEST = 1300
 _DEFAULT_PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 
 
@@ -25,8 +28,8 @@ class Target:
 
     @property
     def secure(self) -> bool:
-        """Whether its transport is TLS, under WebSocket or not."""
-        return self.transport in ("tls", "wss")
+        """Whether it is reached by TLS, under WebSocket or not."""
+        return self.transport in SECURE_TRANSPORTS
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -72,11 +75,13 @@ def target_of(uri: SipUri) -> Target:
 def next_hop(request: Request) -> SipUri:
     """Returns the URI that decides where a request goes: its first Route, or its Request-URI (8.1.2).
 
-    Raises SipParseError (416) when that is no SIP URI.
+    For a sips Request-URI it is a sips URI, whatever the Route says. Raises SipParseError (416) when it is no SIP URI.
     """
     routes = request.routes
+    secure = isinstance(request.uri, SipUri) and request.uri.secure
     if routes:
-        return routes[0].sip_uri
+        hop = routes[0].sip_uri
+        return replace(hop, scheme="sips") if secure else hop
     if not isinstance(request.uri, SipUri):
         raise SipParseError(f"the scheme {request.uri.scheme[:20]} is not supported", status=416)
     return request.uri

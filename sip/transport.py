@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import socket
 import ssl
@@ -57,6 +58,10 @@ class UdpFlow(Flow):
     @property
     def local(self) -> tuple[str, int]:
         return self._socket.local
+
+    def towards(self, remote: tuple[str, int]) -> UdpFlow:
+        """Returns the way to another address over the same socket."""
+        return UdpFlow(self._socket, remote)
 
     def send(self, data: bytes) -> None:
         if len(data) > MAX_DATAGRAM:
@@ -159,8 +164,9 @@ class TransportLayer:
         self._max_connections = max_connections
         self._max_source_connections = max_source_connections
         self._websocket = websocket or WebSocketSettings()
+        self._has_websocket = importlib.util.find_spec("websockets") is not None
         self._accepted: Counter[str] = Counter()
-        self._udp: UdpListener | None = None
+        self._udp: list[UdpListener] = []
         self._servers: list[asyncio.Server] = []
         self._flows: set[StreamFlow | TlsHandshake] = set()
         self._opened: dict[Target, StreamFlow] = {}
@@ -168,6 +174,12 @@ class TransportLayer:
         self.listening: list[LocalAddress] = []
         self._replies_since = 0.0
         self._replies = 0
+
+    @property
+    def supported(self) -> tuple[str, ...]:
+        """The transports that requests can go by, the preferred one first."""
+        own = ("udp", "tcp") if self._tls_client is None else ("tls", "tcp", "udp")
+        return own + tuple(one for one in ("wss", "ws") if self._has_websocket and (one == "ws" or "tls" in own))
 
     @property
     def connections(self) -> int:
@@ -180,7 +192,8 @@ class TransportLayer:
         """Listens on a numeric address (port 0: any free one) and returns it; raises OSError as bind() does."""
         loop = asyncio.get_running_loop()
         if transport == "udp":
-            listener = self._udp = UdpListener(self, host, port)
+            listener = UdpListener(self, host, port)
+            self._udp.append(listener)
             address = LocalAddress("udp", *listener.local)
         else:
             if transport in ("tls", "wss") and tls is None:
@@ -285,19 +298,27 @@ class TransportLayer:
         return WebSocketFlow
 
     async def _udp_flow(self, target: Target) -> Flow:
-        if self._udp is None:
-            await self.listen("udp", "::" if ":" in target.host else "0.0.0.0")  # noqa: S104  # any interface
-        assert self._udp is not None
         try:
             found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=2)
         except OSError as error:
             raise TransportError(reason_of(error), target=str(target)) from None
-        address = found[0][4]
-        return UdpFlow(self._udp, (str(address[0]), int(address[1])))
+        address = str(found[0][4][0]), int(found[0][4][1])
+        flow = self.udp_flow(address)
+        if flow is None:
+            try:
+                await self.listen("udp", "::" if ":" in address[0] else "0.0.0.0")  # noqa: S104  # any interface
+            except OSError as error:
+                raise TransportError(reason_of(error), target=str(target)) from None
+            flow = self.udp_flow(address)
+        assert flow is not None
+        return flow
 
     def udp_flow(self, remote: tuple[str, int]) -> UdpFlow | None:
-        """Returns the flow to an address over the UDP socket, None when there is no socket."""
-        return None if self._udp is None else UdpFlow(self._udp, remote)
+        """Returns the flow to an address over the UDP socket of its family, None when there is no such socket."""
+        for listener in self._udp:
+            if (":" in listener.local[0]) == (":" in remote[0]):
+                return UdpFlow(listener, remote)
+        return None
 
     def received(self, message: Message, flow: Flow) -> None:
         """Passes a message on."""
@@ -358,8 +379,8 @@ class TransportLayer:
             server.close()
         for flow in list(self._flows):
             flow.close()
-        if self._udp is not None:
-            self._udp.close()
+        for listener in self._udp:
+            listener.close()
         for _ in range(20):
             if not self._flows:
                 break

@@ -13,26 +13,29 @@ from .client_transaction import Output as ClientOutput
 from .dialog import DialogId, request_dialog_id
 from .digest_client import DigestClient
 from .digest_server import Authentication, DigestServer, Verdict
+from .discovery import is_numeric
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
+from .failover import Failover, is_large
 from .header_values import CSeq, NameAddr
 from .invite import IncomingInvite, InviteDialog, OutgoingInvite
 from .location_service import LocationService
+from .locator import Locator
 from .message import Message, Request, Response, new_branch
 from .registrar import SUPPORTED as REGISTER_EXTENSIONS
 from .request_validation import refuse_request
+from .response_failover import flow_for_response
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
 from .target import Target, add_received, next_hop, response_address, target_of, transport_parameter
+from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
-from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, local_host_of, via_host
+from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, local_host_of, via_host
 from .uri import SipUri
 from .websocket_settings import WebSocketSettings
 
 ALLOWED = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"))
 BODY_TYPES = frozenset(("application/sdp",))
 MAX_TRANSACTIONS = 10000
-# Of a UDP request, before it must move to a transport with congestion control (18.1.1).
-MAX_UDP_REQUEST = 1300
 _NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
 
 Answer = Callable[[Request], Response]
@@ -47,6 +50,7 @@ class ClientExchange:
     on_response: Callable[[Response], None]
     on_failure: Callable[[SipError], None]
     timer: asyncio.TimerHandle | None = None
+    progress: int = 0  # the highest status of its provisional responses
 
 
 @dataclass(slots=True, eq=False)
@@ -74,7 +78,8 @@ class UserAgent:
     `on_request` answers the methods of `extra_methods`, `registrar` REGISTERs of users that the `authenticator` has
     proven. `digest` answers challenges of the realms it has
     credentials for. `outbound_proxy` is a Route that all requests outside dialogs start with; when its host is
-    an address, `;maddr` may carry it beside the name that TLS must prove.
+    an address, `;maddr` may carry it beside the name that TLS must prove. A `locator` finds targets by DNS
+    (RFC 3263); without it URIs say transport and port, and names are resolved to addresses alone.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class UserAgent:
         authenticator: DigestServer | None = None,
         registrar: LocationService | None = None,
         outbound_proxy: SipUri | None = None,
+        locator: Locator | None = None,
         tls_client: ssl.SSLContext | None = None,
         allow_wildcards: bool = False,
         timers: Timers = DEFAULT_TIMERS,
@@ -101,6 +107,7 @@ class UserAgent:
         self._authenticator = authenticator
         self.outbound_proxy = outbound_proxy
         self.timers = timers
+        self._locator = locator
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._transports = TransportLayer(
@@ -113,6 +120,7 @@ class UserAgent:
         )
         # The host of who can only be reached by a connection that he opened himself (RFC 7118 8.1).
         self._no_host = f"{secrets.token_hex(6)}.invalid"
+        self._health = TargetHealth(self._loop.time)
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
@@ -161,12 +169,8 @@ class UserAgent:
         return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
 
     def target(self, request: Request) -> Target:
-        """Returns where a request goes; raises TransportError when a sips request would leave TLS."""
-        hop = next_hop(request)
-        target = target_of(hop)
-        if isinstance(request.uri, SipUri) and request.uri.secure and not target.secure:
-            raise TransportError("a sips request cannot go over a hop without TLS", target=str(target))
-        return target
+        """Returns where a request goes by its URI alone; raises TransportError when a sips request would leave TLS."""
+        return target_of(next_hop(request))
 
     def spawn(self, work: asyncio.Task[None]) -> None:
         """Keeps a task of ours until it is done."""
@@ -190,15 +194,22 @@ class UserAgent:
 
     # Sending requests.
 
+    async def tries_for(self, request: Request) -> Failover:
+        """Returns the targets of a request in the order to try them, found by DNS where there is a `locator`.
+
+        Raises DiscoveryError when it finds none, and TransportError when a sips request would leave TLS.
+        """
+        hop = next_hop(request)
+        if self._locator is None:
+            found = [target_of(hop)]
+        else:
+            large = is_large(request)
+            found = await self._locator.locate(hop, transports=self._transports.supported, large=large)
+        return Failover(found, self._transports.flow_to, self._health)
+
     async def flow_for(self, request: Request) -> Flow:
-        """Returns the flow for a request; raises TransportError when there is none."""
-        target = self.target(request)
-        if target.transport == "udp" and len(request.serialize()) > MAX_UDP_REQUEST:
-            try:
-                return await self._transports.flow_to(Target("tcp", target.host, target.port, target.name))
-            except TransportError:
-                pass  # 18.1.1: UDP after all where the peer has no TCP
-        return await self._transports.flow_to(target)
+        """Returns a flow for a request; raises TransportError when there is none."""
+        return await (await self.tries_for(request)).flow(large=is_large(request))
 
     def start_request(
         self,
@@ -227,29 +238,39 @@ class UserAgent:
         A WebSocket client has none: browsers cannot be connected to.
         """
         for address in self._transports.listening:
-            if address.transport == flow.transport:
+            if address.transport == flow.transport and (":" in address.host) == (":" in flow.remote[0]):
                 if address.host not in WILDCARDS:
                     return address.host, address.port
                 return local_host_of(flow), address.port
         return (self._no_host, None) if flow.websocket else flow.local
 
-    async def request(self, request: Request, *, flow: Flow | None = None) -> Response:
+    async def request(self, request: Request, *, flow: Flow | None = None, tries: Failover | None = None) -> Response:
         """Sends a request other than INVITE and returns its final response, after answering a challenge.
 
-        Raises TransportError, TransactionTimeoutError, or DigestError when the challenge cannot be answered, or
-        the server's proof that it knows the secret is wrong.
+        It goes by `flow` as long as that stands, else to its targets, or `tries`, in turn until one answers. Raises
+        TransportError, TransactionTimeoutError, or DigestError when the challenge cannot be answered, or the
+        server's proof that it knows the secret is wrong.
         """
         self.add_outbound_route(request)
         if self.digest is not None:
             self.digest.anticipate(request)
         while True:
-            flow = flow if flow is not None and not flow.closed else await self.flow_for(request)
-            response = await self._one_exchange(request, flow)
-            if response.success and self.digest is not None:
-                self.digest.verify(request, response)
-            if response.status not in (401, 407) or self.digest is None:
-                return response
-            self.digest.authorize(request, response, source=flow.remote[0])
+            large = is_large(request)
+            if flow is None or flow.closed or (large and not flow.reliable):
+                tries = tries or await self.tries_for(request)
+                flow = await tries.flow(large=large)
+            outcome, progress = await self._one_exchange(request, flow)
+            if tries is not None and tries.goes_on_after(outcome, progress=progress):
+                request.headers.remove_first("Via")
+                flow = None
+                continue
+            if isinstance(outcome, SipError):
+                raise outcome
+            if outcome.success and self.digest is not None:
+                self.digest.verify(request, outcome)
+            if outcome.status not in (401, 407) or self.digest is None:
+                return outcome
+            self.digest.authorize(request, outcome, source=flow.remote[0])
             self.renew(request)
 
     def add_outbound_route(self, request: Request) -> None:
@@ -268,22 +289,23 @@ class UserAgent:
         request.headers.remove_first("Via")
         request.headers.set("CSeq", str(CSeq(request.cseq.number + 1, request.method)))
 
-    async def _one_exchange(self, request: Request, flow: Flow) -> Response:
-        final: asyncio.Future[Response] = self._loop.create_future()
+    async def _one_exchange(self, request: Request, flow: Flow) -> tuple[Response | SipError, int]:
+        """The final response or what went wrong, and the highest status of the provisional ones."""
+        outcome: asyncio.Future[Response | SipError] = self._loop.create_future()
 
         def on_response(response: Response) -> None:
-            if not response.provisional and not final.done():
-                final.set_result(response)
+            if not response.provisional and not outcome.done():
+                outcome.set_result(response)
 
         def on_failure(error: SipError) -> None:
-            if not final.done():
-                final.set_exception(error)
+            if not outcome.done():
+                outcome.set_result(error)
 
         exchange = self.start_request(request, flow, on_response, on_failure)
         try:
-            return await final
+            return await outcome, exchange.progress
         finally:
-            if not final.done() or final.cancelled():
+            if outcome.cancelled():
                 self._end_client(exchange)
 
     def send_ack(self, ack: Request, flow: Flow) -> None:
@@ -467,15 +489,26 @@ class UserAgent:
     def _send_response(self, response: Response, flow: Flow) -> bool:
         if "Server" not in response.headers:
             response.headers.add("Server", self._name)
-        way: Flow | None = flow
-        if not flow.reliable:
-            way = self._transports.udp_flow(response_address(response.top_via))
+        if isinstance(flow, UdpFlow):
+            host, port = response_address(response.top_via)
+            # A name, which only maddr can be, is not looked up in between.
+            flow = flow.towards((host if is_numeric(host) else flow.remote[0], port))
         try:
-            if way is not None:
-                way.send(response.serialize())
+            flow.send(response.serialize())
         except TransportError:
             return False
         return True
+
+    async def _send_elsewhere(self, exchange: ServerExchange, response: Response) -> None:
+        """Sends a response whose connection is gone over another one, which is used from then on."""
+        try:
+            if not exchange.flow.reliable:
+                raise TransportError("the socket is closed")
+            exchange.flow = await flow_for_response(self._transports, self._locator, response)
+            exchange.flow.send(response.serialize())
+        except TransportError:
+            exchange.transaction.transport_failed()
+            self._end_server(exchange)
 
     # Driving the machines.
 
@@ -489,6 +522,8 @@ class UserAgent:
                     exchange.transaction.transport_failed()
                     failure = error
             elif isinstance(output, Deliver):
+                if output.response.provisional:
+                    exchange.progress = max(exchange.progress, output.response.status)
                 exchange.on_response(output.response)
             elif isinstance(output, TimedOut):
                 method = exchange.transaction.request.method
@@ -526,7 +561,7 @@ class UserAgent:
             if not isinstance(output, Send) or not isinstance(output.message, Response):
                 continue
             if not self._send_response(output.message, exchange.flow):
-                exchange.transaction.transport_failed()
+                self.spawn(asyncio.ensure_future(self._send_elsewhere(exchange, output.message)))
         if exchange.timer is not None:
             exchange.timer.cancel()
             exchange.timer = None
@@ -552,6 +587,6 @@ class UserAgent:
                 self._end_client(client)
                 client.on_failure(TransportError("the connection was lost", target=via_host(flow.remote)))
 
-    def invite(self, request: Request) -> OutgoingInvite:
-        """Returns the call that an INVITE makes; nothing is sent before its run()."""
-        return OutgoingInvite(self, request)
+    def invite(self, request: Request, *, tries: Failover | None = None) -> OutgoingInvite:
+        """Returns the call that an INVITE makes, to `tries` where they are known; nothing is sent before its run()."""
+        return OutgoingInvite(self, request, tries=tries)

@@ -17,6 +17,17 @@ cdef object _replay(const srtp_index_space *space):
     return ReplayState(bool(space.window.started), space.window.top, window)
 
 
+cdef object _stream_state(const srtp_stream *stream):
+    return StreamState(
+        stream.ssrc,
+        stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc,
+        _replay(&stream.rtp),
+        _replay(&stream.rtcp),
+        _counters(&stream.rtp.counters),
+        _counters(&stream.rtcp.counters),
+    )
+
+
 cdef _set_window(srtp_replay_window *window, state, uint64_t gap, bint sends):
     """Restores a window; a sender's has its top `gap` further on, and nothing free before it."""
     cdef uint64_t i

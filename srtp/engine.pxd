@@ -135,26 +135,27 @@ cdef extern from "core/stream.h" nogil:
         srtp_index_space rtp
         srtp_index_space rtcp
 
-    ctypedef struct srtp_stream_slot:
-        srtp_stream *stream
-
-    ctypedef struct srtp_stream_table:
-        srtp_stream_slot *slots
-        size_t capacity
-        size_t count
-
-    enum:
-        SRTP_NEAR_STREAMS
-
-    void srtp_stream_prefetch(const srtp_stream_table *table, uint32_t ssrc)
+    ctypedef struct srtp_stream_pool:
+        pass
 
     srtp_status srtp_replay_check(const srtp_replay_window *window, uint64_t index)
     void srtp_replay_commit(srtp_replay_window *window, uint64_t index)
     void srtp_replay_move(srtp_replay_window *window, uint64_t top)
     void srtp_replay_use_up(srtp_replay_window *window, const srtp_replay_window *other, uint64_t gap)
-    srtp_stream *srtp_stream_new(srtp_context *context, uint32_t ssrc, int keep_fingerprints)
-    void srtp_stream_free(srtp_stream *stream)
-    srtp_stream *srtp_stream_find(const srtp_stream_table *table, uint32_t ssrc)
+    srtp_stream *srtp_stream_new(srtp_stream_pool *pool, srtp_context *context, uint32_t ssrc, int keep_fingerprints)
+    void srtp_stream_free(srtp_stream_pool *pool, srtp_stream *stream)
+
+
+cdef extern from "core/stream_table.h" nogil:
+    ctypedef struct srtp_stream_table:
+        size_t count
+        srtp_stream_pool pool
+
+    enum:
+        SRTP_NEAR_STREAMS
+
+    void srtp_stream_prefetch(const srtp_stream_table *table, uint32_t ssrc)
+    srtp_stream *srtp_stream_find(srtp_stream_table *table, uint32_t ssrc)
     int srtp_stream_reserve(srtp_stream_table *table)
     void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream)
     int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc)
@@ -164,7 +165,7 @@ cdef extern from "core/stream.h" nogil:
 
 cdef extern from "core/direction.h" nogil:
     ctypedef struct srtp_lock:
-        pass
+        unsigned long owner
 
     ctypedef struct srtp_overhead:
         size_t most
@@ -191,8 +192,9 @@ cdef extern from "core/direction.h" nogil:
     ctypedef srtp_status (*srtp_operation)(srtp_direction *direction, srtp_packet *packet)
     ctypedef void (*srtp_batch_operation)(srtp_direction *direction, srtp_packet *packets, size_t count)
 
+    bint srtp_lock_held(const srtp_lock *lock)
     bint srtp_lock_try(srtp_lock *lock)
-    void srtp_lock_acquire(srtp_lock *lock)
+    void srtp_lock_wait(const srtp_lock *lock)
     void srtp_lock_release(srtp_lock *lock)
     srtp_direction *srtp_direction_new(srtp_context *any)
     void srtp_direction_admit(srtp_direction *direction, const srtp_context *context)
@@ -204,6 +206,19 @@ cdef extern from "core/direction.h" nogil:
     void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t count)
     void srtp_protect_fanout(srtp_direction **directions, srtp_packet *packets, size_t count)
     void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_t count)
+    size_t srtp_lock_many(srtp_direction **directions, size_t count)
+    void srtp_release_many(srtp_direction **directions, size_t count)
+
+
+cdef extern from "core/snapshot.h" nogil:
+    ctypedef struct srtp_snapshot:
+        srtp_stream **streams
+        size_t count
+        srtp_counters rtp
+        srtp_counters rtcp
+
+    srtp_snapshot *srtp_snapshot_take(const srtp_direction *direction, int retired_too)
+    void srtp_snapshot_free(srtp_snapshot *snapshot)
 
 
 cdef extern from "core/arena.h" nogil:

@@ -18,7 +18,7 @@ cdef _rewrite_header(uint8_t *p, target):
 
 
 def protect_fanout(const unsigned char[::1] packet not None, targets):
-    cdef Py_ssize_t i, length = len(packet)
+    cdef Py_ssize_t i, length = len(packet), done = 0, locked
     cdef tuple given = tuple(targets)
     cdef Py_ssize_t count = len(given)
     cdef Session session
@@ -42,8 +42,15 @@ def protect_fanout(const unsigned char[::1] packet not None, targets):
             memcpy(c[i].out, &packet[0], length)
             _rewrite_header(c[i].out, given[i])
             out.append(copy)
-        with nogil:
-            srtp_protect_fanout(directions, c, count)
+        while done < count:
+            locked = srtp_lock_many(directions + done, count - done)
+            if locked == 0:
+                _wait(directions[done])
+                continue
+            with nogil:
+                srtp_protect_fanout(directions + done, c + done, locked)
+                srtp_release_many(directions + done, locked)
+            done += locked
         return _results(out, c)
     finally:
         free(directions)

@@ -34,8 +34,8 @@ cdef list _to_list(srtp_direction *direction, srtp_batch_operation operation, ob
             c[i].out = <uint8_t *> PyBytes_AS_STRING(protected)
             c[i].capacity = capacity
             out.append(protected)
+        _enter(direction)
         with nogil:
-            srtp_lock_acquire(&direction.lock)
             operation(direction, c, count)
             srtp_lock_release(&direction.lock)
         out = _results(out, c)
@@ -56,8 +56,8 @@ cdef Py_ssize_t _run_batch(
         raise _error(SRTP_NO_POLICY, NULL, 0, False, 0)
     if not 0 <= n <= batch.count:
         raise ValueError(f"{n} packets are asked for, the batch has {batch.count}")
+    _enter(direction)
     with nogil:
-        srtp_lock_acquire(&direction.lock)
         processed = srtp_run_arena(direction, operation, &batch._c, n)
         srtp_lock_release(&direction.lock)
     return processed

@@ -1,4 +1,4 @@
-# One packet through the C core: buffers, the lock, and the error of each status.
+# One packet through the C core: buffers, and the error of each status.
 
 
 cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length, bint rtcp, uint64_t index):
@@ -34,13 +34,6 @@ cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length,
     return IndexExhaustedError("the master key has no unused index left", ssrc=ssrc)
 
 
-cdef inline void _enter(srtp_direction *direction) noexcept:
-    """Takes a direction's lock. Whoever holds it may be waiting for the GIL, so nobody waits for it with the GIL."""
-    if not srtp_lock_try(&direction.lock):
-        with nogil:
-            srtp_lock_acquire(&direction.lock)
-
-
 cdef inline Py_ssize_t _capacity(const srtp_direction *direction, Py_ssize_t length, bint grow, bint rtcp) noexcept:
     """What the result of a packet takes at the most under any policy."""
     cdef const srtp_overhead *overhead = &direction.rtcp_overhead if rtcp else &direction.rtp_overhead
@@ -63,9 +56,9 @@ cdef bytes _process(
     packet.index = 0
     packet.out = <uint8_t *> PyBytes_AS_STRING(out)
     packet.capacity = capacity
-    _enter(direction)
+    _enter_briefly(direction)
     status = operation(direction, &packet)
-    srtp_lock_release(&direction.lock)
+    _leave_briefly(&direction.lock)
     if status == SRTP_NO_ROOM:  # another thread added a policy between
         return _process(direction, operation, data, length, grow, rtcp)
     if status != SRTP_OK:
@@ -108,9 +101,9 @@ cdef Py_ssize_t _in_place(
         packet.length = length
         packet.capacity = view.len
         packet.index = 0
-        _enter(direction)
+        _enter_briefly(direction)
         status = operation(direction, &packet)
-        srtp_lock_release(&direction.lock)
+        _leave_briefly(&direction.lock)
         if status == SRTP_NO_ROOM:
             raise BufferTooSmallError(packet.out_length, view.len)
         if status != SRTP_OK:

@@ -4,6 +4,7 @@
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -52,6 +53,7 @@ def available_kernels():
     return tuple(names)
 
 
+include "locking.pxi"
 include "one_packet.pxi"
 include "many_packets.pxi"
 include "context_values.pxi"
@@ -59,6 +61,12 @@ include "context_values.pxi"
 
 def _ssrc_of(state):
     return state.ssrc
+
+
+cdef uint32_t _ssrc(value) except? 0:
+    if not 0 <= value <= 0xffffffff:
+        raise ValueError(f"{value} is no SSRC, which has 32 bits")
+    return value
 
 
 cdef class Session:
@@ -72,7 +80,7 @@ cdef class Session:
     def __cinit__(self, outbound, inbound, *, kernels=None):
         cdef bytes name = None if kernels is None else kernels.encode()
         self._kernels = srtp_kernels_select(NULL if name is None else <const char *> name)
-        if self._kernels == NULL:
+        if self._kernels == NULL or name == b"":
             chosen = "the table that SRTP_KERNELS names" if kernels is None else repr(kernels)
             raise PolicyError(f"{chosen} is none of the kernels of this CPU: {', '.join(available_kernels())}")
         self._policies = {}
@@ -183,29 +191,29 @@ cdef class Session:
             raise MemoryError()
         return made
 
-    def add_policy(self, uint32_t ssrc, direction, policy):
+    def add_policy(self, ssrc, direction, policy):
         direction = Direction(direction)
         cdef srtp_direction *d = self._made(direction)
         cdef bint sends = direction is Direction.OUTBOUND
-        cdef srtp_context *context = _context(self._kernels, policy, sends)
-        cdef srtp_stream *stream = srtp_stream_new(context, ssrc, sends and policy.allow_repeat_tx)
-        if stream == NULL:
-            srtp_context_free(context)
-            raise MemoryError()
-        stream.owns_context = True
-        _enter(d)
+        cdef srtp_context *context = NULL
+        cdef srtp_stream *stream
+        _own(d)
         try:
-            if srtp_stream_find(&d.streams, ssrc) != NULL:
+            if srtp_stream_find(&d.streams, _ssrc(ssrc)) != NULL:
                 raise PolicyError("the SSRC has a stream already, remove that first", ssrc=ssrc)
-            if srtp_stream_reserve(&d.streams) != 0:
+            context = _context(self._kernels, policy, sends)
+            stream = srtp_stream_new(&d.streams.pool, context, ssrc, sends and policy.allow_repeat_tx)
+            if stream == NULL or srtp_stream_reserve(&d.streams) != 0:
+                srtp_stream_free(&d.streams.pool, stream)
                 raise MemoryError()
+            self._policies[direction, ssrc] = policy
+            stream.owns_context = True
             srtp_stream_insert(&d.streams, stream)
             srtp_direction_admit(d, context)
-            stream = NULL
-            self._policies[direction, ssrc] = policy
+            context = NULL
         finally:
-            srtp_lock_release(&d.lock)
-            srtp_stream_free(stream)
+            _disown(d)
+            srtp_context_free(context)
 
     cdef srtp_context *_context_for(self, srtp_direction *d, direction, ssrc) except NULL:
         """The context of a policy, under the lock."""
@@ -220,7 +228,7 @@ cdef class Session:
     def add_key(self, direction, key, *, ssrc=None):
         direction = Direction(direction)
         cdef srtp_direction *d = self._existing(direction)
-        _enter(d)
+        _own(d)
         try:
             context = self._context_for(d, direction, ssrc)
             before = self._policies[direction, ssrc]
@@ -228,14 +236,14 @@ cdef class Session:
             _add_key(context, key)
             self._policies[direction, ssrc] = after
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
     def remove_key(self, direction, mki, *, ssrc=None):
         direction = Direction(direction)
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_context *context
         cdef srtp_master_key *key
-        _enter(d)
+        _own(d)
         try:
             context = self._context_for(d, direction, ssrc)
             key = self._key_of(context, mki)
@@ -249,17 +257,17 @@ cdef class Session:
             self._policies[direction, ssrc] = policy.replace_keys([k for k in policy.master_keys if k.mki != mki])
             srtp_context_remove_key(context, key)
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
     def switch_key(self, mki, *, ssrc=None):
         cdef srtp_direction *d = self._existing(Direction.OUTBOUND)
         cdef srtp_context *context
-        _enter(d)
+        _own(d)
         try:
             context = self._context_for(d, Direction.OUTBOUND, ssrc)
             srtp_context_switch(context, self._key_of(context, mki))
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
     cdef srtp_master_key *_key_of(self, srtp_context *context, mki) except NULL:
         cdef bytes wanted = bytes(memoryview(mki))
@@ -275,7 +283,7 @@ cdef class Session:
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_context *context
         cdef srtp_master_key *added
-        _enter(d)
+        _own(d)
         try:
             context = self._context_for(d, direction, ssrc)
             before = self._policies[direction, ssrc]
@@ -289,30 +297,30 @@ cdef class Session:
             if context.previous != NULL:
                 self._previous[direction, ssrc] = before.master_keys[0]
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
     # Streams.
 
-    def roc(self, uint32_t ssrc, direction):
+    def roc(self, ssrc, direction):
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_stream *stream
-        _enter(d)
+        _own(d)
         try:
-            stream = srtp_stream_find(&d.streams, ssrc)
+            stream = srtp_stream_find(&d.streams, _ssrc(ssrc))
             if stream == NULL or stream.retired:
                 return None
             return stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
-    def set_roc(self, uint32_t ssrc, direction, uint32_t roc):
+    def set_roc(self, ssrc, direction, uint32_t roc):
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_stream *stream
         cdef bint sends = d == self._outbound
         cdef uint64_t top
-        _enter(d)
+        _own(d)
         try:
-            stream = self._stream_at(d, ssrc, sends)
+            stream = self._stream_at(d, _ssrc(ssrc), sends)
             if not stream.rtp.window.started:
                 stream.initial_roc = roc
                 return
@@ -325,7 +333,7 @@ cdef class Session:
                 )
             srtp_replay_move(&stream.rtp.window, top)
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
     cdef srtp_stream *_stream_at(self, srtp_direction *d, uint32_t ssrc, bint sends) except NULL:
         """The stream of an SSRC, made if need be, under the lock."""
@@ -338,20 +346,20 @@ cdef class Session:
             return stream
         if d.any == NULL:
             raise NoPolicyError("the session has no policy for this direction and SSRC", ssrc=ssrc)
-        stream = srtp_stream_new(d.any, ssrc, sends and d.any.parameters.allow_repeat_tx)
+        stream = srtp_stream_new(&d.streams.pool, d.any, ssrc, sends and d.any.parameters.allow_repeat_tx)
         if stream == NULL or srtp_stream_reserve(&d.streams) != 0:
-            srtp_stream_free(stream)
+            srtp_stream_free(&d.streams.pool, stream)
             raise MemoryError()
         srtp_stream_insert(&d.streams, stream)
         return stream
 
-    def remove_stream(self, uint32_t ssrc, direction):
+    def remove_stream(self, ssrc, direction):
         direction = Direction(direction)
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_stream *stream
-        _enter(d)
+        _own(d)
         try:
-            stream = srtp_stream_find(&d.streams, ssrc)
+            stream = srtp_stream_find(&d.streams, _ssrc(ssrc))
             if stream == NULL or stream.retired:
                 return False
             if d == self._outbound and not stream.owns_context:
@@ -363,46 +371,31 @@ cdef class Session:
             self._previous.pop((direction, ssrc), None)
             return True
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
     # What the session tells of itself.
 
     def state(self, direction):
-        cdef srtp_direction *d = self._existing(direction)
-        _enter(d)
-        try:
-            return DirectionState(self._streams(d, False), _counters(&d.rtp), _counters(&d.rtcp))
-        finally:
-            srtp_lock_release(&d.lock)
+        return self._state(direction, False)
 
     def _saved_streams(self, direction):
+        """As they are to be saved: of those removed too, that their indexes are used."""
+        return self._state(direction, True).streams
+
+    cdef object _state(self, direction, bint retired_too):
         cdef srtp_direction *d = self._existing(direction)
-        _enter(d)
-        try:
-            return self._streams(d, True)
-        finally:
-            srtp_lock_release(&d.lock)
-
-    cdef tuple _streams(self, const srtp_direction *d, bint retired_too):
-        """The states of the streams by SSRC, under the lock; of those removed, if asked for, their used indexes."""
-        cdef const srtp_stream *stream
+        cdef srtp_snapshot *taken
         cdef size_t i
-        streams = []
-        for i in range(d.streams.capacity):
-            stream = d.streams.slots[i].stream
-            if stream != NULL and (retired_too or not stream.retired):
-                streams.append(self._stream_state(stream))
-        return tuple(sorted(streams, key=_ssrc_of))
-
-    cdef object _stream_state(self, const srtp_stream *stream):
-        return StreamState(
-            stream.ssrc,
-            stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc,
-            _replay(&stream.rtp),
-            _replay(&stream.rtcp),
-            _counters(&stream.rtp.counters),
-            _counters(&stream.rtcp.counters),
-        )
+        _enter_briefly(d)
+        taken = srtp_snapshot_take(d, retired_too)
+        _leave_briefly(&d.lock)
+        if taken == NULL:
+            raise MemoryError()
+        try:
+            streams = [_stream_state(taken.streams[i]) for i in range(taken.count)]
+            return DirectionState(tuple(sorted(streams, key=_ssrc_of)), _counters(&taken.rtp), _counters(&taken.rtcp))
+        finally:
+            srtp_snapshot_free(taken)
 
     def events(self):
         cdef srtp_direction *d
@@ -410,7 +403,7 @@ cdef class Session:
         found = []
         for direction, ssrc in list(self._policies):
             d = self._existing(direction)
-            _enter(d)
+            _own(d)
             try:
                 if (direction, ssrc) not in self._policies:
                     continue  # another thread has just removed the stream
@@ -419,7 +412,7 @@ cdef class Session:
                 if context.previous == NULL:
                     self._previous.pop((direction, ssrc), None)
             finally:
-                srtp_lock_release(&d.lock)
+                _disown(d)
         return tuple(found)
 
     cdef _drain(self, srtp_context *context, direction, ssrc, list found):
@@ -459,7 +452,7 @@ cdef class Session:
         saved = []
         for direction, ssrc in list(self._policies):
             d = self._existing(direction)
-            _enter(d)
+            _own(d)
             try:
                 policy = self._policies.get((direction, ssrc))
                 if policy is None:
@@ -481,7 +474,7 @@ cdef class Session:
                     direction, ssrc, policy, tuple(used), current, previous, previous_used, context.overlap
                 ))
             finally:
-                srtp_lock_release(&d.lock)
+                _disown(d)
         return tuple(saved)
 
     def _restore_context(self, saved, uint64_t gap):
@@ -492,7 +485,7 @@ cdef class Session:
         cdef srtp_context *context
         cdef srtp_master_key *key
         cdef srtp_master_key *added
-        _enter(d)
+        _own(d)
         try:
             context = self._context_for(d, saved.direction, saved.ssrc)
             key = context.keys
@@ -509,20 +502,20 @@ cdef class Session:
                 srtp_context_rekey(context, key, saved.overlap)
                 self._previous[saved.direction, saved.ssrc] = saved.previous
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
     def _restore_stream(self, direction, state, uint64_t gap):
         cdef srtp_direction *d = self._existing(direction)
         cdef bint sends = direction is Direction.OUTBOUND
         cdef srtp_stream *stream
-        _enter(d)
+        _own(d)
         try:
             stream = self._stream_at(d, state.ssrc, sends)
             stream.initial_roc = state.roc
             _set_window(&stream.rtp.window, state.rtp_replay, gap, sends)
             _set_window(&stream.rtcp.window, state.rtcp_replay, gap, sends)
         finally:
-            srtp_lock_release(&d.lock)
+            _disown(d)
 
 
 include "fan_out.pxi"

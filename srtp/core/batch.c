@@ -79,32 +79,35 @@ static void finish_protect(chunk *c) {
 
 /* While a packet is worked on, the state of one some way behind it comes from memory. */
 #define AHEAD 16
+typedef void (*prefetch)(const srtp_stream_table *table, uint32_t ssrc);
 
-static void fetch(const srtp_direction *direction, const srtp_packet *packets, size_t i, size_t count) {
-    if (i < count && packets[i].length >= 12)
-        srtp_stream_prefetch(&direction->streams, srtp_load32(packets[i].in + 8));
+static inline void fetch(const srtp_stream_table *streams, prefetch stream, const srtp_packet *packets, size_t i,
+                         size_t count) {
+    if (i < count && packets[i].length >= 12) stream(streams, srtp_load32(packets[i].in + 8));
     if (i + AHEAD < count && packets[i + AHEAD].length >= 12)
-        srtp_stream_prefetch_slot(&direction->streams, srtp_load32(packets[i + AHEAD].in + 8));
+        srtp_stream_prefetch_bucket(streams, srtp_load32(packets[i + AHEAD].in + 8));
 }
 
-static void fetch_first(const srtp_direction *direction, const srtp_packet *packets, size_t count) {
-    if (direction->streams.count <= SRTP_NEAR_STREAMS) return;
-    for (size_t i = 0; i < AHEAD; i++) fetch(direction, packets, i, count);
+static inline void fetch_first(const srtp_stream_table *streams, prefetch stream, const srtp_packet *packets,
+                               size_t count) {
+    if (streams->count <= SRTP_NEAR_STREAMS) return;
+    for (size_t i = 0; i < AHEAD; i++) fetch(streams, stream, packets, i, count);
 }
 
-static void fetch_next(const srtp_direction *direction, const srtp_packet *packets, size_t i, size_t count) {
-    if (direction->streams.count > SRTP_NEAR_STREAMS) fetch(direction, packets, i + AHEAD, count);
+static inline void fetch_next(const srtp_stream_table *streams, prefetch stream, const srtp_packet *packets, size_t i,
+                              size_t count) {
+    if (streams->count > SRTP_NEAR_STREAMS) fetch(streams, stream, packets, i + AHEAD, count);
 }
 
 static void refuse_all(srtp_packet *packets, size_t count) {
     for (size_t i = 0; i < count; i++) packets[i].status = SRTP_NO_POLICY;
 }
 
-/* Adds a packet to the chunk, or processes it. Returns 1 when the chunk has been finished. */
-static int stage_or_protect(srtp_direction *direction, chunk *c, srtp_packet *packet) {
+/* Adds a packet to the chunk, or processes it. */
+static void stage_or_protect(srtp_direction *direction, chunk *c, srtp_packet *packet) {
     srtp_plan *p = &c->plans[c->count];
     *p = (srtp_plan){0};
-    if (!srtp_stage_protect(direction, packet, p)) return 0;
+    if (!srtp_stage_protect(direction, packet, p)) return;
     int other = c->count > 0 && c->kernels != p->context->kernels;
     if (__builtin_expect(other, 0)) {
         srtp_plan own = *p;
@@ -112,9 +115,7 @@ static int stage_or_protect(srtp_direction *direction, chunk *c, srtp_packet *pa
         c->plans[0] = own;
     }
     add_protect(c, packet);
-    if (c->count < SRTP_CHUNK) return 0;
-    finish_protect(c);
-    return 1;
+    if (c->count == SRTP_CHUNK) finish_protect(c);
 }
 
 void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t count) {
@@ -124,40 +125,36 @@ void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t 
         return;
     }
     clear(&c);
-    fetch_first(direction, packets, count);
+    fetch_first(&direction->streams, srtp_stream_prefetch, packets, count);
     for (size_t i = 0; i < count; i++) {
-        fetch_next(direction, packets, i, count);
+        fetch_next(&direction->streams, srtp_stream_prefetch, packets, i, count);
         stage_or_protect(direction, &c, &packets[i]);
     }
     finish_protect(&c);
 }
 
-static void release_all(srtp_direction **held, size_t *count) {
-    while (*count > 0) srtp_lock_release(&held[--*count]->lock);
+size_t srtp_lock_many(srtp_direction *const *directions, size_t count) {
+    size_t locked = 0;
+    for (; locked < count && locked < SRTP_CHUNK; locked++)
+        if (directions[locked] != NULL && !srtp_lock_try(&directions[locked]->lock)) break;
+    return locked;
+}
+
+void srtp_release_many(srtp_direction *const *directions, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (directions[i] != NULL) srtp_lock_release(&directions[i]->lock);
 }
 
 void srtp_protect_fanout(srtp_direction *const *directions, srtp_packet *packets, size_t count) {
     chunk c;
-    srtp_direction *held[SRTP_CHUNK];
-    size_t held_count = 0;
     clear(&c);
     for (size_t i = 0; i < count; i++) {
-        srtp_direction *direction = directions[i];
-        if (direction == NULL) {
+        if (directions[i] == NULL)
             refuse_all(&packets[i], 1);
-            continue;
-        }
-        if (held_count == SRTP_CHUNK || !srtp_lock_try(&direction->lock)) {
-            /* Nobody waits for a lock while holding another: it may be one of these, or its holder wait for these. */
-            finish_protect(&c);
-            release_all(held, &held_count);
-            srtp_lock_acquire(&direction->lock);
-        }
-        held[held_count++] = direction;
-        if (stage_or_protect(direction, &c, &packets[i])) release_all(held, &held_count);
+        else
+            stage_or_protect(directions[i], &c, &packets[i]);
     }
     finish_protect(&c);
-    release_all(held, &held_count);
 }
 
 static void finish_unprotect(srtp_direction *direction, chunk *c) {
@@ -166,8 +163,9 @@ static void finish_unprotect(srtp_direction *direction, chunk *c) {
         srtp_packet *packet = c->packets[i];
         srtp_plan *p = &c->plans[i];
         int authentic = srtp_equal(c->hmac[i].tag, p->tag, p->context->parameters.rtp_tag_length);
-        srtp_finish_unprotect(direction, packet, p, authentic);
+        srtp_counted(direction, packet, p, authentic ? SRTP_OK : SRTP_AUTH_FAILED);
         if (!authentic) continue;
+        srtp_commit_received(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
         if (packet->in != packet->out) srtp_copy_header(packet->out, packet->in, p->header);
         if (enciphers(p->context))
             add_ctr(c, p, packet, p->length);
@@ -185,10 +183,10 @@ void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_
         return;
     }
     start(direction, &c);
-    fetch_first(direction, packets, count);
+    fetch_first(&direction->streams, srtp_stream_prefetch_staged, packets, count);
     for (size_t i = 0; i < count;) {
         srtp_plan *p = &c.plans[c.count];
-        fetch_next(direction, packets, i, count);
+        fetch_next(&direction->streams, srtp_stream_prefetch_staged, packets, i, count);
         *p = (srtp_plan){0};
         srtp_staging staged = srtp_stage_unprotect(direction, &packets[i], p, c.number);
         if (staged == SRTP_STAGED) add_packet(&c, &packets[i], packets[i].in, p->length);

@@ -26,8 +26,7 @@ void srtp_direction_admit(srtp_direction *direction, const srtp_context *context
 
 void srtp_direction_free(srtp_direction *direction) {
     if (direction == NULL) return;
-    for (size_t i = 0; i < direction->streams.capacity; i++) srtp_stream_free(direction->streams.slots[i].stream);
-    free(direction->streams.slots);
+    srtp_stream_table_free(&direction->streams);
     srtp_context_free(direction->any);
     free(direction);
 }

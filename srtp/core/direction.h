@@ -3,7 +3,10 @@
 #define SRTP_DIRECTION_H
 
 #include "lock.h"
-#include "stream.h"
+#include "stream_table.h"
+
+/* Without authentication anybody's packet makes a stream, but none when there are so many already. */
+#define SRTP_MOST_STRANGERS 1024
 
 /* What protecting adds at the most, and unprotecting takes away at the least, under any policy of a direction. */
 typedef struct {
@@ -56,8 +59,13 @@ srtp_status srtp_unprotect_rtcp(srtp_direction *direction, srtp_packet *packet);
 void srtp_protect_batch(srtp_direction *direction, srtp_packet *packets, size_t count);
 void srtp_unprotect_batch(srtp_direction *direction, srtp_packet *packets, size_t count);
 
-/* Each packet for a direction of its own. Takes and gives back the locks itself. */
+/* Each packet for the direction in the same place, of which any may be NULL. */
 void srtp_protect_fanout(srtp_direction *const *directions, srtp_packet *packets, size_t count);
+
+/* Takes the locks of directions up to the first that is held, or stands there a second time; returns how many. Whoever
+ * then waits must hold none of them: it may be one of these that is waited for, or its holder may wait for these. */
+size_t srtp_lock_many(srtp_direction *const *directions, size_t count);
+void srtp_release_many(srtp_direction *const *directions, size_t count);
 
 /* Any of the four, and either of the two. */
 typedef srtp_status (*srtp_operation)(srtp_direction *direction, srtp_packet *packet);

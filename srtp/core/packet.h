@@ -6,20 +6,15 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/byte_order.h"
+
 #define SRTP_MAX_PACKET 65535
 #define SRTP_RTCP_HEADER 8
 
 static inline uint16_t srtp_load16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static inline uint32_t srtp_load32(const uint8_t *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-static inline uint64_t srtp_load64(const uint8_t *p) { return (uint64_t)srtp_load32(p) << 32 | srtp_load32(p + 4); }
-static inline void srtp_store32(uint8_t *p, uint32_t v) {
-    p[0] = (uint8_t)(v >> 24);
-    p[1] = (uint8_t)(v >> 16);
-    p[2] = (uint8_t)(v >> 8);
-    p[3] = (uint8_t)v;
-}
+static inline uint32_t srtp_load32(const uint8_t *p) { return srtp_load_be32(p); }
+static inline uint64_t srtp_load64(const uint8_t *p) { return srtp_load_be64(p); }
+static inline void srtp_store32(uint8_t *p, uint32_t v) { srtp_store_be32(p, v); }
 
 /* Copies an RTP header, nearly always of 12 bytes. */
 static inline void srtp_copy_header(uint8_t *out, const uint8_t *in, size_t length) {

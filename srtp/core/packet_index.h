@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "packet.h"
 #include "stream.h"
 
 #define SRTP_MAX_ROC 0xffffffffu
@@ -33,27 +34,19 @@ static inline srtp_status srtp_estimate_index(const srtp_stream *stream, uint16_
     return SRTP_OK;
 }
 
-static inline uint64_t srtp_big_endian64(uint64_t v) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    return __builtin_bswap64(v);
-#else
-    return v;
-#endif
-}
-
 /* RFC 3711 4.1.1: (salt * 2^16) xor (ssrc * 2^64) xor (index * 2^16). By two stores of 8 bytes: the kernel's load of
  * 16 then need not wait for byte stores. */
 static inline void srtp_counter_block(const srtp_salt *salt, uint32_t ssrc, uint64_t index, uint8_t block[16]) {
-    uint64_t high = srtp_big_endian64(salt->high ^ ssrc);
-    uint64_t low = srtp_big_endian64(salt->low ^ index << 16);
+    uint64_t high = SRTP_BE64(salt->high ^ ssrc);
+    uint64_t low = SRTP_BE64(salt->low ^ index << 16);
     memcpy(block, &high, 8);
     memcpy(block + 8, &low, 8);
 }
 
 /* RFC 7714 8.1 and 9.1: salt xor (0x0000 || ssrc || index of 48 bits). Fills 16 bytes, of which 12 are the nonce. */
 static inline void srtp_gcm_nonce(const srtp_salt *salt, uint32_t ssrc, uint64_t index, uint8_t nonce[16]) {
-    uint64_t high = srtp_big_endian64(salt->high ^ (uint64_t)ssrc << 16 ^ index >> 32);
-    uint64_t low = srtp_big_endian64(salt->low ^ index << 32);
+    uint64_t high = SRTP_BE64(salt->high ^ (uint64_t)ssrc << 16 ^ index >> 32);
+    uint64_t low = SRTP_BE64(salt->low ^ index << 32);
     memcpy(nonce, &high, 8);
     memcpy(nonce + 8, &low, 8);
 }

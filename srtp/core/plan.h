@@ -3,6 +3,7 @@
 #define SRTP_PLAN_H
 
 #include "direction.h"
+#include "transform.h"
 
 /* Packets that a batch takes through the kernels at once. */
 #define SRTP_CHUNK 64
@@ -32,7 +33,7 @@ static inline uint64_t srtp_latest_index(const srtp_stream *stream) {
 int srtp_stage_protect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan);
 
 typedef enum {
-    SRTP_STAGED, /* its tag is to be computed; srtp_finish_unprotect() commits the state if it is authentic */
+    SRTP_STAGED, /* its tag is to be computed; if it is authentic, the state is to be committed */
     SRTP_DONE,   /* it has been processed or refused, and packet->status says so */
     SRTP_ALONE,  /* it must be processed alone, after the staged ones; nothing has happened */
     SRTP_LATER,  /* what becomes of it depends on the staged ones, which must be finished first */
@@ -40,6 +41,25 @@ typedef enum {
 
 /* Plans a received packet of the chunk `chunk`, as if the staged ones before it were authentic. */
 srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan, uint64_t chunk);
-void srtp_finish_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *plan, int authentic);
+
+/* A received packet is authentic: moves its index space, the lifetime of its key, and an overlap. */
+static inline void srtp_commit_received(srtp_plan *p, srtp_index_space *space, srtp_lifetime *lifetime,
+                                        uint64_t index) {
+    srtp_replay_commit(&space->window, index);
+    srtp_lifetime_count(lifetime);
+    if (__builtin_expect(p->fresh != NULL, 0)) {
+        srtp_keep_keys(p->context, p->key, space, index, p->fresh);
+        p->fresh = NULL;
+    }
+    srtp_context_received(p->context, p->key);
+}
+
+/* Counts the status of an RTP packet, and puts it into it. */
+static inline srtp_status srtp_counted(srtp_direction *direction, srtp_packet *packet, const srtp_plan *p,
+                                       srtp_status status) {
+    srtp_count(&direction->rtp, status);
+    if (p->stream != NULL) srtp_count(&p->stream->rtp.counters, status);
+    return packet->status = status;
+}
 
 #endif

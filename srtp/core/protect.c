@@ -48,7 +48,7 @@ static srtp_status bind_stream(srtp_direction *direction, srtp_plan *p) {
         return stream != NULL ? SRTP_OK : SRTP_NO_MEMORY;
     }
     if (srtp_stream_reserve(&direction->streams) != 0) return SRTP_NO_MEMORY;
-    p->stream = srtp_stream_new(p->context, p->ssrc, p->context->parameters.allow_repeat_tx);
+    p->stream = srtp_stream_new(&direction->streams.pool, p->context, p->ssrc, p->context->parameters.allow_repeat_tx);
     if (p->stream == NULL) return SRTP_NO_MEMORY;
     srtp_stream_insert(&direction->streams, p->stream);
     return SRTP_OK;

@@ -41,6 +41,12 @@ void srtp_replay_move(srtp_replay_window *window, uint64_t top) {
     window->top = top;
 }
 
+void srtp_replay_copy(srtp_replay_window *window, const srtp_replay_window *other) {
+    window->started = other->started;
+    window->top = other->top;
+    memcpy(window->bits, other->bits, window->capacity / 8);
+}
+
 void srtp_replay_use_up(srtp_replay_window *window, const srtp_replay_window *other, uint64_t gap) {
     window->started = other->started;
     if (!other->started) return;

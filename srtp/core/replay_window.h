@@ -14,7 +14,7 @@
 
 /* The window covers [top - size + 1, top]. `bits` is circular: index i has bit i mod capacity, capacity being
  * the power of two from size up. Up to 128 of them lie in `few`, beside the rest of the window, more in the owner's
- * memory, zeroed. A window with `few` cannot be copied or moved. */
+ * memory, zeroed. A window with `few` cannot be moved, nor copied but by srtp_replay_copy(). */
 typedef struct {
     uint64_t top;
     uint64_t *bits;
@@ -52,6 +52,8 @@ static inline void srtp_replay_commit(srtp_replay_window *window, uint64_t index
 
 /* Empties the window and moves its top. */
 void srtp_replay_move(srtp_replay_window *window, uint64_t top);
+/* Makes `window`, of the same size, one with the same indexes. */
+void srtp_replay_copy(srtp_replay_window *window, const srtp_replay_window *other);
 /* Makes `window` one in which all is used up to the top of `other` plus `gap`; an empty one if `other` never started. */
 void srtp_replay_use_up(srtp_replay_window *window, const srtp_replay_window *other, uint64_t gap);
 

@@ -3,111 +3,74 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CAPACITY 8
-#define SRTP_CACHE_LINE 64
-
-static void place(srtp_stream_slot *slots, size_t capacity, srtp_stream *stream) {
-    size_t i = srtp_stream_home(stream->ssrc, capacity);
-    while (slots[i].stream != NULL) i = (i + 1) & (capacity - 1);
-    slots[i].stream = stream;
-    slots[i].ssrc = stream->ssrc;
-}
-
-int srtp_stream_reserve(srtp_stream_table *table) {
-    if (4 * (table->count + 1) <= 3 * table->capacity) return 0;
-    size_t capacity = table->capacity ? 2 * table->capacity : FIRST_CAPACITY;
-    srtp_stream_slot *slots = calloc(capacity, sizeof *slots);
-    if (slots == NULL) return -1;
-    for (size_t i = 0; i < table->capacity; i++)
-        if (table->slots[i].stream != NULL) place(slots, capacity, table->slots[i].stream);
-    free(table->slots);
-    table->slots = slots;
-    table->capacity = capacity;
-    return 0;
-}
-
-void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream) {
-    place(table->slots, table->capacity, stream);
-    table->count++;
-}
-
-static size_t slot_holding(const srtp_stream_table *table, const srtp_stream *stream) {
-    size_t i = srtp_stream_home(stream->ssrc, table->capacity);
-    while (table->slots[i].stream != stream) i = (i + 1) & (table->capacity - 1);
-    return i;
-}
-
-int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc) {
-    srtp_stream *stream = srtp_stream_find(table, ssrc);
-    if (stream == NULL) return 0;
-    size_t mask = table->capacity - 1;
-    size_t hole = slot_holding(table, stream);
-    table->slots[hole].stream = NULL;
-    table->count--;
-    /* Those behind the hole may have been pushed past it: place them anew. */
-    for (size_t i = (hole + 1) & mask; table->slots[i].stream != NULL; i = (i + 1) & mask) {
-        srtp_stream *moved = table->slots[i].stream;
-        table->slots[i].stream = NULL;
-        place(table->slots, table->capacity, moved);
-    }
-    srtp_stream_free(stream);
-    return 1;
-}
-
-static srtp_stream *with_windows(srtp_context *context, uint32_t ssrc, uint32_t rtp_window, uint32_t rtcp_window,
-                                 int keep_fingerprints) {
+static srtp_stream *with_windows(srtp_stream_pool *pool, srtp_context *context, uint32_t ssrc, uint32_t rtp_window,
+                                 uint32_t rtcp_window, int keep_fingerprints) {
     size_t rtp_words = srtp_replay_words(rtp_window);
     size_t rtcp_words = srtp_replay_words(rtcp_window);
     size_t fingerprints = keep_fingerprints ? srtp_replay_capacity(rtp_window) * SRTP_FINGERPRINT : 0;
-    size_t size = sizeof(srtp_stream) + 8 * (rtp_words + rtcp_words) + fingerprints;
-    size = (size + SRTP_CACHE_LINE - 1) / SRTP_CACHE_LINE * SRTP_CACHE_LINE;
-    srtp_stream *stream = aligned_alloc(SRTP_CACHE_LINE, size);
+    size_t beside = 8 * (rtp_words + rtcp_words) + fingerprints;
+    size_t size = (sizeof(srtp_stream) + beside + SRTP_CACHE_LINE - 1) / SRTP_CACHE_LINE * SRTP_CACHE_LINE;
+    srtp_stream *stream = beside > 0 ? aligned_alloc(SRTP_CACHE_LINE, size) : srtp_stream_pool_take(pool);
     if (stream == NULL) return NULL;
     memset(stream, 0, size);
     uint64_t *memory = (uint64_t *)(stream + 1);
     stream->ssrc = ssrc;
     stream->context = context;
+    stream->large = beside > 0;
     srtp_replay_init(&stream->rtp.window, memory, rtp_window);
     srtp_replay_init(&stream->rtcp.window, memory + rtp_words, rtcp_window);
     if (keep_fingerprints) stream->fingerprints = (uint8_t *)(memory + rtp_words + rtcp_words);
     return stream;
 }
 
-srtp_stream *srtp_stream_new(srtp_context *context, uint32_t ssrc, int keep_fingerprints) {
+srtp_stream *srtp_stream_new(srtp_stream_pool *pool, srtp_context *context, uint32_t ssrc, int keep_fingerprints) {
     const srtp_parameters *p = &context->parameters;
-    return with_windows(context, ssrc, p->rtp_window, p->rtcp_window, keep_fingerprints);
+    return with_windows(pool, context, ssrc, p->rtp_window, p->rtcp_window, keep_fingerprints);
 }
 
-void srtp_stream_free(srtp_stream *stream) {
-    if (stream == NULL) return;
-    const srtp_key_shape *shape = &stream->context->parameters.shape;
-    srtp_session_keys_free(stream->rtp.derived.keys, shape);
-    srtp_session_keys_free(stream->rtcp.derived.keys, shape);
-    if (stream->owns_context) srtp_context_free(stream->context);
-    free(stream);
-}
-
-/* Puts `heir` in the stream's place: no index that is up to now used or free to be used will be used by it. */
-static srtp_stream *succeed(srtp_stream_table *table, srtp_stream *stream, srtp_stream *heir) {
-    if (heir == NULL) return NULL;
+void srtp_stream_succeed(srtp_stream *heir, const srtp_stream *stream) {
     heir->initial_roc = stream->initial_roc;
     srtp_replay_use_up(&heir->rtp.window, &stream->rtp.window, 0);
     srtp_replay_use_up(&heir->rtcp.window, &stream->rtcp.window, 0);
-    table->slots[slot_holding(table, stream)].stream = heir;
-    srtp_stream_free(stream);
-    return heir;
 }
 
-int srtp_stream_retire(srtp_stream_table *table, srtp_stream *stream) {
-    srtp_stream *rest = with_windows(stream->context, stream->ssrc, SRTP_MIN_WINDOW, SRTP_MIN_WINDOW, 0);
-    if (succeed(table, stream, rest) == NULL) return -1;
+srtp_stream *srtp_stream_rest(srtp_stream_pool *pool, const srtp_stream *stream) {
+    srtp_stream *rest = with_windows(pool, stream->context, stream->ssrc, SRTP_MIN_WINDOW, SRTP_MIN_WINDOW, 0);
+    if (rest == NULL) return NULL;
     rest->retired = 1;
-    return 0;
+    srtp_stream_succeed(rest, stream);
+    return rest;
 }
 
-srtp_stream *srtp_stream_revive(srtp_stream_table *table, srtp_stream *stream) {
-    const srtp_parameters *p = &stream->context->parameters;
-    return succeed(table, stream, srtp_stream_new(stream->context, stream->ssrc, p->allow_repeat_tx));
+static void copy_space(srtp_index_space *copy, const srtp_index_space *space) {
+    srtp_replay_copy(&copy->window, &space->window);
+    copy->counters = space->counters;
+}
+
+srtp_stream *srtp_stream_copy(srtp_stream_pool *pool, const srtp_stream *stream) {
+    srtp_stream *copy =
+        with_windows(pool, stream->context, stream->ssrc, stream->rtp.window.size, stream->rtcp.window.size, 0);
+    if (copy == NULL) return NULL;
+    copy->retired = stream->retired;
+    copy->initial_roc = stream->initial_roc;
+    copy_space(&copy->rtp, &stream->rtp);
+    copy_space(&copy->rtcp, &stream->rtcp);
+    return copy;
+}
+
+static void free_keys(srtp_stream *stream, srtp_derived_keys *derived) {
+    if (derived->keys != NULL) srtp_session_keys_free(derived->keys, &stream->context->parameters.shape);
+}
+
+void srtp_stream_free(srtp_stream_pool *pool, srtp_stream *stream) {
+    if (stream == NULL) return;
+    free_keys(stream, &stream->rtp.derived);
+    free_keys(stream, &stream->rtcp.derived);
+    if (stream->owns_context) srtp_context_free(stream->context);
+    if (stream->large)
+        free(stream);
+    else
+        srtp_stream_pool_give(pool, stream);
 }
 
 void srtp_count_refusal(srtp_counters *counters, srtp_status status) {

@@ -45,7 +45,7 @@ static srtp_status prepare_stream(srtp_direction *direction, const srtp_plan *p,
     *fresh = NULL;
     if (p->stream != NULL) return SRTP_OK;
     if (srtp_stream_reserve(&direction->streams) != 0) return SRTP_NO_MEMORY;
-    *fresh = srtp_stream_new(p->context, p->ssrc, 0);
+    *fresh = srtp_stream_new(&direction->streams.pool, p->context, p->ssrc, 0);
     return *fresh == NULL ? SRTP_NO_MEMORY : SRTP_OK;
 }
 
@@ -53,16 +53,6 @@ static void bind_stream(srtp_direction *direction, srtp_plan *p, srtp_stream *fr
     if (fresh == NULL) return;
     srtp_stream_insert(&direction->streams, fresh);
     p->stream = fresh;
-}
-
-static void commit(srtp_plan *p, srtp_index_space *space, srtp_lifetime *lifetime, uint64_t index) {
-    srtp_replay_commit(&space->window, index);
-    srtp_lifetime_count(lifetime);
-    if (__builtin_expect(p->fresh != NULL, 0)) {
-        srtp_keep_keys(p->context, p->key, space, index, p->fresh);
-        p->fresh = NULL;
-    }
-    srtp_context_received(p->context, p->key);
 }
 
 /* A packet of a context that needs nothing but cipher, tag and MKI. */
@@ -164,11 +154,11 @@ static srtp_status unprotect_featured(srtp_direction *direction, srtp_packet *pa
     if (status == SRTP_OK) status = open_under_any(p, packet, &shape);
     if (status == SRTP_OK && moves_state(p, &shape)) {
         bind_stream(direction, p, fresh);
-        commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+        srtp_commit_received(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
         return SRTP_OK;
     }
     srtp_drop_keys(p->context, p->fresh);
-    srtp_stream_free(fresh);
+    srtp_stream_free(&direction->streams.pool, fresh);
     return status;
 }
 
@@ -189,6 +179,8 @@ static srtp_status unprotect_parsed(srtp_direction *direction, srtp_packet *pack
                         p->context->parameters.roc_mode != 3;
     if (status == SRTP_OK && p->stream != NULL && authenticated)
         status = srtp_replay_check(&p->stream->rtp.window, packet->index);
+    if (status == SRTP_OK && p->stream == NULL && !authenticated && direction->streams.count >= SRTP_MOST_STRANGERS)
+        status = SRTP_NO_POLICY;
     if (status == SRTP_OK) status = pick_key(packet, p);
     if (status == SRTP_OK && p->length > packet->capacity) {
         packet->out_length = p->length;
@@ -201,11 +193,11 @@ static srtp_status unprotect_parsed(srtp_direction *direction, srtp_packet *pack
     if ((status = prepare_stream(direction, p, &fresh)) != SRTP_OK) return status;
     status = open_plain(p, packet);
     if (status != SRTP_OK) {
-        srtp_stream_free(fresh);
+        srtp_stream_free(&direction->streams.pool, fresh);
         return status;
     }
     bind_stream(direction, p, fresh);
-    commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    srtp_commit_received(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
     return SRTP_OK;
 }
 
@@ -291,18 +283,12 @@ static srtp_status unprotect_rtcp(srtp_direction *direction, srtp_packet *packet
     if (status == SRTP_OK) status = check_encryption(p->context, word);
     if (status != SRTP_OK) {
         srtp_drop_keys(p->context, p->fresh);
-        srtp_stream_free(fresh);
+        srtp_stream_free(&direction->streams.pool, fresh);
         return status;
     }
     bind_stream(direction, p, fresh);
-    commit(p, &p->stream->rtcp, &p->key->rtcp_lifetime, packet->index);
+    srtp_commit_received(p, &p->stream->rtcp, &p->key->rtcp_lifetime, packet->index);
     return SRTP_OK;
-}
-
-static srtp_status counted(srtp_direction *direction, srtp_packet *packet, const srtp_plan *p, srtp_status status) {
-    srtp_count(&direction->rtp, status);
-    if (p->stream != NULL) srtp_count(&p->stream->rtp.counters, status);
-    return packet->status = status;
 }
 
 srtp_status srtp_unprotect(srtp_direction *direction, srtp_packet *packet) {
@@ -310,7 +296,7 @@ srtp_status srtp_unprotect(srtp_direction *direction, srtp_packet *packet) {
     srtp_plan p = {0};
     srtp_status status = parse(direction, packet, &p);
     if (status == SRTP_OK) status = unprotect_parsed(direction, packet, &p);
-    return counted(direction, packet, &p, status);
+    return srtp_counted(direction, packet, &p, status);
 }
 
 srtp_status srtp_unprotect_rtcp(srtp_direction *direction, srtp_packet *packet) {
@@ -339,7 +325,7 @@ srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet
     srtp_status status = parse(direction, packet, p);
     if (status == SRTP_OK && srtp_is_aead(p->context)) {
         /* One at a time is as fast, and nothing of these packets' streams and keys is ever staged. */
-        counted(direction, packet, p, unprotect_parsed(direction, packet, p));
+        srtp_counted(direction, packet, p, unprotect_parsed(direction, packet, p));
         return SRTP_DONE;
     }
     if (status == SRTP_OK) {
@@ -352,7 +338,7 @@ srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet
     packet->out_length = p->length;
     if (status == SRTP_OK && p->length > packet->capacity) status = SRTP_NO_ROOM;
     if (status != SRTP_OK) {
-        counted(direction, packet, p, status);
+        srtp_counted(direction, packet, p, status);
         return SRTP_DONE;
     }
     srtp_stream *stream = p->stream;
@@ -361,9 +347,4 @@ srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet
     stream->staged_top = packet->index > top ? packet->index : top;
     packet->status = SRTP_OK;
     return SRTP_STAGED;
-}
-
-void srtp_finish_unprotect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p, int authentic) {
-    if (authentic) commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
-    counted(direction, packet, p, authentic ? SRTP_OK : SRTP_AUTH_FAILED);
 }

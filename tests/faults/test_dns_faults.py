@@ -115,7 +115,7 @@ def test_a_proxy_that_is_closed_while_dns_is_asked():
 async def test_a_silent_name_server_costs_no_more_than_its_time():
     """On real sockets: many questions at once to a server that answers none, some of them given up early."""
     async with zone_server(ZoneServer(spoil={"remote.edu": lambda wire: None})) as server:
-        resolver = DnsResolver(["127.0.0.1"], port=server.port, timeout=0.5)
+        resolver = DnsResolver([f"127.0.0.1:{server.port}"], timeout=0.5)
         locator = Locator(resolver, timeout=2.0)
         uri = SipUri.parse("sip:remote.edu")
         asking = [asyncio.ensure_future(locator.locate(uri, transports=("udp",))) for _ in range(10)]

@@ -64,7 +64,9 @@ async def test_keeps_the_binding_until_it_is_told_to_stop(authority):
     async with registrar(authority) as (store, aor), started(authority, aor, "--expires", "120") as process:
         printed = b""
         while b"kept until" not in printed:
-            printed += await asyncio.wait_for(process.stdout.readline(), 30)
+            line = await asyncio.wait_for(process.stdout.readline(), 30)
+            assert line, (await process.communicate())[1].decode()
+            printed += line
         [binding] = (await store.load(AOR)).bindings
         assert 119 < binding.expires_at - binding.updated_at <= 120
         process.send_signal(signal.SIGINT)

@@ -46,7 +46,7 @@ def nsd(tmp_path_factory):
 
 
 def resolver_of(server, **more):
-    return DnsResolver(["127.0.0.1"], port=server.port, **more)
+    return DnsResolver([f"127.0.0.1:{server.port}"], **more)
 
 
 def locator_of(server, *, timeout=5.0, **more):

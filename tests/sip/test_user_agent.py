@@ -504,7 +504,7 @@ async def test_calls_survive_a_lossy_network(every):
         counter = 0
 
         for agent in (one, two):
-            listener = agent._transports._udp
+            listener = agent._transports._udp[0]
             original = listener.send
 
             def lossy(data, remote, original=original):

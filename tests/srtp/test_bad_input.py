@@ -213,3 +213,19 @@ def test_one_packet_without_room_leaves_the_others() -> None:
     batch.lengths[0] = batch.lengths[2] = 0
     assert sender.protect_batch(batch) == 1  # its index is still free
     assert Session(None, policy()).unprotect(batch.get(1)) == before
+
+
+def test_numbers_that_are_no_ssrc_and_kernels_without_a_name_are_refused_by_their_value():
+    session = Session(policy(), policy())
+    for ssrc in (-1, 1 << 32):
+        for use in (
+            lambda n: session.add_policy(n, Direction.OUTBOUND, policy()),
+            lambda n: session.roc(n, Direction.INBOUND),
+            lambda n: session.set_roc(n, Direction.INBOUND, 1),
+            lambda n: session.remove_stream(n, Direction.INBOUND),
+        ):
+            with pytest.raises(ValueError, match=f"^{ssrc} is no SSRC"):
+                use(ssrc)
+    assert session.state(Direction.OUTBOUND).streams == ()
+    with pytest.raises(PolicyError, match="''"):
+        Session(policy(), None, kernels="")

@@ -10,7 +10,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -204,3 +204,35 @@ def test_the_same_policy_is_added_and_removed_by_many() -> None:
             traffic.sender.events()
 
     traffic.run(add_and_remove, add_and_remove, remove)
+
+
+def test_a_call_in_the_middle_of_a_change_of_keys_is_refused_and_does_not_wait_for_ever() -> None:
+    sessions: list[Session] = []
+    refused = 0
+
+    class MeddlingPolicy(Policy):
+        """Uses the session in the middle of a change of its keys, as a signal handler or a finalizer might."""
+
+        def replace_keys(self, keys: Iterable[MasterKey]) -> Policy:
+            nonlocal refused
+            uses: tuple[Callable[[Session], object], ...] = (
+                lambda session: session.protect(rtp(1)),
+                lambda session: session.protect_list([rtp(1)]),
+                lambda session: session.protect_batch(PacketBatch(1, 100)),
+                lambda session: session.state(OUT),
+                lambda session: session.events(),
+                lambda session: protect_fanout(rtp(1), [FanoutTarget(session)]),
+            )
+            for use in uses:
+                with pytest.raises(RuntimeError, match="in the middle of a call"):
+                    use(sessions[0])
+                refused += 1
+            return super().replace_keys(keys)
+
+    sessions.append(Session(MeddlingPolicy(AES, bytes(16), bytes(14), mki=b"\x01"), None))
+    session = sessions[0]
+    session.add_key(OUT, key(2, b"\x02"))
+    assert refused == 6
+    session.switch_key(b"\x02")
+    assert session.protect(rtp(1))
+    assert session.state(OUT).rtp.processed == 1

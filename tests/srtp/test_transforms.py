@@ -17,6 +17,8 @@ from srtp import (
     AuthenticationError,
     Cryptex,
     Direction,
+    NoPolicyError,
+    PacketStatus,
     Policy,
     PolicyError,
     Profile,
@@ -205,6 +207,20 @@ def test_unencrypted_and_unauthenticated_srtp():
     assert len(report) == len(rtcp()) + 14  # SRTCP keeps its tag
     with pytest.raises(AuthenticationError):
         receiver.unprotect_rtcp(report[:-1] + bytes((report[-1] ^ 1,)))
+
+
+@pytest.mark.parametrize("without", [{"authenticate_rtp": False}, {"roc_carrying": RocCarrying(3, 8)}])
+def test_strangers_without_authentication_fill_no_more_than_their_part_of_the_memory(without):
+    sender, receiver = pair(**without)
+    protected = [sender.protect(rtp(0, ssrc=ssrc)) for ssrc in range(1100)]
+    statuses = [packet if isinstance(packet, PacketStatus) else None for packet in receiver.unprotect_list(protected)]
+    assert statuses == [None] * 1024 + [PacketStatus.NO_POLICY] * 76
+    assert len(receiver.state(Direction.INBOUND).streams) == 1024
+    with pytest.raises(NoPolicyError):
+        receiver.unprotect(sender.protect(rtp(1, ssrc=1099)))
+    assert receiver.unprotect(sender.protect(rtp(1, ssrc=3))) == rtp(1, ssrc=3)
+    receiver.remove_stream(7, Direction.INBOUND)
+    assert receiver.unprotect(sender.protect(rtp(2, ssrc=1099))) == rtp(2, ssrc=1099)
 
 
 def test_encrypted_header_extension_of_rfc_6904(kernels):

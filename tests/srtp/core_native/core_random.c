@@ -161,11 +161,9 @@ static void compare_states(const char *table, srtp_direction *const directions[P
         if (memcmp(&directions[who]->rtp, &expected->rtp, sizeof expected->rtp) != 0
             || directions[who]->streams.count != expected->streams.count)
             report_difference(table, "counters", 0, (size_t)who);
-        for (size_t i = 0; i < expected->streams.capacity; i++) {
-            const srtp_stream *stream = expected->streams.slots[i].stream, *other;
-            if (stream == NULL)
-                continue;
-            other = srtp_stream_find(&directions[who]->streams, stream->ssrc);
+        const srtp_stream *stream;
+        for (size_t position = 0; (stream = srtp_stream_next(&expected->streams, &position)) != NULL;) {
+            const srtp_stream *other = srtp_stream_find(&directions[who]->streams, stream->ssrc);
             const srtp_replay_window *window = &stream->rtp.window;
             if (other == NULL || other->rtp.window.top != window->top
                 || memcmp(other->rtp.window.bits, window->bits, window->capacity / 8) != 0

@@ -122,7 +122,14 @@ static void *fan_out(void *argument)
             make(packets[i], ssrc, 2 * round + (i == RECIPIENTS));
             p[i] = (srtp_packet){.in = packets[i], .out = packets[i], .length = LENGTH, .capacity = ROOM};
         }
-        srtp_protect_fanout(directions, p, RECIPIENTS + 1);
+        for (size_t done = 0; done <= RECIPIENTS;) {
+            const size_t locked = srtp_lock_many(directions + done, RECIPIENTS + 1 - done);
+            if (locked == 0)
+                srtp_lock_wait(&directions[done]->lock);
+            srtp_protect_fanout(directions + done, p + done, locked);
+            srtp_release_many(directions + done, locked);
+            done += locked;
+        }
         for (unsigned i = 0; i <= RECIPIENTS; i++)
             if (p[i].status != SRTP_OK)
                 fail("fanout", (int)p[i].status);

@@ -1,0 +1,44 @@
+"""Another way for a response whose connection is gone (RFC 3261 18.2.2, RFC 3263 5)."""
+
+from __future__ import annotations
+
+from .discovery import bare_host, is_numeric
+from .errors import SipParseError, TransportError
+from .header_values import Via
+from .locator import Locator
+from .message import Response
+from .target import Target, default_port
+from .transport import Flow, TransportLayer
+
+MAX_TRIED = 4
+
+
+async def flow_for_response(transports: TransportLayer, locator: Locator | None, response: Response) -> Flow:
+    """Returns a new flow to the sender of the request: to where it came from at the port of its sent-by, or else
+    to where its sent-by leads by DNS. The transport stays the same, and over TLS the sent-by has to be proven.
+
+    Raises TransportError when none can be reached.
+    """
+    try:
+        via = response.top_via
+    except SipParseError as error:
+        raise TransportError(f"no way back: {error}") from None
+    failure = TransportError("no way back", target=via.host)
+    for target in await _targets(transports, locator, via):
+        try:
+            return await transports.flow_to(target)
+        except TransportError as error:
+            failure = error
+    raise failure
+
+
+async def _targets(transports: TransportLayer, locator: Locator | None, via: Via) -> list[Target]:
+    transport = via.transport.lower()
+    if transport not in transports.supported or transport in ("ws", "wss"):
+        return []  # nobody can connect to a WebSocket client (RFC 7118 5)
+    name = bare_host(via.host)
+    source = via.parameter("received") or (name if is_numeric(name) else None)
+    found = [] if source is None else [Target(transport, source, via.port or default_port(transport), name)]
+    if locator is not None and not is_numeric(name):
+        found += await locator.locate_response(via, transports=transports.supported)
+    return list(dict.fromkeys(found))[:MAX_TRIED]
