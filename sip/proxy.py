@@ -402,7 +402,7 @@ class Proxy:
         server, request = context.server, context.request
         if server is None or not is_dialog_forming(request):
             return ()
-        if not self.settings.record_route and not must_record_route(request, server.flow):
+        if not self.settings.record_route and not must_record_route(request, server.flow, flow):
             return ()
         tokens = {"inbound_token": context.inbound_token, "outbound_token": token}
         return record_routes(request, self.identity, server.flow, flow, **tokens)

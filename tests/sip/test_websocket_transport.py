@@ -25,6 +25,7 @@ from sip import (
     server_context,
 )
 from sip.header_values import NameAddr
+from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
 from sip.proxy_limits import ProxyLimits
 from sip.proxy_server import Listener, ProxyServer
@@ -374,15 +375,27 @@ async def register(made, user):
 
 
 @pytest.mark.parametrize(
-    ("near", "far"),
-    [("ws", "udp"), ("udp", "ws"), ("wss", "tls"), ("tls", "wss"), ("ws", "ws"), ("wss", "udp"), ("ws", "wss")],
+    ("near", "far", "record_route"),
+    [
+        ("ws", "udp", False),
+        ("udp", "ws", False),
+        ("wss", "tls", True),
+        ("tls", "wss", True),
+        ("ws", "ws", True),
+        ("wss", "udp", True),
+        ("ws", "wss", False),
+    ],
 )
-async def test_calls_across_a_proxy(authority, near, far):
-    """Both register there and listen nowhere, unless by UDP; each side hangs up once."""
+async def test_calls_across_a_proxy(authority, near, far, record_route):
+    """Both register there and listen nowhere, unless by UDP; each side hangs up once.
+
+    Whatever it is told, the proxy stays on the path of a WebSocket client.
+    """
     registrations, calls = await Registrations.create(), []
+    settings = ProxySettings(record_route=record_route)
     listening = [[one] * (one == "udp") for one in (near, far)]
     async with (
-        proxy(authority, registrations, hooks=registrations) as server,
+        proxy(authority, registrations, hooks=registrations, settings=settings) as server,
         agent(authority, *listening[1], outbound_proxy=route(server, far), on_invite=answering(calls)) as bob,
         agent(authority, *listening[0], outbound_proxy=route(server, near)) as alice,
     ):
