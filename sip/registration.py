@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from typing import TYPE_CHECKING
 
 from .errors import RequestFailedError, SipError, SipParseError
@@ -12,16 +14,21 @@ from .message import Request, Response, new_call_id, new_tag
 from .uri import SipUri
 
 if TYPE_CHECKING:
+    from .flow import Flow
     from .user_agent import UserAgent
 
 DEFAULT_EXPIRES = 600
 MIN_REFRESH = 5.0
 RETRY_DELAY = 30.0
+# A connection that is lost is replaced within so many seconds, at random: a server that comes up again has many to.
+RECOVERY_SPREAD = 2.0
 
 
 class Registration:
     """The binding of one address-of-record to our Contact, and to `more` contacts, refreshed until unregister().
 
+    When the connection is lost by which it was registered, it is registered anew by another one soon (RFC 5626 4.5):
+    whoever has no address of his own, a WebSocket client, is reached by that connection alone.
     `bindings` are those of the address-of-record, ours and others', as the registrar told them last; GRUUs stand
     in their pub-gruu and temp-gruu where the contact has a +sip.instance (RFC 5627).
     """
@@ -40,6 +47,8 @@ class Registration:
         self._call_id = new_call_id()
         self._cseq = 0
         self._refreshing: asyncio.Task[None] | None = None
+        self._flow: Flow | None = None
+        self._lost = asyncio.Event()
 
     @property
     def active(self) -> bool:
@@ -54,6 +63,7 @@ class Registration:
         granted = await self._send(self.expires)
         if self._refreshing is None:
             self._refreshing = asyncio.ensure_future(self._refresh(granted))
+            self._user_agent.on_flow_lost.add(self._flow_lost)
         return granted
 
     async def unregister(self) -> None:
@@ -68,6 +78,7 @@ class Registration:
 
     async def stop(self) -> None:
         """Ends the refreshing, and leaves the binding to expire."""
+        self._user_agent.on_flow_lost.discard(self._flow_lost)
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
@@ -85,13 +96,25 @@ class Registration:
     async def _refresh(self, granted: int) -> None:
         delay = max(MIN_REFRESH, granted * 0.8)
         while True:
-            await asyncio.sleep(delay)
+            await self._wait(delay)
             try:
                 granted = await self._send(self.expires)
             except SipError as error:
                 self.failure, delay = error, RETRY_DELAY
             else:
                 self.failure, delay = None, max(MIN_REFRESH, granted * 0.8)
+
+    async def _wait(self, delay: float) -> None:
+        """Waits for the time to refresh, or for the loss of the connection."""
+        self._lost.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._lost.wait()
+                await asyncio.sleep(random.uniform(0, RECOVERY_SPREAD))  # noqa: S311  # no secret
+
+    def _flow_lost(self, flow: Flow) -> None:
+        if flow is self._flow:
+            self._lost.set()
 
     async def _send(self, expires: int) -> int:
         contacts = tuple(str(one) for one in self.contacts)
@@ -107,7 +130,10 @@ class Registration:
         return self._granted(response, expires)
 
     async def _exchange(self, request: Request) -> Response:
-        response = await self._user_agent.request(request)
+        self._user_agent.add_outbound_route(request)
+        tries = await self._user_agent.tries_for(request)
+        response = await self._user_agent.request(request, tries=tries)
+        self._flow = tries.last_flow
         self._cseq = max(self._cseq, request.cseq.number)
         if not response.success:
             raise RequestFailedError(response)

@@ -125,6 +125,7 @@ class UserAgent:
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
+        self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -586,6 +587,9 @@ class UserAgent:
             if client.transaction.request.method != "INVITE" or client.transaction.state.value != "accepted":
                 self._end_client(client)
                 client.on_failure(TransportError("the connection was lost", target=via_host(flow.remote)))
+        if not self._closed:
+            for hear in list(self.on_flow_lost):
+                hear(flow)
 
     def invite(self, request: Request, *, tries: Failover | None = None) -> OutgoingInvite:
         """Returns the call that an INVITE makes, to `tries` where they are known; nothing is sent before its run()."""

@@ -29,6 +29,7 @@ from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
 from sip.proxy_limits import ProxyLimits
 from sip.proxy_server import Listener, ProxyServer
+from sip.registration import Registration
 from sip.target import Target, target_of
 from sip.transport import TransportLayer
 from sip.user_agent import UserAgent
@@ -340,6 +341,7 @@ class Registrations:
 
     def __init__(self, service):
         self.service = service
+        self.served = 0
 
     @classmethod
     async def create(cls):
@@ -354,6 +356,7 @@ class Registrations:
         return None
 
     async def serve(self, request, flow, token):
+        self.served += 1
         return await self.service.register(request, user=request.to.sip_uri.user, flow=token)
 
 
@@ -408,6 +411,34 @@ async def test_calls_across_a_proxy(authority, near, far, record_route):
             await ours.bye()
             assert await asyncio.wait_for(theirs.ended, 2) == "remote"
         assert server.connections == (near != "udp") + (far != "udp")
+
+
+@pytest.mark.parametrize("transport", ["ws", "tls"])
+async def test_a_registration_outlives_its_connection(authority, monkeypatch, transport):
+    """The proxy is cut off, and reaches Bob again by the connection that he opens instead (RFC 5626 4.5)."""
+    monkeypatch.setattr("sip.registration.RECOVERY_SPREAD", 0.05)
+    registrations = await Registrations.create()
+    async with (
+        proxy(authority, registrations, hooks=registrations) as server,
+        agent(authority, "udp", outbound_proxy=route(server, "udp")) as alice,
+        agent(authority, outbound_proxy=route(server, transport)) as bob,
+    ):
+        probe = request_to(SipUri.parse("sip:example.com"), "REGISTER")
+        bob.add_outbound_route(probe)
+        flow = await bob.flow_for(probe)
+        registration = Registration(bob, SipUri.parse("sip:bob@example.com"), bob.contact(transport, "bob", flow=flow))
+        try:
+            await registration.register()
+            assert (await alice.request(request_to(SipUri.parse("sip:bob@example.com")))).status == 200
+            for _ in range(2):
+                served = registrations.served
+                for connection in list(server._transports._flows):
+                    connection.abort()
+                await until(lambda: registrations.served > served and not bob.active_transactions)  # noqa: B023
+                assert (await alice.request(request_to(SipUri.parse("sip:bob@example.com")))).status == 200
+            assert registration.active
+        finally:
+            await registration.stop()
 
 
 async def test_who_is_gone_is_not_there(authority):
