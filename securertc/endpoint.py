@@ -35,6 +35,7 @@ from sip.registration import Registration
 from sip.target import target_of
 from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
+from sip.websocket_settings import WebSocketSettings
 
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
@@ -74,7 +75,7 @@ class EndpointSettings:
     default, or where it is 0.0.0.0 or ::, that of the signalling. A call that is not answered in `answer_timeout`
     seconds is given up, from either side; one on which nothing has come for `media_timeout` seconds, RTCP included,
     is hung up (None: never).
-    Beyond `max_calls` at once callers hear 486.
+    Beyond `max_calls` at once callers hear 486. `websocket` is for transport=ws (RFC 7118).
     """
 
     aor: str
@@ -91,6 +92,7 @@ class EndpointSettings:
     answer_timeout: float = 180.0
     media_timeout: float | None = 30.0
     max_calls: int = 1000
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
 
 
 class Endpoint:
@@ -125,6 +127,7 @@ class Endpoint:
             tls_client=self._client_context(),
             allow_wildcards=settings.policy.allow_wildcards,
             timers=settings.timers,
+            websocket=settings.websocket,
         )
 
     async def __aenter__(self) -> Endpoint:
@@ -139,12 +142,12 @@ class Endpoint:
         return frozenset(self._calls)
 
     async def listen(self, transport: str, host: str = "127.0.0.1", port: int = 0) -> LocalAddress:
-        """Listens on udp, tcp or tls and returns the address; raises OSError as bind() does.
+        """Listens on udp, tcp, tls, ws or wss and returns the address; raises OSError as bind() does.
 
         TLS needs the certificate of the settings; ValueError without one.
         """
         tls: ssl.SSLContext | None = None
-        if transport == "tls":
+        if transport in ("tls", "wss"):
             files = self.settings.tls
             if files.certificate is None:
                 raise ValueError("listening on TLS needs a certificate")
@@ -371,7 +374,7 @@ class Endpoint:
         home = {self.aor.host}
         if self.settings.outbound_proxy is not None:
             proxy = target_of(SipUri.parse(self.settings.outbound_proxy))
-            home.add(proxy.name if proxy.transport == "tls" else proxy.host)
+            home.add(proxy.name if proxy.secure else proxy.host)
         policy = self.settings.policy
         return DigestClient(
             tuple(one.also_for(home) for one in self.settings.credentials),

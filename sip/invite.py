@@ -23,6 +23,7 @@ from .failover import is_large
 from .header_values import NameAddr
 from .message import Request, Response, new_branch, new_tag
 from .session_modification import GONE, MAX_TRIES, OutgoingReinvite, glare_delay, pending_error, refuse_glare
+from .target import transport_parameter
 from .transport import Flow
 
 if TYPE_CHECKING:
@@ -357,17 +358,20 @@ class InviteDialog:
 
         Without routes that is when the peer's Contact is its other end: it listens nowhere else. With routes, when
         TLS has proven the name of the first one there, on its port (RFC 5923): no address alone makes it the same.
+        A WebSocket that the peer opened is the only way to him, whatever his Contact says (RFC 7118 5).
         """
         flow, routes = self.flow, self.dialog.route_set
         if not flow.reliable or flow.closed:
             return None
+        if flow.websocket and flow.accepted:
+            return flow
         if routes:
             hop = routes[0].sip_uri
             proven = flow.secure and hop.port == flow.remote[1] and flow.proves(hop.host)
-            return flow if proven and (hop.secure or hop.transport == flow.transport) else None
+            return flow if proven and (hop.secure or hop.transport == transport_parameter(flow.transport)) else None
         target = self.dialog.remote_target
         named = (target.host.strip("[]"), target.port)
-        return flow if target.transport == flow.transport and named == flow.remote else None
+        return flow if target.transport == transport_parameter(flow.transport) and named == flow.remote else None
 
     def end_soon(self) -> None:
         """Ends the call in the background."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +28,12 @@ from .request_validation import refuse_request
 from .response_failover import flow_for_response
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
-from .target import Target, add_received, next_hop, response_address, target_of
+from .target import Target, add_received, next_hop, response_address, target_of, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, local_host_of, via_host
 from .uri import SipUri
+from .websocket_settings import WebSocketSettings
 
 ALLOWED = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"))
 BODY_TYPES = frozenset(("application/sdp",))
@@ -97,6 +99,7 @@ class UserAgent:
         allow_wildcards: bool = False,
         timers: Timers = DEFAULT_TIMERS,
         name: str = "securertc",
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
@@ -115,15 +118,19 @@ class UserAgent:
             lost=self._flow_lost,
             tls_client=tls_client,
             allow_wildcards=allow_wildcards,
+            websocket=websocket,
         )
         # The flows that registrations are kept over, by transport and remote end (RFC 5626), and who hears their STUN.
         self.kept: set[tuple[str, tuple[str, int]]] = set()
         self.stun_keepers = self._transports.stun_keepers
+        # The host of who can only be reached by a connection that he opened himself (RFC 7118 8.1).
+        self._no_host = f"{secrets.token_hex(6)}.invalid"
         self._health = TargetHealth(self._loop.time)
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
+        self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -156,13 +163,15 @@ class UserAgent:
         Over the latter a peer or proxy reaches us as long as that connection stands. Raises TransportError when
         nothing listens on the transport and there is no flow of it.
         """
-        local = next(((one.host, one.port) for one in self._transports.listening if one.transport == transport), None)
+        local: tuple[str, int | None] | None = next(
+            ((one.host, one.port) for one in self._transports.listening if one.transport == transport), None
+        )
         if flow is not None and flow.transport == transport:
             local = self._sent_by(flow)
         if local is None:
             raise TransportError(f"nothing listens on {transport}")
         host = f"[{local[0]}]" if ":" in local[0] else local[0]
-        parameters: Parameters = () if transport == "udp" else (("transport", transport),)
+        parameters: Parameters = () if transport == "udp" else (("transport", transport_parameter(transport)),)
         if flow is not None and (flow.transport, flow.remote) in self.kept:
             parameters = (*parameters, ("ob", None))  # RFC 5626 4.3
         return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
@@ -233,14 +242,17 @@ class UserAgent:
         self._do_client(exchange, transaction.start(self._loop.time()))
         return exchange
 
-    def _sent_by(self, flow: Flow) -> tuple[str, int]:
-        """Where responses shall come if the flow is gone: the address we listen on for its transport."""
+    def _sent_by(self, flow: Flow) -> tuple[str, int | None]:
+        """Where responses shall come if the flow is gone: the address we listen on for its transport.
+
+        A WebSocket client has none: browsers cannot be connected to.
+        """
         for address in self._transports.listening:
             if address.transport == flow.transport and (":" in address.host) == (":" in flow.remote[0]):
                 if address.host not in WILDCARDS:
                     return address.host, address.port
                 return local_host_of(flow), address.port
-        return flow.local
+        return (self._no_host, None) if flow.websocket else flow.local
 
     async def request(self, request: Request, *, flow: Flow | None = None, tries: Failover | None = None) -> Response:
         """Sends a request other than INVITE and returns its final response, after answering a challenge.
@@ -579,6 +591,9 @@ class UserAgent:
             if client.transaction.request.method != "INVITE" or client.transaction.state.value != "accepted":
                 self._end_client(client)
                 client.on_failure(TransportError("the connection was lost", target=via_host(flow.remote)))
+        if not self._closed:
+            for hear in list(self.on_flow_lost):
+                hear(flow)
 
     def invite(self, request: Request, *, tries: Failover | None = None) -> OutgoingInvite:
         """Returns the call that an INVITE makes, to `tries` where they are known; nothing is sent before its run()."""
