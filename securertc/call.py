@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from sdp import AudioNegotiation, MediaSecurity, NegotiatedAudio, SdpError
 from sip import Request, SipError
-from sip.invite import IncomingInvite, InviteDialog
+from sip.invite import IncomingInvite
+from sip.invite_dialog import InviteDialog
 
 from .assurance import SecurityReport, SignallingFacts, report
 from .errors import CallEndedError, CallRefusedError, SecurityPolicyError

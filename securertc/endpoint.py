@@ -28,7 +28,8 @@ from sip.digest_client import DEFAULT_ALGORITHMS
 from sip.dns_records import Resolver
 from sip.failover import Failover
 from sip.header_values import CSeq
-from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
+from sip.invite import IncomingInvite, OutgoingInvite
+from sip.invite_dialog import InviteDialog
 from sip.locator import Locator
 from sip.message import new_call_id, new_tag
 from sip.registration import Registration
@@ -256,7 +257,7 @@ class Endpoint:
             raise
         assert invite.response is not None
         try:
-            agreed = negotiation.receive_answer(invite.response.body)
+            agreed = negotiation.receive_answer(invite.answer)
         except SdpError as error:
             # The call stands by its 2xx and has to be ended; no media was sent.
             self._in_background(asyncio.ensure_future(dialog.bye()))
@@ -351,7 +352,6 @@ class Endpoint:
         request.headers.add("To", str(NameAddr(SipUri(target.scheme, target.host, target.user, None, target.port))))
         request.headers.add("Call-ID", new_call_id())
         request.headers.add("CSeq", str(CSeq(1, "INVITE")))
-        request.headers.add("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
         return request
 
     def _open_media(self, flow: Flow) -> MediaSession:
