@@ -1,4 +1,4 @@
-"""An established call at the SIP level: what both sides may ask of each other within its dialog (RFC 3261 12.2, 14, 15)."""
+"""An established call at the SIP level: what the sides may ask of each other (RFC 3261 12.2, 14, 15)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class InviteDialog:
 
     The result of `ended` says how: "local", "remote", or what went wrong. `on_reinvite` answers the offers of
     re-INVITEs and UPDATEs; without it they are refused with 488 and the call goes on. `answers` has what answers
-    requests of other methods. `ack_body` is the body of the ACK, once one has come. `offer` makes the body of a
+    requests of other methods. `offer` makes the body of a
     re-INVITE that refreshes the session, whose answer `on_refreshed` gets. `peer_methods` is the other side's
     Allow, as far as it has told.
     """
@@ -269,9 +269,9 @@ class InviteDialog:
         if refusal is not None:
             user_agent.respond(exchange, refusal)
             return
-        status, body = (
-            (200, b"") if not offers else (488, b"") if self.on_reinvite is None else self.on_reinvite(request)
-        )
+        status, body = 200, b""
+        if offers:
+            status, body = (488, b"") if self.on_reinvite is None else self.on_reinvite(request)
         response = request.create_response(status)
         if response.success:
             response.headers.add("Contact", str(self._contact(exchange.flow)))

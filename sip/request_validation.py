@@ -34,8 +34,8 @@ def refuse_request(
 ) -> Response | None:
     """Returns the response that refuses a request, or None when it may be processed.
 
-    `allowed` are the methods served, `supported` the option tags, `body_types` the media types understood (None: any). In
-    the RFC's order: method (405 for a known one, 501 for others), Request-URI scheme (416), Require (420),
+    `allowed` are the methods served, `supported` the option tags, `body_types` the media types understood (None:
+    any). In the RFC's order: method (405 for a known one, 501 for others), Request-URI scheme (416), Require (420),
     body type (415). ACK is never answered.
     """
     if request.method == "ACK":

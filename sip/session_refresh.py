@@ -1,4 +1,4 @@
-"""The session timer of one call (RFC 4028), on asyncio: refreshes in time, and ends a call that is refreshed no more."""
+"""The session timer of one call (RFC 4028), on asyncio: refreshes in time, and ends a call that no more is."""
 
 from __future__ import annotations
 
