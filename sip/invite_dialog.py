@@ -69,7 +69,7 @@ class InviteDialog:
     def heard(self, message: Request | Response) -> None:
         """Learns from a message of the peer's which methods it takes."""
         if "Allow" in message.headers:
-            self.peer_methods = frozenset(message.option_tags("Allow"))
+            self.peer_methods = frozenset(method.upper() for method in message.option_tags("Allow"))
 
     async def bye(self) -> None:
         """Ends the call; returns when the BYE was answered, or could not be delivered."""
