@@ -9,7 +9,9 @@ from .endpoint import Endpoint, EndpointSettings, TlsFiles
 from .errors import CallEndedError, CallRefusedError, SecureRtcError, SecurityPolicyError, UnsupportedDigitError
 from .media_session import MediaSession
 from .media_statistics import MediaStatistics
+from .messages import Info, TextMessage
 from .security_policy import SecurityPolicy
+from .transfer import IncomingTransfer
 
 __all__ = [
     "Call",
@@ -19,6 +21,8 @@ __all__ = [
     "Endpoint",
     "EndpointSettings",
     "IncomingCall",
+    "IncomingTransfer",
+    "Info",
     "MediaSecurity",
     "MediaSession",
     "MediaStatistics",
@@ -26,6 +30,7 @@ __all__ = [
     "SecurityPolicy",
     "SecurityPolicyError",
     "SecurityReport",
+    "TextMessage",
     "Tier",
     "TierStatus",
     "TlsFiles",
