@@ -18,7 +18,9 @@ from .errors import (
 from .media_bundle import MediaBundle
 from .media_session import MediaSession
 from .media_statistics import MediaStatistics
+from .messages import Info, TextMessage
 from .security_policy import SecurityPolicy
+from .transfer import IncomingTransfer
 
 __all__ = [
     "Call",
@@ -28,6 +30,8 @@ __all__ = [
     "Endpoint",
     "EndpointSettings",
     "IncomingCall",
+    "IncomingTransfer",
+    "Info",
     "MediaBundle",
     "MediaSecurity",
     "MediaSession",
@@ -37,6 +41,7 @@ __all__ = [
     "SecurityPolicy",
     "SecurityPolicyError",
     "SecurityReport",
+    "TextMessage",
     "Tier",
     "TierStatus",
     "TlsFiles",

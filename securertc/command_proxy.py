@@ -95,7 +95,7 @@ async def create_proxy(
     listeners = []
     for one in config.listen:
         context = None
-        if one.transport == "tls":
+        if one.transport in ("tls", "wss"):
             assert tls.certificate is not None
             clients = tls.ca_file if tls.require_client_certificate else None
             context = server_context(tls.certificate, tls.key, client_ca_file=clients)
@@ -114,11 +114,13 @@ async def create_proxy(
         shared=config.location.store == "redis",
         prove_domains=tls.prove_domains,
     )
+    resolver = resolver or _dns()
     server = ProxyServer(
         listeners,
         domains=config.domains,
         location=service,
-        resolver=resolver or _dns(),
+        resolver=resolver,
+        response_locator=resolver.locator if isinstance(resolver, DnsProxyResolver) else None,
         hooks=service,
         aliases=config.aliases,
         settings=config.settings,
@@ -127,6 +129,7 @@ async def create_proxy(
         tls_client=client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key),
         allow_wildcards=tls.allow_wildcards,
         secret=config.secret,
+        websocket=config.websocket,
         observer=observer,
     )
     return server, service
