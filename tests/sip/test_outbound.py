@@ -259,6 +259,9 @@ async def test_without_any_flow_it_says_why_and_keeps_nothing(stage):
     await stage.agents[0].close()
     with pytest.raises(TransportError):
         await OutboundRegistration(stage.phone(), AOR, INSTANCE, [proxy], times=TIMES).register()
+    for instance in ("alice", "urn:uuid:a>b", 'urn:uuid:"', "urn:x\r\nVia: y", "urn:" + "x" * 300):
+        with pytest.raises(ValueError, match="URN"):
+            OutboundRegistration(stage.phone(), AOR, instance, [proxy], times=TIMES)
     with pytest.raises(ValueError, match="proxies"):
         OutboundRegistration(stage.phone(), AOR, INSTANCE, [], times=TIMES)
 
@@ -273,3 +276,11 @@ async def test_one_flow_of_two_is_enough(stage):
         await stage.registrar("tcp", nowhere.port)
         await until(lambda: registration.flows[0].registered)
         assert [one.reg_id for one in await stage.bindings()] == [1, 2]
+
+
+async def test_two_flows_to_one_server_are_one(stage):
+    """They would end together, and each would take the other's answers for its own."""
+    _, proxy = await stage.registrar("tcp")
+    async with registered(stage.phone(), proxy, proxy) as registration:
+        assert sorted(one.registered for one in registration.flows) == [False, True]
+        assert len(await stage.bindings()) == 1
