@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+from aioice import stun
 
 from sdp.stun import StunAttribute, StunClass, StunMessage, decode_xor_address, encode_error, encode_xor_address
 from sip import (
@@ -115,6 +116,15 @@ def test_binding_requests_are_answered():
     ours = StunMessage(StunClass.SUCCESS, attributes=((StunAttribute.XOR_MAPPED_ADDRESS, value),))
     for data in (ours.serialize(), request.serialize()[:-1], b"\1" * 40):
         assert answer_binding(data, ("192.0.2.1", 1)) is None
+
+
+def test_another_stun_client_understands_our_answer():
+    """aioice, whose STUN is its own, reads what a SIP port of ours answers."""
+    request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    answer = stun.parse_message(answer_binding(bytes(request), ("192.0.2.7", 40000)))
+    assert answer.message_class is stun.Class.RESPONSE
+    assert answer.transaction_id == request.transaction_id
+    assert answer.attributes["XOR-MAPPED-ADDRESS"] == ("192.0.2.7", 40000)
 
 
 def test_the_wait_doubles_and_is_bounded():
