@@ -1,4 +1,4 @@
-"""baresip registers with us as an outbound user agent (RFC 5626), and is reached by the flow it keeps open."""
+"""Flows with peers (RFC 5626): baresip registers over one with us and is reached by it; kamailio answers our pings."""
 
 from __future__ import annotations
 
@@ -7,16 +7,29 @@ import secrets
 
 import pytest
 from peers.baresip import Baresip
+from peers.kamailio import PASSWORDS, REALM, Kamailio
 
 from securertc.proxy_service import ProxyService
-from sip import LocationService, MemoryLocationStore, RegistrarSettings, Request, SipUri, server_context
+from sip import (
+    Credentials,
+    DigestClient,
+    LocationService,
+    MemoryLocationStore,
+    RegistrarSettings,
+    Request,
+    SipUri,
+    client_context,
+    server_context,
+)
+from sip.outbound import OutboundRegistration, new_instance
 from sip.proxy_server import Listener, ProxyServer
 from sip.user_agent import UserAgent
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.interop("baresip")]
+pytestmark = pytest.mark.timeout(60)
 AOR = "bob@example.com"
 
 
+@pytest.mark.interop("baresip")
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_baresip_is_reached_by_its_flow(tmp_path, authority, transport):
     sent = []
@@ -65,3 +78,35 @@ async def test_baresip_is_reached_by_its_flow(tmp_path, authority, transport):
                 await caller.close()
             [way] = [by for data, by in sent if data.startswith(b"OPTIONS ")]
             assert way.remote == flow.remote
+
+
+@pytest.mark.interop("kamailio")
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_kamailio_answers_our_keep_alives(tmp_path, authority, transport):
+    with Kamailio(tmp_path / "kamailio", authority, outbound=True) as peer:
+        home = Credentials(REALM, "alice", PASSWORDS["alice"])
+        agent = UserAgent(
+            digest=DigestClient((home,), algorithms=("MD5",)),
+            tls_client=client_context(ca_file=authority.ca_path),
+        )
+        port = peer.tls_port if transport == "tls" else peer.port
+        proxy = SipUri.parse(f"sip:127.0.0.1:{port};transport={transport};lr")
+        aor, instance = SipUri.parse(f"sip:alice@{REALM}"), new_instance()
+        registration = OutboundRegistration(agent, aor, instance, [proxy])
+        try:
+            await registration.register()
+            [kept] = registration.flows
+            assert kept.outbound
+            [binding] = kept.registration.bindings
+            assert binding.parameter("reg-id") == "1"
+            assert binding.parameter("+sip.instance") == f"<{instance}>"
+            assert kept.registration.response.headers.get("Flow-Timer") == "1"
+            for _ in range(500):
+                if kept._keep_alive is None or kept._keep_alive.answered:
+                    break
+                await asyncio.sleep(0.02)
+            assert kept._keep_alive.answered
+            await registration.unregister()
+        finally:
+            await registration.stop()
+            await agent.close()

@@ -34,10 +34,13 @@ ca_list = {ca}
 class Kamailio(PeerProcess):
     """A registrar and proxy for peers.test; its certificate is good for 127.0.0.1 and kamailio.test.
 
-    `algorithm` is the Digest algorithm it challenges with: MD5 or SHA-256.
+    `algorithm` is the Digest algorithm it challenges with: MD5 or SHA-256. With `outbound` it insists on flows that
+    user agents keep open (RFC 5626), and asks to be pinged each second.
     """
 
-    def __init__(self, directory: Path, authority: TestAuthority, *, algorithm: str = "MD5") -> None:
+    def __init__(
+        self, directory: Path, authority: TestAuthority, *, algorithm: str = "MD5", outbound: bool = False
+    ) -> None:
         self.port = free_ports(2)
         self.tls_port = self.port + 1
         directory.mkdir(parents=True, exist_ok=True)
@@ -61,6 +64,8 @@ class Kamailio(PeerProcess):
         command += ["-Y", str(directory), "-P", str(directory / "kamailio.pid")]
         if algorithm == "SHA-256":
             command += ["-A", "WITH_SHA256"]
+        if outbound:
+            command += ["-A", "WITH_OUTBOUND"]
         super().__init__(command, directory, name="kamailio")
 
     def start(self) -> None:
