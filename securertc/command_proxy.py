@@ -114,11 +114,13 @@ async def create_proxy(
         shared=config.location.store == "redis",
         prove_domains=tls.prove_domains,
     )
+    resolver = resolver or _dns()
     server = ProxyServer(
         listeners,
         domains=config.domains,
         location=service,
-        resolver=resolver or _dns(),
+        resolver=resolver,
+        response_locator=resolver.locator if isinstance(resolver, DnsProxyResolver) else None,
         hooks=service,
         aliases=config.aliases,
         settings=config.settings,

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .cancel import create_cancel
 from .dialog import Dialog
 from .errors import (
     CallCancelledError,
@@ -19,7 +20,7 @@ from .errors import (
     TransportError,
 )
 from .failover import is_large
-from .header_values import CSeq, NameAddr
+from .header_values import NameAddr
 from .message import Request, Response, new_branch, new_tag
 from .session_modification import GONE, MAX_TRIES, OutgoingReinvite, glare_delay, pending_error, refuse_glare
 from .target import transport_parameter
@@ -140,12 +141,7 @@ class OutgoingInvite:
         self._cancelled = True
         if self._progress and not self._cancel_sent and not self._final.done() and self.flow is not None:
             self._cancel_sent = True
-            cancel = Request("CANCEL", self.request.uri)
-            for name in ("Route", "From", "To", "Call-ID"):
-                for value in self.request.headers.get_all(name):
-                    cancel.headers.add(name, value)
-            cancel.headers.add("Max-Forwards", "70")
-            cancel.headers.add("CSeq", str(CSeq(self.request.cseq.number, "CANCEL")))
+            cancel = create_cancel(self.request)
             ignore: Callable[[object], None] = lambda _: None  # noqa: E731  # the INVITE's own end counts
             self._user_agent.start_request(cancel, self.flow, ignore, ignore, branch=self._branch)
             wait = self._user_agent.timers.timeout

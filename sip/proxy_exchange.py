@@ -55,6 +55,7 @@ class ClientExchange:
         "flow",
         "give_up",
         "proceeding",
+        "rang",
         "scheduled",
         "timer_c",
         "transaction",
@@ -65,6 +66,7 @@ class ClientExchange:
         self.flow = flow
         self.branch = branch
         self.proceeding = False
+        self.rang = False  # a provisional response other than 100 came
         self.cancel_wanted = False
         self.cancel_sent = False
         self.timer_c: float | None = None

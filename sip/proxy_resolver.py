@@ -15,7 +15,7 @@ class DnsProxyResolver:
     """The resolver of a ProxyServer over a Locator; `transports` are those that the proxy can send by."""
 
     def __init__(self, locator: Locator, *, transports: tuple[str, ...] = _TRANSPORTS) -> None:
-        self._locator = locator
+        self.locator = locator
         self._transports = transports
 
     async def resolve(self, uri: SipUri) -> Sequence[Target]:
@@ -23,4 +23,4 @@ class DnsProxyResolver:
 
         See Locator.locate().
         """
-        return await self._locator.locate(uri, transports=self._transports)
+        return await self.locator.locate(uri, transports=self._transports)

@@ -17,6 +17,7 @@ from .errors import SipParseError, TlsVerificationError, TransportError
 from .flow import Flow as Flow
 from .flow import LocalAddress as LocalAddress
 from .flow import via_host as via_host
+from .flow_keep_alive import answer_binding
 from .message import Message
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .stream_flow import StreamFlow
@@ -108,6 +109,9 @@ class UdpListener:
         if not data.strip(b"\r\n\0"):
             return  # a keep-alive
         flow = UdpFlow(self, address)
+        if data[0] < 2:
+            self._layer.stun(data, flow)
+            return
         try:
             message = parse_message(data, limits=self._layer.limits)
         except SipParseError as error:
@@ -172,6 +176,8 @@ class TransportLayer:
         self._opened: dict[Target, StreamFlow] = {}
         self._opening: dict[Target, asyncio.Future[StreamFlow]] = {}
         self.listening: list[LocalAddress] = []
+        # Who takes the STUN messages of a UDP flow, by its remote end.
+        self.stun_keepers: dict[tuple[str, int], Callable[[bytes], None]] = {}
         self._replies_since = 0.0
         self._replies = 0
 
@@ -319,6 +325,15 @@ class TransportLayer:
             if (":" in listener.local[0]) == (":" in remote[0]):
                 return UdpFlow(listener, remote)
         return None
+
+    def stun(self, data: bytes, flow: UdpFlow) -> None:
+        """Answers a Binding request, and passes on what may answer one of ours (RFC 5626 8)."""
+        answer = answer_binding(data, flow.remote)
+        if answer is not None:
+            with contextlib.suppress(TransportError):
+                flow.send(answer)
+        elif (keeper := self.stun_keepers.get(flow.remote)) is not None:
+            keeper(data)
 
     def received(self, message: Message, flow: Flow) -> None:
         """Passes a message on."""

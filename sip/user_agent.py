@@ -16,17 +16,19 @@ from .digest_server import Authentication, DigestServer, Verdict
 from .discovery import is_numeric
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
 from .failover import Failover, is_large
+from .grammar import Parameters
 from .header_values import CSeq, NameAddr
 from .invite import IncomingInvite, InviteDialog, OutgoingInvite
 from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
 from .registrar import SUPPORTED as REGISTER_EXTENSIONS
+from .registration import route_to
 from .request_validation import refuse_request
 from .response_failover import flow_for_response
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
-from .target import Target, add_received, next_hop, response_address, target_of, transport_parameter
+from .target import add_received, next_hop, response_address, target_of, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, local_host_of, via_host
@@ -118,6 +120,9 @@ class UserAgent:
             allow_wildcards=allow_wildcards,
             websocket=websocket,
         )
+        # The flows that registrations are kept over, by transport and remote end (RFC 5626), and who hears their STUN.
+        self.kept: set[tuple[str, tuple[str, int]]] = set()
+        self.stun_keepers = self._transports.stun_keepers
         # The host of who can only be reached by a connection that he opened himself (RFC 7118 8.1).
         self._no_host = f"{secrets.token_hex(6)}.invalid"
         self._health = TargetHealth(self._loop.time)
@@ -166,12 +171,10 @@ class UserAgent:
         if local is None:
             raise TransportError(f"nothing listens on {transport}")
         host = f"[{local[0]}]" if ":" in local[0] else local[0]
-        parameters = () if transport == "udp" else (("transport", transport_parameter(transport)),)
+        parameters: Parameters = () if transport == "udp" else (("transport", transport_parameter(transport)),)
+        if flow is not None and (flow.transport, flow.remote) in self.kept:
+            parameters = (*parameters, ("ob", None))  # RFC 5626 4.3
         return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
-
-    def target(self, request: Request) -> Target:
-        """Returns where a request goes by its URI alone; raises TransportError when a sips request would leave TLS."""
-        return target_of(next_hop(request))
 
     def spawn(self, work: asyncio.Task[None]) -> None:
         """Keeps a task of ours until it is done."""
@@ -200,11 +203,13 @@ class UserAgent:
 
         Raises DiscoveryError when it finds none, and TransportError when a sips request would leave TLS.
         """
-        hop = next_hop(request)
+        return await self.tries_towards(next_hop(request), large=self._locator is not None and is_large(request))
+
+    async def tries_towards(self, hop: SipUri, *, large: bool = False) -> Failover:
+        """Returns the targets of a next hop's URI; see tries_for()."""
         if self._locator is None:
             found = [target_of(hop)]
         else:
-            large = is_large(request)
             found = await self._locator.locate(hop, transports=self._transports.supported, large=large)
         return Failover(found, self._transports.flow_to, self._health)
 
@@ -277,12 +282,7 @@ class UserAgent:
     def add_outbound_route(self, request: Request) -> None:
         """Puts the outbound proxy's Route on a request outside any dialog that has none yet."""
         if self.outbound_proxy is not None and request.to.tag is None and "Route" not in request.headers:
-            parameters = self.outbound_proxy.parameters
-            if not self.outbound_proxy.loose_router:
-                parameters = (*parameters, ("lr", None))
-            proxy = self.outbound_proxy
-            route = SipUri(proxy.scheme, proxy.host, proxy.user, None, proxy.port, parameters)
-            request.headers.add("Route", str(NameAddr(route)))
+            request.headers.add("Route", route_to(self.outbound_proxy))
 
     @staticmethod
     def renew(request: Request) -> None:

@@ -61,10 +61,7 @@ def test_a_reset_in_the_middle_of_a_message(shape, leg, direction, transport, of
 @pytest.mark.parametrize("transport", ["tcp", "ws"])
 @pytest.mark.parametrize(("shape", "leg"), [(shape, leg) for shape in SHAPES for leg in LEGS[shape]])
 def test_a_half_open_connection_is_found_out_and_replaced(shape, leg, transport):
-    """It takes all and gives nothing. One request times out on it; the next one has a new connection.
-
-    By WebSocket that is known after two pings already.
-    """
+    """It takes all and gives nothing. One request times out on it; the next one has a new connection."""
     halves = []
     network = Network(on_connect=first_connection_to(leg, halves.append))
 
@@ -125,3 +122,21 @@ def test_a_peer_that_connects_and_is_gone_before_it_is_looked_at():
 
     network = Network()
     assert run(network, script) == "TransportError"
+
+
+def test_an_idle_websocket_that_is_half_open_is_found_out_by_pings():
+    """On both sides, without anybody asking for anything; one that is not stays open all the time."""
+    halves = []
+    network = Network(on_connect=first_connection_to(BOB, halves.append))
+
+    async def script():
+        async with stage(network, "endpoints", "ws") as scene:
+            assert await scene.call() == "finished"
+            await asyncio.sleep(600)
+            assert scene.alice.connections == scene.bob.connections == 1
+            for end in (halves[0], halves[0].other):
+                end.silent = True
+            await asyncio.sleep(61)
+            assert scene.alice.connections == scene.bob.connections == 0
+
+    run(network, script)
