@@ -110,13 +110,18 @@ def carried(description: SessionDescription, bundle: Bundle) -> SessionDescripti
     return replace(description, media=tuple(media))
 
 
-def shared_section(section: MediaDescription, tagged: MediaDescription | None) -> MediaDescription:
+def shared_section(
+    section: MediaDescription, tagged: MediaDescription, *, only: bool, repeat: bool
+) -> MediaDescription:
     """Returns a section of ours as it stands in a group behind the tagged one: without attributes of transport.
 
-    Its port is the tagged one's (7.3, 7.5). Without a tagged one it is bundle-only (6).
+    Its port is the tagged one's (7.3, 7.5), or 0 when it is bundle-only (6). With `repeat` it has the tagged one's
+    attributes of transport too, its keys excepted.
     """
     lines = tuple(line for line in section.lines if line.type != "c" and not _is_bundle_attribute(line))
-    if tagged is None:
+    if repeat:
+        lines += tuple(line for line in tagged.lines if _is_bundle_attribute(line, keys=False))
+    if only:
         return replace(section, port=0, lines=(*lines, Line("a", "bundle-only")))
     connection = tuple(line for line in tagged.lines if line.type == "c")
     return replace(section, port=tagged.port, lines=connection + lines)

@@ -124,7 +124,11 @@ class Sdescriptions:
                 method=self.name,
                 state=KeyingState.KEYED,
                 outbound=policy_of(ours, self.allowed_flags | self.flags),
-                inbound=policy_of(theirs, self.allowed_flags | self.flags),
+                inbound=policy_of(
+                    theirs,
+                    self.allowed_flags | self.flags,
+                    fec_elsewhere=bool(theirs.check_valid()[1].fec_key),  # checked before against its section
+                ),
                 crypto_suite=theirs.crypto_suite,
                 lifetime=min(lifetimes, default=None),
                 ours=ours,

@@ -52,13 +52,19 @@ class SessionNegotiation:
     offered, accepted or answered in clear again. The settings of the streams can be
     replaced at any time by set_media(), which takes effect with the next offer or answer.
 
-    `bundle` says what is done about BUNDLE (RFC 9143). In a group the address, port and keying of one stream hold
-    for all in it, which NegotiatedMedia.bundled_with names; `securertc.MediaBundle` then has one transport for all.
+    `bundle` says what is done about BUNDLE (RFC 9143). Streams of one address and port are for a group only: without
+    one the first of them is taken. In a group the address, port and keying of one stream hold for all in it, which
+    NegotiatedMedia.bundled_with names; `securertc.MediaBundle` then has one transport for all.
+    `repeat_transport` writes the group's attributes of transport (as a=ice-ufrag) into all of its sections: RFC 9143
+    7.1.3 wants them in one, and some peers, aiortc among them, in each.
     """
 
-    def __init__(self, media: Iterable[LocalMedia], *, bundle: BundlePolicy = BundlePolicy.OFF) -> None:
+    def __init__(
+        self, media: Iterable[LocalMedia], *, bundle: BundlePolicy = BundlePolicy.OFF, repeat_transport: bool = False
+    ) -> None:
         self.media: list[LocalMedia] = list(media)
         self.bundle = bundle
+        self._repeat = repeat_transport
         self._bundle: Bundle | None = None
         self.agreement: SessionAgreement | None = None
         self._session_id = secrets.randbits(62)
@@ -101,7 +107,7 @@ class SessionNegotiation:
         All who got the offer know its keys, so that rekeying is due after the first answer too (RFC 4568 7.3): by
         create_offer(rekey=True), for the further ones from a transport address of their own.
         """
-        twin = SessionNegotiation(self.media, bundle=self.bundle)
+        twin = SessionNegotiation(self.media, bundle=self.bundle, repeat_transport=self._repeat)
         twin._bundle = self._bundle
         twin.agreement = self.agreement
         twin._session_id, twin._version, twin._slots = self._session_id, self._version, self._slots
@@ -130,9 +136,12 @@ class SessionNegotiation:
                 continue
             tagged = slots[bundle.tagged] if bundle is not None and bundle.shares(index) else None
             plan = self._offered_plan(index, stream, before, bundle, [slot.sent for slot in slots.values()])
-            if tagged is not None and (self._bundle is not None or self.bundle is BundlePolicy.ONLY):
+            only = self.bundle is BundlePolicy.ONLY or (
+                tagged is not None and _own_address(tagged) == self._place(stream)
+            )
+            if tagged is not None and (self._bundle is not None or only):
                 section = section_of(self._local(stream), plan, KeyingLines(), self.media[0].address)
-                section = shared_section(section, tagged.sent if self._bundle is not None else None)
+                section = shared_section(section, tagged.sent, only=self._bundle is None, repeat=self._repeat)
                 slots[index] = Slot(section, tagged.address, stream, before.agreed if before else None)
                 keying[index] = ()
                 continue
@@ -332,15 +341,21 @@ class SessionNegotiation:
         if received is None:
             raise NegotiationError("there is no offer to answer")
         slots: dict[int, Slot] = {}
-        bundle = received.bundle
+        bundle, refusals = received.bundle, list(received.refusals)
         session_lines: list[Line] = []
         for index in _tagged_first(len(received.description.media), bundle):
             found = received.examined[index]
             tagged = None if bundle is None else slots.get(bundle.tagged)
             lost = bundle is not None and bundle.shares(index) and (tagged is None or tagged.agreed is None)
             if found is None or found[0] in self._removed or lost:
-                address = self.media[0].address if self.media else "127.0.0.1"
-                slots[index] = Slot(rejected_section(received.description.media[index]), address)
+                slots[index] = self._rejected_slot(received, index)
+            elif self._place(found[0]) in {(one.address, one.sent.port) for one in slots.values()} and (
+                bundle is None or not bundle.shares(index)
+            ):
+                # Our one transport for several streams needs the group.
+                slots[index] = self._rejected_slot(received, index)
+                subject = subject_of(received.description.media[index])
+                refusals.append(Refusal(subject, "bundle", "its transport is that of another stream, without a group"))
             elif bundle is not None and tagged is not None and bundle.shares(index):
                 slots[index] = self._carried_section(received, index, *found, tagged)
             else:
@@ -351,8 +366,15 @@ class SessionNegotiation:
             members = tuple(index for index in bundle.members if slots[index].agreed is not None)
             bundle = Bundle(bundle.tagged, members) if bundle.tagged in members else None
         text = self._text([slot.sent for slot in ordered], session_lines, bundle)
-        self._commit(ordered, received.refusals, bundle)
+        self._commit(ordered, refusals, bundle)
         return text
+
+    def _rejected_slot(self, received: ReceivedOffer, index: int) -> Slot:
+        address = self.media[0].address if self.media else "127.0.0.1"
+        return Slot(rejected_section(received.description.media[index]), address)
+
+    def _place(self, stream: int) -> tuple[str, int]:
+        return self.media[stream].address, self.media[stream].port
 
     def _carried_section(
         self, received: ReceivedOffer, index: int, stream: int, examined: ExaminedSection, tagged: Slot
@@ -368,7 +390,7 @@ class SessionNegotiation:
         agreed = replace(agreed, bundled_with=tagged.stream, mid_extension=mid_extension_of(remote.section))
         plan = self._answer_plan(received, local, agreed, examined)
         ours = section_of(local, plan, KeyingLines(), self.media[0].address)
-        return Slot(shared_section(ours, tagged.sent), tagged.address, stream, agreed)
+        return Slot(shared_section(ours, tagged.sent, only=False, repeat=self._repeat), tagged.address, stream, agreed)
 
     def _answer_section(
         self, received: ReceivedOffer, index: int, stream: int, examined: ExaminedSection, *, rekey: bool

@@ -8,17 +8,20 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
 from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
 from .client_transaction import Output as ClientOutput
 from .dialog import DialogId, request_dialog_id
 from .digest_client import DigestClient
 from .digest_server import Authentication, DigestServer, Verdict
 from .discovery import is_numeric
+from .early_dialogs import CallerEarlyDialog
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
 from .failover import Failover, is_large
 from .grammar import Parameters
 from .header_values import CSeq, NameAddr
-from .invite import IncomingInvite, InviteDialog, OutgoingInvite
+from .invite import IncomingInvite, OutgoingInvite
+from .invite_dialog import InviteDialog
 from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
@@ -28,6 +31,8 @@ from .request_validation import refuse_request
 from .response_failover import flow_for_response
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
+from .session_refresh import refusal_by
+from .session_timer import SessionTimerPolicy
 from .target import add_received, next_hop, response_address, target_of, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
@@ -35,9 +40,8 @@ from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, l
 from .uri import SipUri
 from .websocket_settings import WebSocketSettings
 
-ALLOWED = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"))
-BODY_TYPES = frozenset(("application/sdp",))
 MAX_TRANSACTIONS = 10000
+DEFAULT_SESSION_TIMERS = SessionTimerPolicy()
 _NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
 
 Answer = Callable[[Request], Response]
@@ -98,17 +102,19 @@ class UserAgent:
         tls_client: ssl.SSLContext | None = None,
         allow_wildcards: bool = False,
         timers: Timers = DEFAULT_TIMERS,
+        session_timers: SessionTimerPolicy | None = DEFAULT_SESSION_TIMERS,
         name: str = "securertc",
         websocket: WebSocketSettings | None = None,
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
         self._registrar = registrar
-        self._allowed = ALLOWED | extra_methods | (frozenset() if registrar is None else {"REGISTER"})
+        self._allowed = METHODS | extra_methods | (frozenset() if registrar is None else {"REGISTER"})
         self.digest = digest
         self._authenticator = authenticator
         self.outbound_proxy = outbound_proxy
         self.timers = timers
+        self.session_timers = session_timers
         self._locator = locator
         self._name = name
         self._loop = asyncio.get_running_loop()
@@ -131,6 +137,7 @@ class UserAgent:
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
         self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended
+        self.early_dialogs: dict[DialogId, CallerEarlyDialog | IncomingInvite] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -144,7 +151,7 @@ class UserAgent:
     @property
     def active_dialogs(self) -> int:
         """How many dialogs are not ended."""
-        return len(self.dialogs)
+        return len(self.dialogs) + len(self.early_dialogs)
 
     @property
     def connections(self) -> int:
@@ -186,6 +193,8 @@ class UserAgent:
         self._closed = True
         for dialog in list(self.dialogs.values()):
             dialog.abandon()
+        for early in list(self.early_dialogs.values()):
+            early.abandon()
         for client in list(self._clients.values()):
             self._end_client(client)
             client.on_failure(TransportError("the user agent was closed"))
@@ -376,8 +385,15 @@ class UserAgent:
             dialog.acknowledged(ack)
 
     def _process(self, exchange: ServerExchange, request: Request) -> None:
-        supported = REGISTER_EXTENSIONS if self._registrar is not None and request.method == "REGISTER" else frozenset()
-        refusal = refuse_request(request, allowed=self._allowed, supported=supported, body_types=BODY_TYPES)
+        registers = self._registrar is not None and request.method == "REGISTER"
+        refusal = refuse_request(
+            request,
+            allowed=self._allowed,
+            supported=REGISTER_EXTENSIONS if registers else OPTION_TAGS,
+            body_types=body_types(request.method),
+        )
+        if refusal is None and request.method == "INVITE" and self.session_timers is not None:
+            refusal = refusal_by(self.session_timers, request)
         if refusal is not None:
             self.respond(exchange, refusal)
         elif request.method == "CANCEL":
@@ -431,8 +447,9 @@ class UserAgent:
         )
 
     def _process_in_dialog(self, exchange: ServerExchange, request: Request) -> None:
-        dialog = self.dialogs.get(request_dialog_id(request))
-        if dialog is None:
+        id_ = request_dialog_id(request)
+        dialog = self.dialogs.get(id_) or self.early_dialogs.get(id_)
+        if dialog is None or dialog.dialog is None:
             self.respond(exchange, request.create_response(481))
             return
         try:
@@ -447,8 +464,9 @@ class UserAgent:
 
     def _options(self, request: Request) -> Response:
         response = request.create_response(200)
-        response.headers.add("Allow", ", ".join(sorted(self._allowed)))
-        response.headers.add("Accept", ", ".join(sorted(BODY_TYPES)))
+        response.headers.add("Allow", allow(self._allowed))
+        response.headers.add("Accept", ", ".join(sorted(SESSION_BODIES)))
+        response.headers.add("Supported", supported())
         return response
 
     def _cancel(self, exchange: ServerExchange, request: Request) -> None:

@@ -330,3 +330,24 @@ def test_any_group_fails_cleanly_or_is_answered_by_the_rules(kinds, ports, only,
     for index, section in enumerate(parsed.media):
         assert section.attribute("bundle-only") is None
         assert section.port == 0 or offered.media[index].port or index in members
+
+
+def test_one_transport_for_all_is_for_groups_only():
+    def shared(policy, port):
+        media = [LocalMedia("192.0.2.1", port), LocalMedia("192.0.2.1", port, media="video", codecs=(VP8,))]
+        return SessionNegotiation(media, bundle=policy)
+
+    one, two = shared(BundlePolicy.OFFER, 4000), shared(BundlePolicy.ACCEPT, 6000)
+    offer = one.create_offer()
+    assert m_lines(offer) == ["m=audio 4000", "m=video 0"]
+    two.receive_offer(offer)
+    answer = two.create_answer()
+    assert m_lines(answer) == ["m=audio 6000", "m=video 6000"]
+    assert one.receive_answer(answer).media[1].bundled_with == 0
+    # Without a group the second stream has no place.
+    _, answer = answered(offer, BundlePolicy.OFF)
+    assert m_lines(answer) == ["m=audio 6000", "m=video 0"]
+    two = shared(BundlePolicy.ACCEPT, 6000)
+    two.receive_offer(session(BundlePolicy.OFF).create_offer())
+    assert m_lines(two.create_answer()) == ["m=audio 6000", "m=video 0"]
+    assert [refusal.code for refusal in two.agreement.refusals if refusal.subject.startswith("m=")] == ["bundle"]
