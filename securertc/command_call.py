@@ -16,6 +16,7 @@ from rich.markup import escape
 from sip import Credentials, SipUri, TransportError
 from sip.dns_records import Resolver
 from sip.transport import local_address_towards, reason_of, via_host
+from sip.websocket_settings import WebSocketSettings
 
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
@@ -50,6 +51,7 @@ class CallOptions:
     register: bool = False
     duration: float | None = None
     resolver: Resolver | None = None
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     instance: str | None = None
 
 
@@ -81,7 +83,8 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
     target = await first_target(SipUri.parse(options.proxy or uri), options.resolver)
     host = options.host or local_address_towards(target.host, target.port)
     async with Endpoint(_settings(options, host)) as endpoint, interrupts() as interrupted:
-        await _listen(endpoint, target.transport, host, options)
+        if target.transport not in ("ws", "wss"):  # a WebSocket client is reached by its connection alone
+            await _listen(endpoint, target.transport, host, options)
         if options.register:
             await _register(endpoint, console)
         console.print(f"calling {escape(uri)}", highlight=False)
@@ -134,12 +137,13 @@ def _settings(options: CallOptions, host: str, answering: Answering | None = Non
         users=answering.users if answering else {},
         digest_algorithms=answering.digest_algorithms if answering else (),
         max_calls=1,
+        websocket=options.websocket,
     )
 
 
 async def _listen(endpoint: Endpoint, transport: str, host: str, options: CallOptions) -> str | None:
     """Listens where we can: without a certificate a TLS peer reaches us over the connection we open to it."""
-    if transport == "tls" and options.tls.certificate is None:
+    if transport in ("tls", "wss") and options.tls.certificate is None:
         return None
     try:
         address = await endpoint.listen(transport, host, options.port)

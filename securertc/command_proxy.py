@@ -96,7 +96,7 @@ async def create_proxy(
     listeners = []
     for one in config.listen:
         context = None
-        if one.transport == "tls":
+        if one.transport in ("tls", "wss"):
             assert tls.certificate is not None
             clients = tls.ca_file if tls.require_client_certificate else None
             context = server_context(tls.certificate, tls.key, client_ca_file=clients)
@@ -130,6 +130,7 @@ async def create_proxy(
         tls_client=client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key),
         allow_wildcards=tls.allow_wildcards,
         secret=config.secret,
+        websocket=config.websocket,
         observer=observer,
     )
     return server, service

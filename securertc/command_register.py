@@ -15,6 +15,7 @@ from sip.dns_records import Resolver
 from sip.outbound import OutboundRegistration
 from sip.registration import Registration
 from sip.transport import Flow, local_address_towards
+from sip.websocket_settings import WebSocketSettings
 
 from .command_call import interrupts
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
@@ -46,6 +47,7 @@ class RegisterOptions:
     proxy: str | None = None
     allow_md5: bool = False
     resolver: Resolver | None = None
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     instance: str | None = None
 
 
@@ -64,9 +66,10 @@ async def run_register(options: RegisterOptions, console: Console) -> None:
         tls=options.tls,
         outbound_proxy=options.proxy,
         resolver=options.resolver,
+        websocket=options.websocket,
     )
     async with Endpoint(settings) as endpoint, interrupts() as interrupted:
-        if hop.transport != "tls" or options.tls.certificate is not None:
+        if hop.transport in ("udp", "tcp") or (hop.transport == "tls" and options.tls.certificate is not None):
             await endpoint.listen(hop.transport, host, options.port)
         user_agent = endpoint.user_agent
         flow = await user_agent.flow_for(_first_request(endpoint, aor))

@@ -18,6 +18,7 @@ from sip import (
     NameAddr,
     Request,
     SipError,
+    SipParseError,
     SipUri,
     Timers,
     client_context,
@@ -28,20 +29,24 @@ from sip.digest_client import DEFAULT_ALGORITHMS
 from sip.dns_records import Resolver
 from sip.failover import Failover
 from sip.header_values import CSeq
-from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
+from sip.invite import IncomingInvite, OutgoingInvite
+from sip.invite_dialog import InviteDialog
 from sip.locator import Locator
-from sip.message import new_call_id, new_tag
+from sip.message import Response, new_call_id, new_tag
 from sip.outbound import OutboundRegistration
 from sip.registration import Registration
+from sip.replaces import Replaces
 from sip.target import target_of
 from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
+from sip.websocket_settings import WebSocketSettings
 
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
 from .errors import CallRefusedError, SecurityPolicyError
 from .late_keying import late_keying_of
 from .media_session import MediaSession
+from .messages import TextMessage
 from .security_policy import SecurityPolicy
 
 _CLOSE_TIMEOUT = 2.0
@@ -78,7 +83,9 @@ class EndpointSettings:
     answered in `answer_timeout` seconds is given up, from either side; one on which nothing has come for
     `media_timeout` seconds, RTCP included,
     is hung up (None: never).
-    Beyond `max_calls` at once callers hear 486.
+    Beyond `max_calls` at once callers hear 486. `websocket` is for transport=ws (RFC 7118). With `accept_replaces` an
+    INVITE may take the place of one of our calls (RFC 3891), whoever sends it, as the last step of an attended
+    transfer; without it hears 403.
     """
 
     aor: str
@@ -97,19 +104,29 @@ class EndpointSettings:
     answer_timeout: float = 180.0
     media_timeout: float | None = 30.0
     max_calls: int = 1000
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+    accept_replaces: bool = False
 
 
 class Endpoint:
     """A SIP endpoint with audio, on the running event loop.
 
     Use it as `async with Endpoint(settings, on_call=...) as endpoint`, then listen(), register(), call().
-    `on_call` gets every incoming call that the policy lets pass, and has to answer or reject it.
+    `on_call` gets every incoming call that the policy lets pass, and has to answer or reject it. `on_message` gets
+    what comes by MESSAGE (RFC 3428).
     """
 
-    def __init__(self, settings: EndpointSettings, *, on_call: OnCall | None = None) -> None:
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        *,
+        on_call: OnCall | None = None,
+        on_message: Callable[[TextMessage], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.aor = SipUri.parse(settings.aor)
         self._on_call = on_call
+        self._on_message = on_message
         self._calls: set[Call] = set()
         self._registration: Registration | None = None
         self._outbound: OutboundRegistration | None = None
@@ -125,6 +142,8 @@ class Endpoint:
             )
         self.user_agent = UserAgent(
             on_invite=self._incoming,
+            on_request=self._message,
+            extra_methods=frozenset() if on_message is None else frozenset(("MESSAGE",)),
             digest=self._digest_client(),
             authenticator=authenticator,
             outbound_proxy=None if settings.outbound_proxy is None else SipUri.parse(settings.outbound_proxy),
@@ -132,6 +151,7 @@ class Endpoint:
             tls_client=self._client_context(),
             allow_wildcards=settings.policy.allow_wildcards,
             timers=settings.timers,
+            websocket=settings.websocket,
         )
 
     async def __aenter__(self) -> Endpoint:
@@ -146,12 +166,12 @@ class Endpoint:
         return frozenset(self._calls)
 
     async def listen(self, transport: str, host: str = "127.0.0.1", port: int = 0) -> LocalAddress:
-        """Listens on udp, tcp or tls and returns the address; raises OSError as bind() does.
+        """Listens on udp, tcp, tls, ws or wss and returns the address; raises OSError as bind() does.
 
         TLS needs the certificate of the settings; ValueError without one.
         """
         tls: ssl.SSLContext | None = None
-        if transport == "tls":
+        if transport in ("tls", "wss"):
             files = self.settings.tls
             if files.certificate is None:
                 raise ValueError("listening on TLS needs a certificate")
@@ -186,16 +206,26 @@ class Endpoint:
         self._outbound = OutboundRegistration(self.user_agent, self.aor, instance, proxies or (None,), expires=expires)
         return await self._outbound.register()
 
-    async def call(self, uri: str, *, on_progress: Callable[[int], None] | None = None) -> Call:
+    async def call(
+        self,
+        uri: str,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        replaces: Replaces | None = None,
+    ) -> Call:
         """Calls a SIP URI and returns the established call. `on_progress` hears provisional statuses.
 
+        `replaces` is the other side's call that this one is to take the place of (RFC 3891).
         Raises SecurityPolicyError, before anything is sent, when the policy's security cannot be had on the way
         there, or when the answer does not give it (the call is ended then); CallRefusedError when the other side
         refuses; SipError when it cannot be reached or proves another name; OSError or RtpError without
         ports for media. Cancelling the task cancels the call.
         """
         target = SipUri.parse(uri)
-        request = self._invite(target)
+        request = self._request("INVITE", target)
+        if replaces is not None:
+            request.headers.add("Replaces", str(replaces))
+            request.headers.add("Require", "replaces")
         self.user_agent.add_outbound_route(request)
         tries = await self.user_agent.tries_for(request)
         local, note = self.local_security(hop_is_secure=tries.target.secure)
@@ -211,6 +241,24 @@ class Endpoint:
         except BaseException:
             media.close("local")
             raise
+
+    async def send_message(self, uri: str, body: str | bytes, *, content_type: str = "text/plain") -> None:
+        """Sends a MESSAGE (RFC 3428); text goes as UTF-8.
+
+        Raises CallRefusedError when it is refused, and SipError when it cannot be delivered.
+        """
+        request = self._request("MESSAGE", SipUri.parse(uri))
+        request.headers.add("Content-Type", content_type)
+        request.body = body.encode() if isinstance(body, str) else body
+        response = await self.user_agent.request(request)
+        if not response.success:
+            raise CallRefusedError(f"{response.status} {response.reason}", status=response.status)
+
+    def _message(self, request: Request) -> Response:
+        if self._on_message is None:
+            return request.create_response(405)
+        self._on_message(TextMessage(str(request.from_.uri), request.body, request.content_type))
+        return request.create_response(200)
 
     async def close(self) -> None:
         """Hangs up all calls, refuses those that wait, removes the registration, and closes every socket."""
@@ -282,7 +330,7 @@ class Endpoint:
             raise
         assert invite.response is not None
         try:
-            agreed = negotiation.receive_answer(invite.response.body)
+            agreed = negotiation.receive_answer(invite.answer)
         except SdpError as error:
             # The call stands by its 2xx and has to be ended; no media was sent.
             self._in_background(asyncio.ensure_future(dialog.bye()))
@@ -320,6 +368,11 @@ class Endpoint:
             invite.reject(486)
             return
         try:
+            replaced = self._replaced_by(invite)
+        except CallRefusedError as error:
+            invite.reject(error.status, warning=str(error))
+            return
+        try:
             secure = invite.flow.secure and path_is_secure(invite.request)
             local, note = self.local_security(hop_is_secure=secure)
         except SecurityPolicyError as error:
@@ -342,13 +395,30 @@ class Endpoint:
             code = 306 if any(one.subject.startswith("a=key-mgmt") for one in refusals) else 399
             invite.reject(status, warning=str(error), warning_code=code)
             return
-        incoming = IncomingCall(self, invite, media, negotiation, note)
+        incoming = IncomingCall(self, invite, media, negotiation, note, replaced)
         self._incoming_calls.add(incoming)
         try:
             self._on_call(incoming)
         except Exception:
             incoming.reject(500)
             raise
+
+    def _replaced_by(self, invite: IncomingInvite) -> Call | None:
+        """The call that an INVITE is to take the place of; raises CallRefusedError for one it cannot (RFC 3891 3)."""
+        try:
+            replaces = Replaces.of(invite.request)
+        except SipParseError as error:
+            raise CallRefusedError(str(error), status=400) from error
+        if replaces is None:
+            return None
+        if not self.settings.accept_replaces:
+            raise CallRefusedError("calls are not handed over here", status=403)
+        found = next((call for call in self._calls if call.is_dialog(replaces)), None)
+        if found is None:
+            raise CallRefusedError("there is no such call", status=481)
+        if replaces.early_only:
+            raise CallRefusedError("the call has been answered", status=486)
+        return found
 
     def local_security(self, *, hop_is_secure: bool) -> tuple[MediaSecurity, str]:
         """What to ask of the media on this hop, and why it is less than the policy prefers, if it is."""
@@ -370,14 +440,13 @@ class Endpoint:
             telephone_event=_TELEPHONE_EVENT,
         )
 
-    def _invite(self, target: SipUri) -> Request:
-        request = Request("INVITE", target.without_headers())
+    def _request(self, method: str, target: SipUri) -> Request:
+        request = Request(method, target.without_headers())
         request.headers.add("Max-Forwards", "70")
         request.headers.add("From", str(NameAddr(replace(self.aor, parameters=())).with_tag(new_tag())))
         request.headers.add("To", str(NameAddr(SipUri(target.scheme, target.host, target.user, None, target.port))))
         request.headers.add("Call-ID", new_call_id())
-        request.headers.add("CSeq", str(CSeq(1, "INVITE")))
-        request.headers.add("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
+        request.headers.add("CSeq", str(CSeq(1, method)))
         return request
 
     def _open_media(self, flow: Flow) -> MediaSession:
@@ -398,7 +467,7 @@ class Endpoint:
         single = self.settings.outbound_proxy
         for one in (*self.settings.outbound_proxies, *(() if single is None else (single,))):
             proxy = target_of(SipUri.parse(one))
-            home.add(proxy.name if proxy.transport == "tls" else proxy.host)
+            home.add(proxy.name if proxy.secure else proxy.host)
         policy = self.settings.policy
         return DigestClient(
             tuple(one.also_for(home) for one in self.settings.credentials),

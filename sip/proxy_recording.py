@@ -20,7 +20,7 @@ def recorded_routes(
     server, request = context.server, context.request
     if server is None or not is_dialog_forming(request):
         return ()
-    if not always and not must_record_route(request, server.flow):
+    if not always and not must_record_route(request, server.flow, flow):
         return ()
     tokens = {"inbound_token": context.inbound_token, "outbound_token": token}
     return record_routes(request, identity, server.flow, flow, **tokens)

@@ -8,11 +8,13 @@ from .locator import Locator
 from .target import Target
 from .uri import SipUri
 
+_TRANSPORTS = ("tls", "tcp", "udp", "wss", "ws")
+
 
 class DnsProxyResolver:
     """The resolver of a ProxyServer over a Locator; `transports` are those that the proxy can send by."""
 
-    def __init__(self, locator: Locator, *, transports: tuple[str, ...] = ("tls", "tcp", "udp")) -> None:
+    def __init__(self, locator: Locator, *, transports: tuple[str, ...] = _TRANSPORTS) -> None:
         self.locator = locator
         self._transports = transports
 

@@ -86,8 +86,13 @@ def is_dialog_forming(request: Request) -> bool:
     return request.method not in _WITHOUT_DIALOG and request.to.tag is None
 
 
-def must_record_route(request: Request, inbound: Way) -> bool:
-    """Whether 16.6 step 4 leaves no choice: a SIPS request that did not come over TLS."""
+def must_record_route(request: Request, inbound: Way, outbound: Way) -> bool:
+    """Whether there is no choice: a SIPS request that did not come over TLS (16.6 step 4), or WebSocket on one side.
+
+    A WebSocket client is reached by the connection to us and by nothing else (RFC 7118 5).
+    """
+    if any(way.transport in ("ws", "wss") for way in (inbound, outbound)):
+        return True
     return isinstance(request.uri, SipUri) and request.uri.secure and not inbound.secure
 
 
@@ -201,7 +206,12 @@ def without_top_via(headers: Headers) -> Headers:
 
 
 def return_address(via: Via, flow: Way) -> tuple[str, int] | None:
-    """Where responses go (18.2.2) when not to the flow's remote end: always by UDP, else once it is closed."""
+    """Where responses go (18.2.2) when not to the flow's remote end: always by UDP, else once it is closed.
+
+    None for WebSocket, whose clients cannot be connected to (RFC 7118 5).
+    """
+    if flow.transport in ("ws", "wss"):
+        return None
     if flow.reliable:
         return response_address(via)[0], via.port or default_port(flow.transport)
     address = response_address(via)

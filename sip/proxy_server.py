@@ -26,6 +26,7 @@ from .target import Target, add_received, response_address, target_of
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer
 from .uri import SipUri
+from .websocket_settings import WebSocketSettings
 
 # How exact timers are: all that is due within is done at once.
 _TICK = 0.01
@@ -103,6 +104,7 @@ class ProxyServer:
         secret: bytes | None = None,
         name: str = "securertc",
         observer: Observer | None = None,
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         self._listeners = listeners
         self._domains = domains
@@ -126,6 +128,7 @@ class ProxyServer:
             limits=message_limits,
             max_connections=self._limits.connections,
             max_source_connections=self._limits.source_connections,
+            websocket=websocket,
         )
         self.tokens = FlowTokens(self._transports, self._secret)
         self._loop = asyncio.get_running_loop()

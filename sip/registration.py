@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from typing import TYPE_CHECKING
 
 from .errors import RequestFailedError, SipError, SipParseError, TransportError
@@ -13,11 +15,14 @@ from .message import Request, Response, new_call_id, new_tag
 from .uri import SipUri
 
 if TYPE_CHECKING:
+    from .flow import Flow
     from .user_agent import UserAgent
 
 DEFAULT_EXPIRES = 600
 MIN_REFRESH = 5.0
 RETRY_DELAY = 30.0
+# A connection that is lost is replaced within so many seconds, at random: a server that comes up again has many to.
+RECOVERY_SPREAD = 2.0
 
 
 def route_to(proxy: SipUri) -> str:
@@ -29,6 +34,8 @@ def route_to(proxy: SipUri) -> str:
 class Registration:
     """The binding of one address-of-record to our Contact, and to `more` contacts, refreshed until unregister().
 
+    When the connection is lost by which it was registered, it is registered anew by another one soon (RFC 5626 4.5):
+    whoever has no address of his own, a WebSocket client, is reached by that connection alone.
     `bindings` are those of the address-of-record, ours and others', as the registrar told them last; GRUUs stand
     in their pub-gruu and temp-gruu where the contact has a +sip.instance (RFC 5627). With a `flow` it is registered by
     that alone, through `route` where there is one (RFC 5626); `response` is the registrar's last.
@@ -54,10 +61,12 @@ class Registration:
         self.failure: SipError | None = None
         self.response: Response | None = None
         self._route = route
-        self._flow = flow
+        self._given_flow = flow
         self._call_id = new_call_id()
         self._cseq = 0
         self._refreshing: asyncio.Task[None] | None = None
+        self._flow: Flow | None = None
+        self._lost = asyncio.Event()
 
     @property
     def active(self) -> bool:
@@ -72,6 +81,7 @@ class Registration:
         granted = await self.send()
         if self._refreshing is None:
             self._refreshing = asyncio.ensure_future(self._refresh(granted))
+            self._user_agent.on_flow_lost.add(self._flow_lost)
         return granted
 
     async def unregister(self) -> None:
@@ -86,6 +96,7 @@ class Registration:
 
     async def stop(self) -> None:
         """Ends the refreshing, and leaves the binding to expire."""
+        self._user_agent.on_flow_lost.discard(self._flow_lost)
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
@@ -103,13 +114,25 @@ class Registration:
     async def _refresh(self, granted: int) -> None:
         delay = max(MIN_REFRESH, granted * 0.8)
         while True:
-            await asyncio.sleep(delay)
+            await self._wait(delay)
             try:
                 granted = await self.send()
             except SipError as error:
                 self.failure, delay = error, RETRY_DELAY
             else:
                 self.failure, delay = None, max(MIN_REFRESH, granted * 0.8)
+
+    async def _wait(self, delay: float) -> None:
+        """Waits for the time to refresh, or for the loss of the connection."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._lost.wait()
+                await asyncio.sleep(random.uniform(0, RECOVERY_SPREAD))  # noqa: S311  # no secret
+        self._lost.clear()
+
+    def _flow_lost(self, flow: Flow) -> None:
+        if flow is self._flow:
+            self._lost.set()
 
     async def send(self, *, expires: int | None = None) -> int:
         """Registers once, for `expires` seconds or as long as always, and returns the seconds granted.
@@ -130,9 +153,15 @@ class Registration:
         return self._granted(response, expires)
 
     async def _exchange(self, request: Request) -> Response:
-        if self._flow is not None and self._flow.closed:
-            raise TransportError("the flow is gone", target=via_host(self._flow.remote))
-        response = await self._user_agent.request(request, flow=self._flow)
+        if self._given_flow is not None:
+            if self._given_flow.closed:
+                raise TransportError("the flow is gone", target=via_host(self._given_flow.remote))
+            response = await self._user_agent.request(request, flow=self._given_flow)
+        else:
+            self._user_agent.add_outbound_route(request)
+            tries = await self._user_agent.tries_for(request)
+            response = await self._user_agent.request(request, tries=tries)
+            self._flow = tries.last_flow
         self._cseq = max(self._cseq, request.cseq.number)
         if not response.success:
             raise RequestFailedError(response)
@@ -152,7 +181,7 @@ class Registration:
         request.headers.add("To", str(aor))
         request.headers.add("Call-ID", self._call_id)
         request.headers.add("CSeq", str(CSeq(self._cseq, "REGISTER")))
-        request.headers.add("Supported", "path, gruu" if self._flow is None else "path, gruu, outbound")
+        request.headers.add("Supported", "path, gruu" if self._given_flow is None else "path, gruu, outbound")
         if self._route is not None:
             request.headers.add("Route", route_to(self._route))
         for contact in contacts:

@@ -72,7 +72,7 @@ class StreamFlow(asyncio.Protocol, Flow):
         self.remote = remote[:2]
         self._local = transport.get_extra_info("sockname")[:2]
         notice_dead_peers(transport.get_extra_info("socket"))
-        if self.transport == "tls":
+        if self.secure:
             try:
                 self.peer = self._verify(transport.get_extra_info("ssl_object"))
             except TlsVerificationError as error:
@@ -93,6 +93,9 @@ class StreamFlow(asyncio.Protocol, Flow):
             raise TlsVerificationError("the server showed no certificate", expected=self._expected_name)
         identity, kind = verify_identity(certificate, self._expected_name, allow_wildcards=self._layer.allow_wildcards)
         return VerifiedPeer(protocol, cipher, identity, kind)
+
+    async def ready(self) -> None:
+        """Waits until messages can be sent; raises TransportError when it does not come to that."""
 
     def data_received(self, data: bytes) -> None:
         if self.failure is not None:
@@ -126,14 +129,18 @@ class StreamFlow(asyncio.Protocol, Flow):
             self.watcher.lost()
 
     def send(self, data: bytes) -> None:
+        self._check_writable()
+        assert self._stream is not None
+        self.last_used = time.monotonic()
+        self._stream.write(data)
+
+    def _check_writable(self) -> None:
         if self._stream is None or self._stream.is_closing():
             raise TransportError("the connection is closed", target=via_host(self.remote))
         if self._stream.get_write_buffer_size() > MAX_WRITE_BUFFER:
             # A peer that does not read must not make us keep what it does not take.
             self.abort()
             raise TransportError("the peer does not read", target=via_host(self.remote))
-        self.last_used = time.monotonic()
-        self._stream.write(data)
 
     def distrust(self, since: float) -> None:
         if self._heard <= since:

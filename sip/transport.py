@@ -1,15 +1,17 @@
-"""The edge to the network: SIP over UDP, TCP and TLS by asyncio (RFC 3261 18)."""
+"""The edge to the network: SIP over UDP, TCP, TLS and WebSocket by asyncio (RFC 3261 18, RFC 7118)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import socket
 import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .errors import SipParseError, TlsVerificationError, TransportError
 from .flow import Flow as Flow
@@ -21,6 +23,10 @@ from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .stream_flow import StreamFlow
 from .target import Target
 from .tls_accept import TlsHandshake
+from .websocket_settings import WebSocketSettings
+
+if TYPE_CHECKING:
+    from .websocket_flow import WebSocketFlow
 
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 3600.0
@@ -151,6 +157,7 @@ class TransportLayer:
         limits: Limits = DEFAULT_LIMITS,
         max_connections: int = MAX_CONNECTIONS,
         max_source_connections: int | None = None,
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         self._received = received
         self._malformed = malformed
@@ -160,6 +167,8 @@ class TransportLayer:
         self.limits = limits
         self._max_connections = max_connections
         self._max_source_connections = max_source_connections
+        self._websocket = websocket or WebSocketSettings()
+        self._has_websocket = importlib.util.find_spec("websockets") is not None
         self._accepted: Counter[str] = Counter()
         self._udp: list[UdpListener] = []
         self._servers: list[asyncio.Server] = []
@@ -175,7 +184,8 @@ class TransportLayer:
     @property
     def supported(self) -> tuple[str, ...]:
         """The transports that requests can go by, the preferred one first."""
-        return ("udp", "tcp") if self._tls_client is None else ("tls", "tcp", "udp")
+        own = ("udp", "tcp") if self._tls_client is None else ("tls", "tcp", "udp")
+        return own + tuple(one for one in ("wss", "ws") if self._has_websocket and (one == "ws" or "tls" in own))
 
     @property
     def connections(self) -> int:
@@ -192,7 +202,7 @@ class TransportLayer:
             self._udp.append(listener)
             address = LocalAddress("udp", *listener.local)
         else:
-            if transport == "tls" and tls is None:
+            if transport in ("tls", "wss") and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
             server = await loop.create_server(self._acceptor(transport, tls), host, port)
             self._servers.append(server)
@@ -203,10 +213,14 @@ class TransportLayer:
     def _acceptor(self, transport: str, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
         """Makes what takes each connection that a peer opens."""
 
+        websocket = self._websocket_flow() if transport in ("ws", "wss") else None
+
         def flow() -> StreamFlow:
+            if websocket is not None:
+                return websocket(self, transport, self._websocket)
             return StreamFlow(self, transport, None, accepted=True)
 
-        if tls is None:
+        if tls is None or transport in ("tcp", "ws"):
             return flow
         context = tls
         return lambda: TlsHandshake(self, context, flow)
@@ -239,21 +253,29 @@ class TransportLayer:
 
     async def _connect(self, target: Target) -> StreamFlow:
         tls = None
-        if target.transport == "tls":
+        if target.secure:
             if self._tls_client is None:
                 raise TransportError("no TLS context for outgoing connections", target=str(target))
             tls = self._tls_client
         loop = asyncio.get_running_loop()
-        name = target.name if target.transport == "tls" else None
+        name = target.name if target.secure else None
+        websocket = self._websocket_flow() if target.transport in ("ws", "wss") else None
+
+        def make() -> StreamFlow:
+            if websocket is not None:
+                return websocket(self, target.transport, self._websocket, target)
+            return StreamFlow(self, target.transport, name)
+
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 _, flow = await loop.create_connection(
-                    lambda: StreamFlow(self, target.transport, name),
+                    make,
                     target.host,
                     target.port,
                     ssl=tls,
                     server_hostname=target.name if tls is not None else None,
                 )
+                await self._ready(flow)
         except TimeoutError:
             raise TransportError(f"no connection in {CONNECT_TIMEOUT:g} s", target=str(target)) from None
         except ssl.SSLCertVerificationError as error:
@@ -261,9 +283,25 @@ class TransportLayer:
             raise TlsVerificationError(reason, expected=target.name) from None
         except (OSError, ssl.SSLError) as error:
             raise TransportError(reason_of(error), target=str(target)) from None
+        return flow
+
+    @staticmethod
+    async def _ready(flow: StreamFlow) -> None:
         if flow.failure is not None:
             raise flow.failure
-        return flow
+        try:
+            await flow.ready()
+        except BaseException:
+            flow.abort()
+            raise
+
+    @staticmethod
+    def _websocket_flow() -> type[WebSocketFlow]:
+        try:
+            from .websocket_flow import WebSocketFlow
+        except ImportError:
+            raise TransportError("WebSocket needs the extra: pip install 'securertc[websocket]'") from None
+        return WebSocketFlow
 
     async def _udp_flow(self, target: Target) -> Flow:
         try:
