@@ -112,11 +112,17 @@ class OutboundRegistration:
 
         Raises what Registration.register() raises when none of them came about; nothing is kept then.
         """
-        results = await asyncio.gather(*(one.start() for one in self.flows), return_exceptions=True)
+        try:
+            results = await asyncio.gather(*(one.start() for one in self.flows), return_exceptions=True)
+        except BaseException:
+            await self.stop()
+            raise
         granted = [one for one in results if isinstance(one, int)]
         if not granted:
             await self.stop()
             raise next(one for one in results if isinstance(one, BaseException))
+        for one in self.flows:
+            one.keep()
         return granted[0]
 
     async def unregister(self) -> None:
@@ -168,13 +174,16 @@ class KeptFlow:
         self._lost = False
 
     async def start(self) -> int:
-        """Registers, and keeps the flow from then on, also when that failed; returns the seconds granted."""
+        """Registers and returns the seconds granted; raises as Registration.register() does."""
         try:
             return await self._establish()
         except SipError as error:
             self._failed(error)
             raise
-        finally:
+
+    def keep(self) -> None:
+        """Keeps the flow from now on, also when there is none yet."""
+        if self._keeping is None:
             self._keeping = asyncio.ensure_future(self._keep())
 
     async def stop(self) -> None:

@@ -288,6 +288,23 @@ async def test_one_flow_of_two_is_enough(stage):
         assert [one.reg_id for one in await stage.bindings()] == [1, 2]
 
 
+async def test_giving_up_leaves_nothing(stage):
+    """While the connection is made, and while the registrar does not answer."""
+    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    proxy = SipUri.parse(f"sip:127.0.0.1:{silent.sockets[0].getsockname()[1]};transport=tcp;lr")
+    for delay in (0, 0.05):
+        phone = stage.phone()
+        registering = asyncio.ensure_future(OutboundRegistration(phone, AOR, INSTANCE, [proxy], times=TIMES).register())
+        await asyncio.sleep(delay)
+        registering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await registering
+        assert not phone.kept
+        assert phone.active_transactions == 0
+        await phone.close()
+    silent.close()
+
+
 async def test_two_flows_to_one_server_are_one(stage):
     """They would end together, and each would take the other's answers for its own."""
     _, proxy = await stage.registrar("tcp")
