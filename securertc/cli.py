@@ -25,6 +25,7 @@ from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
 from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
 from sip.dns_records import Resolver
+from sip.outbound import is_instance, new_instance
 from sip.websocket_settings import WebSocketSettings
 
 from .call_display import printable, report_table
@@ -75,6 +76,13 @@ def _own_address(context: click.Context, parameter: click.Parameter, host: str |
     return host
 
 
+def _instance(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Lets a URN pass."""
+    if text is not None and not is_instance(text):
+        raise click.BadParameter(f"{text!r} is no URN, such as {new_instance()}")
+    return text
+
+
 _wav_in = click.option("--wav-in", type=_FILE, help="WAV file to play, instead of the tune that comes along.")
 _wav_out = click.option("--wav-out", type=_NEW_FILE, callback=_writable, help="WAV file to write what was heard to.")
 _name_server = click.option(
@@ -108,6 +116,11 @@ _PEER_OPTIONS = (
     click.option("--allow-md5", is_flag=True, help="Answer Digest challenges that offer nothing better than MD5."),
     click.option("--proxy", help="SIP URI of the proxy that our requests go to."),
     _websocket,
+    click.option(
+        "--instance",
+        callback=_instance,
+        help="URN of this device, urn:uuid:…, always the same: to register over a flow that is kept open, for NAT.",
+    ),
     _name_server,
 )
 _CALL_OPTIONS = (
@@ -294,6 +307,8 @@ def register(aor: str, **options: Any) -> None:
     Ctrl-C or for --duration, and removed then.
     """
     chosen = [name for name in ("query", "remove_all", "once") if options[name]]
+    if options["instance"] and (options["contacts"] or options["query"] or options["remove_all"]):
+        raise click.UsageError("--instance registers our own address, and nothing else")
     if len(chosen) > 1:
         raise click.UsageError("--query, --remove-all and --once exclude each other")
     for contact in options["contacts"]:
@@ -316,6 +331,7 @@ def register(aor: str, **options: Any) -> None:
         tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
         credentials=_credentials(options, _check_uri(aor, "AOR")),
         resolver=_resolver(options["name_servers"]),
+        instance=options["instance"],
         **{name: options[name] for name in kept},
     )
     _run(run_register(settings, _console()))
@@ -377,6 +393,7 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         duration=options["duration"],
         resolver=_resolver(options["name_servers"]),
         websocket=options["websocket"],
+        instance=options["instance"],
     )
 
 

@@ -36,7 +36,8 @@ _Awaited = TypeVar("_Awaited")
 class CallOptions:
     """What the options of the command line say.
 
-    `audio` is what to play, `duration` in seconds, None without end; `resolver` asks DNS.
+    `audio` is what to play, `duration` in seconds, None without end; `resolver` asks DNS. With an
+    `instance`, a URN, we register over a flow that is kept open (RFC 5626).
     """
 
     aor: str
@@ -51,6 +52,7 @@ class CallOptions:
     duration: float | None = None
     resolver: Resolver | None = None
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+    instance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def _settings(options: CallOptions, host: str, answering: Answering | None = Non
         tls=options.tls,
         outbound_proxy=options.proxy,
         resolver=options.resolver,
+        instance=options.instance,
         media_host=host,
         realm=answering.realm if answering else None,
         users=answering.users if answering else {},

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
@@ -24,6 +24,7 @@ from sip.registrar import RegistrarSettings
 
 from .command_call import interrupts, read_users
 from .errors import ConfigurationError
+from .name_resolution import name_resolver
 from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig
 from .proxy_service import ProxyService
 
@@ -114,7 +115,7 @@ async def create_proxy(
         shared=config.location.store == "redis",
         prove_domains=tls.prove_domains,
     )
-    resolver = resolver or _dns()
+    resolver = resolver or _dns(config.name_servers)
     server = ProxyServer(
         listeners,
         domains=config.domains,
@@ -135,16 +136,10 @@ async def create_proxy(
     return server, service
 
 
-def _dns() -> Resolver | None:
+def _dns(name_servers: Sequence[str]) -> Resolver | None:
     """DNS in full where dnspython is installed and a name server known; else None, for what the system resolves."""
-    try:
-        from sip.dns_resolver import DnsResolver
-    except ImportError:
-        return None
-    try:
-        return DnsProxyResolver(Locator(DnsResolver()))
-    except OSError:
-        return None
+    resolver = name_resolver(name_servers)
+    return None if resolver is None else DnsProxyResolver(Locator(resolver))
 
 
 def open_store(settings: LocationSettings) -> LocationStore | None:

@@ -33,6 +33,7 @@ from sip.invite import IncomingInvite, OutgoingInvite
 from sip.invite_dialog import InviteDialog
 from sip.locator import Locator
 from sip.message import Response, new_call_id, new_tag
+from sip.outbound import OutboundRegistration
 from sip.registration import Registration
 from sip.replaces import Replaces
 from sip.target import target_of
@@ -74,10 +75,13 @@ class EndpointSettings:
     `aor` is its address-of-record. `credentials` answer challenges, only those of their realms and destinations;
     where they name none, those are the realm, our domain and our proxy. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
-    `outbound_proxy` is where its requests go first. `resolver` finds servers of domains by DNS (RFC 3263); without
-    it names are resolved to addresses alone. `media_host` is the address that media is received on, by
-    default, or where it is 0.0.0.0 or ::, that of the signalling. A call that is not answered in `answer_timeout`
-    seconds is given up, from either side; one on which nothing has come for `media_timeout` seconds, RTCP included,
+    `outbound_proxy` is where its requests go first. With an `instance`, the URN of this device that stays the same
+    (sip.outbound.new_instance()), it registers over flows that are kept open (RFC 5626), as who is behind NAT has to:
+    one to each of `outbound_proxies`, or else to `outbound_proxy` or the registrar. `resolver` finds servers of
+    domains by DNS (RFC 3263); without it names are resolved to addresses alone. `media_host` is the address that
+    media is received on, by default, or where it is 0.0.0.0 or ::, that of the signalling. A call that is not
+    answered in `answer_timeout` seconds is given up, from either side; one on which nothing has come for
+    `media_timeout` seconds, RTCP included,
     is hung up (None: never).
     Beyond `max_calls` at once callers hear 486. `websocket` is for transport=ws (RFC 7118). With `accept_replaces` an
     INVITE may take the place of one of our calls (RFC 3891), whoever sends it, as the last step of an attended
@@ -89,6 +93,8 @@ class EndpointSettings:
     credentials: tuple[Credentials, ...] = ()
     tls: TlsFiles = field(default_factory=TlsFiles)
     outbound_proxy: str | None = None
+    instance: str | None = None
+    outbound_proxies: tuple[str, ...] = ()
     resolver: Resolver | None = None
     realm: str | None = None
     users: dict[str, str] = field(default_factory=dict, repr=False)
@@ -123,6 +129,7 @@ class Endpoint:
         self._on_message = on_message
         self._calls: set[Call] = set()
         self._registration: Registration | None = None
+        self._outbound: OutboundRegistration | None = None
         self._incoming_calls: set[IncomingCall] = set()
         self._background: set[asyncio.Future[Any]] = set()
         authenticator = None
@@ -175,8 +182,10 @@ class Endpoint:
     async def register(self, *, expires: int = 600) -> int:
         """Registers the address-of-record, refreshes it until close(), and returns the seconds granted.
 
-        Raises SipError when the registrar refuses or cannot be reached.
+        Raises SipError when the registrar refuses or cannot be reached, over every flow where there are several.
         """
+        if self.settings.instance is not None:
+            return await self._register_flows(self.settings.instance, expires)
         if self._registration is None:
             request = Request("REGISTER", SipUri(self.aor.scheme, self.aor.host, port=self.aor.port))
             request.uri = replace(self.aor, user=None)
@@ -186,6 +195,16 @@ class Endpoint:
             contact = self.user_agent.contact(flow.transport, self.aor.user, flow=flow)
             self._registration = Registration(self.user_agent, self.aor, contact, expires=expires)
         return await self._registration.register()
+
+    async def _register_flows(self, instance: str, expires: int) -> int:
+        given = self.settings.outbound_proxies
+        if not given and self.settings.outbound_proxy is not None:
+            given = (self.settings.outbound_proxy,)
+        proxies: list[SipUri | None] = [SipUri.parse(one) for one in given]
+        if self._outbound is not None:
+            await self._outbound.stop()
+        self._outbound = OutboundRegistration(self.user_agent, self.aor, instance, proxies or (None,), expires=expires)
+        return await self._outbound.register()
 
     async def call(
         self,
@@ -250,6 +269,8 @@ class Endpoint:
             await asyncio.wait(self._background, timeout=_CLOSE_TIMEOUT)
         if self._registration is not None:
             await self._registration.unregister()
+        if self._outbound is not None:
+            await self._outbound.unregister()
         await self.user_agent.close()
         await asyncio.gather(*self._background, return_exceptions=True)
 
@@ -257,6 +278,11 @@ class Endpoint:
     def registration(self) -> Registration | None:
         """The binding at the registrar, after register()."""
         return self._registration
+
+    @property
+    def outbound(self) -> OutboundRegistration | None:
+        """The bindings over kept flows, after register() with an `instance`."""
+        return self._outbound
 
     def facts_of(
         self, flow: Flow, digest_algorithm: str | None, user: str | None, *, path: tuple[str, ...] = ()
@@ -438,8 +464,9 @@ class Endpoint:
         if not self.settings.credentials:
             return None
         home = {self.aor.host}
-        if self.settings.outbound_proxy is not None:
-            proxy = target_of(SipUri.parse(self.settings.outbound_proxy))
+        single = self.settings.outbound_proxy
+        for one in (*self.settings.outbound_proxies, *(() if single is None else (single,))):
+            proxy = target_of(SipUri.parse(one))
             home.add(proxy.name if proxy.secure else proxy.host)
         policy = self.settings.policy
         return DigestClient(

@@ -14,7 +14,8 @@ from sip.proxy_limits import ProxyLimits
 from sip.target import SECURE_TRANSPORTS, TRANSPORTS, default_port
 from sip.websocket_settings import WebSocketSettings
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, MissingExtraError
+from .name_resolution import name_resolver
 
 STORES = ("none", "memory", "sqlite", "redis")
 _Value = TypeVar("_Value")
@@ -70,11 +71,15 @@ class AuthenticationSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """What `securertc proxy` runs. With `relay` strangers may reach other domains through it."""
+    """What `securertc proxy` runs. With `relay` strangers may reach other domains through it.
+
+    `name_servers`, each ADDRESS or ADDRESS:PORT, are asked for other domains; without any, the system's.
+    """
 
     listen: tuple[ListenSettings, ...]
     domains: frozenset[str]
     aliases: frozenset[str] = frozenset()
+    name_servers: tuple[str, ...] = ()
     relay: bool = False
     secret: bytes | None = field(default=None, repr=False)
     tls: TlsSettings = field(default_factory=TlsSettings)
@@ -107,6 +112,7 @@ def parse_config(content: dict[str, Any], folder: Path) -> ProxyConfig:
         listen=listen,
         domains=frozenset(name.lower() for name in top.strings("domains")),
         aliases=frozenset(name.lower() for name in top.strings("aliases")),
+        name_servers=tuple(top.strings("name_servers")),
         relay=top.take("relay", bool, False),
         secret=None if secret is None else _secret(secret),
         tls=_tls(top.table("tls")),
@@ -136,6 +142,10 @@ def _check(config: ProxyConfig) -> None:
         raise ConfigurationError("client certificates need authorities to check them by", key="tls.ca_file")
     if config.tls.prove_domains and not config.tls.require_client_certificate:
         raise ConfigurationError("without client certificates no domain is proven", key="tls.prove_domains")
+    try:
+        name_resolver(config.name_servers)
+    except (ValueError, MissingExtraError) as error:
+        raise ConfigurationError(str(error), key="name_servers") from None
     if config.settings.timer_c <= 180:
         raise ConfigurationError("has to be more than 180 seconds (RFC 3261 16.6)", key="timer_c")
     if min(config.timers.t1, config.timers.t2, config.timers.t4, config.timers.completed_invite) <= 0:

@@ -78,12 +78,16 @@ class Failover:
             return progress == 0 and self._advance(None)
         return isinstance(failure, TransportError) and progress <= 100 and self._advance(None)
 
-    def _advance(self, retry_after: float | None) -> bool:
-        self._health.failed(self.target, retry_after=retry_after)
+    def skip(self) -> bool:
+        """Goes on to the next target without blaming the one tried now; False when there is none."""
         if len(self._targets) == 1:
             return False
         del self._targets[0]
         return True
+
+    def _advance(self, retry_after: float | None) -> bool:
+        self._health.failed(self.target, retry_after=retry_after)
+        return self.skip()
 
 
 def is_large(request: Request) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .errors import RequestFailedError, SipError, TransportError
-from .flow import Flow
+from .flow import Flow, via_host
 from .flow_keep_alive import (
     DEFAULT_KEEP_ALIVE_TIMES,
     CrlfKeepAlive,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 MAX_FLOWS = 4
 # First Hop Lacks Outbound Support (RFC 5626 11.6).
 LACKS_OUTBOUND = 439
+_INSTANCE = re.compile(r"urn:[!#-;=?-\[\]-~]{1,240}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,17 @@ def new_instance() -> str:
     return f"urn:uuid:{uuid.uuid4()}"
 
 
+def is_instance(text: str) -> bool:
+    """Whether a text can be an instance identifier: a URN (4.1)."""
+    return _INSTANCE.fullmatch(text) is not None
+
+
 class OutboundRegistration:
     """An address-of-record registered over one flow to each of `proxies` (1 to 4), kept until unregister().
 
     `instance` is the URN of this user agent, the same after every start. A proxy is a SIP URI that a Route is made
-    of; None registers at the registrar itself. Raises ValueError for another number of proxies.
+    of; None registers at the registrar itself. Raises ValueError for another number of proxies, and for an instance
+    that is no URN.
     """
 
     def __init__(
@@ -80,6 +88,8 @@ class OutboundRegistration:
     ) -> None:
         if not 1 <= len(proxies) <= MAX_FLOWS:
             raise ValueError(f"one to {MAX_FLOWS} proxies")
+        if not is_instance(instance):
+            raise ValueError(f"{instance[:40]!r} is no URN")
         self.times = times
         self.uniform = uniform or random.SystemRandom().uniform
         self.flows = tuple(
@@ -92,16 +102,27 @@ class OutboundRegistration:
         """Whether we are registered over any flow, as far as we know."""
         return any(one.registered for one in self.flows)
 
+    @property
+    def failure(self) -> SipError | None:
+        """Why there is no flow at all; None while there is one."""
+        return None if self.active else next((one.failure for one in self.flows if one.failure is not None), None)
+
     async def register(self) -> int:
         """Registers over all flows and returns the seconds granted by the first; the flows are kept from then on.
 
         Raises what Registration.register() raises when none of them came about; nothing is kept then.
         """
-        results = await asyncio.gather(*(one.start() for one in self.flows), return_exceptions=True)
+        try:
+            results = await asyncio.gather(*(one.start() for one in self.flows), return_exceptions=True)
+        except BaseException:
+            await self.stop()
+            raise
         granted = [one for one in results if isinstance(one, int)]
         if not granted:
             await self.stop()
             raise next(one for one in results if isinstance(one, BaseException))
+        for one in self.flows:
+            one.keep()
         return granted[0]
 
     async def unregister(self) -> None:
@@ -121,8 +142,8 @@ class KeptFlow:
     """One flow, and the registration over it with its reg-id.
 
     `flow` is None while there is none, `failure` says why. `outbound` tells whether registrar and first hop keep to
-    RFC 5626; without, the flow is kept all the same, but by keep-alives that nobody has to answer. `recovered`
-    counts how often it had to be made anew.
+    RFC 5626; without, no keep-alives are sent, and only the end of a connection is noticed. `recovered` counts how
+    often it had to be made anew, `registration` is the binding's.
     """
 
     def __init__(
@@ -145,7 +166,7 @@ class KeptFlow:
         self.registered = False
         self.outbound = False
         self.recovered = 0
-        self._registration: Registration | None = None
+        self.registration: Registration | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._keep_alive: CrlfKeepAlive | StunKeepAlive | None = None
         self._refresh_at = 0.0
@@ -153,13 +174,16 @@ class KeptFlow:
         self._lost = False
 
     async def start(self) -> int:
-        """Registers, and keeps the flow from then on, also when that failed; returns the seconds granted."""
+        """Registers and returns the seconds granted; raises as Registration.register() does."""
         try:
             return await self._establish()
         except SipError as error:
             self._failed(error)
             raise
-        finally:
+
+    def keep(self) -> None:
+        """Keeps the flow from now on, also when there is none yet."""
+        if self._keeping is None:
             self._keeping = asyncio.ensure_future(self._keep())
 
     async def stop(self) -> None:
@@ -172,7 +196,7 @@ class KeptFlow:
 
     async def end(self) -> None:
         """Removes the binding and lets go of the flow."""
-        registration = self._registration if self.registered else None
+        registration = self.registration if self.registered else None
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
@@ -204,17 +228,24 @@ class KeptFlow:
         tries = await self._user_agent.tries_towards(self._first_hop())
         while True:
             flow = await tries.flow()
+            if (flow.transport, flow.remote) in self._user_agent.kept:
+                # Two flows to one server would end together.
+                if tries.skip():
+                    continue
+                raise TransportError("another registration keeps this flow", target=via_host(flow.remote))
             try:
                 return await self._register_over(flow)
             except SipError as error:
+                self._release()
                 failure = error.response if isinstance(error, RequestFailedError) else error
                 if not tries.goes_on_after(failure, progress=0):
                     raise
 
     async def _register_over(self, flow: Flow) -> int:
-        self.flow, self._lost = flow, False
         contact = self._user_agent.contact(flow.transport, self._aor.user, secure=self._aor.secure, flow=flow)
-        registration = self._registration = Registration(
+        self.flow, self._lost = flow, False
+        self._user_agent.kept.add((flow.transport, flow.remote))
+        registration = self.registration = Registration(
             self._user_agent,
             self._aor,
             self._contact(contact, outbound=True),
@@ -263,7 +294,6 @@ class KeptFlow:
             flow.watcher = self
         else:
             self._user_agent.stun_keepers[flow.remote] = self._stun
-        self._user_agent.kept.add((flow.transport, flow.remote))
 
     async def _keep(self) -> None:
         """Keeps the flow, and makes it anew when it fails, until cancelled (4.4, 4.5)."""
@@ -313,10 +343,10 @@ class KeptFlow:
             self._stirred.clear()
 
     async def _refresh(self) -> None:
-        assert self._registration is not None
+        assert self.registration is not None
         assert self.flow is not None
-        granted = await self._registration.send()
-        self._registered(self._registration, self.flow, granted)
+        granted = await self.registration.send()
+        self._registered(self.registration, self.flow, granted)
 
     def _failed(self, error: SipError) -> None:
         self.failure = error

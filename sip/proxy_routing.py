@@ -206,7 +206,12 @@ def without_top_via(headers: Headers) -> Headers:
 
 
 def return_address(via: Via, flow: Way) -> tuple[str, int] | None:
-    """Where responses go (18.2.2) when not to the flow's remote end: always by UDP, else once it is closed."""
+    """Where responses go (18.2.2) when not to the flow's remote end: always by UDP, else once it is closed.
+
+    None for WebSocket, whose clients cannot be connected to (RFC 7118 5).
+    """
+    if flow.transport in ("ws", "wss"):
+        return None
     if flow.reliable:
         return response_address(via)[0], via.port or default_port(flow.transport)
     address = response_address(via)

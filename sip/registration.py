@@ -124,11 +124,11 @@ class Registration:
 
     async def _wait(self, delay: float) -> None:
         """Waits for the time to refresh, or for the loss of the connection."""
-        self._lost.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._lost.wait()
                 await asyncio.sleep(random.uniform(0, RECOVERY_SPREAD))  # noqa: S311  # no secret
+        self._lost.clear()
 
     def _flow_lost(self, flow: Flow) -> None:
         if flow is self._flow:

@@ -33,7 +33,7 @@ from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
 from .session_refresh import refusal_by
 from .session_timer import SessionTimerPolicy
-from .target import Target, add_received, next_hop, response_address, target_of, transport_parameter
+from .target import add_received, next_hop, response_address, target_of, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, local_host_of, via_host
@@ -182,10 +182,6 @@ class UserAgent:
         if flow is not None and (flow.transport, flow.remote) in self.kept:
             parameters = (*parameters, ("ob", None))  # RFC 5626 4.3
         return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
-
-    def target(self, request: Request) -> Target:
-        """Returns where a request goes by its URI alone; raises TransportError when a sips request would leave TLS."""
-        return target_of(next_hop(request))
 
     def spawn(self, work: asyncio.Task[None]) -> None:
         """Keeps a task of ours until it is done."""

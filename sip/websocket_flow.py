@@ -53,6 +53,8 @@ class WebSocketFlow(StreamFlow):
         if self.failure is not None or self.closed:
             return
         self.last_used, self._heard = time.monotonic(), self._loop.time()
+        if self.watcher is not None:
+            self.watcher.heard()
         try:
             messages = self._socket.receive(data)
         except WebSocketError:

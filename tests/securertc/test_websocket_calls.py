@@ -15,7 +15,11 @@ from securertc import Endpoint, EndpointSettings, SecurityPolicy, SecurityPolicy
 from securertc.command_proxy import create_proxy
 from securertc.errors import ConfigurationError
 from securertc.proxy_config import parse_config
+from sip import NameAddr, Request, SipUri, client_context
+from sip.flow_keep_alive import KeepAliveTimes
 from sip.location_memory import MemoryLocationStore
+from sip.outbound import OutboundRegistration, OutboundTimes, new_instance
+from sip.user_agent import UserAgent
 from sip.websocket_settings import WebSocketSettings
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -151,3 +155,35 @@ async def test_the_command_line_registers_pings_and_calls_over_wss(tls_files, tm
             assert "WSS" in output
             assert len(answered) == 1
             await asyncio.gather(*answered)
+
+
+async def test_a_flow_that_is_kept_is_a_websocket(tls_files, tmp_path):
+    """RFC 5626 over RFC 7118: with instance and reg-id, its keep-alives answered, called by its connection."""
+    keep_alive = KeepAliveTimes(connection_interval=(0.1, 0.1), pong_timeout=2.0)
+    async with proxy(tls_files, tmp_path) as ports:
+        route = SipUri.parse(f"sips:local.example:{ports['wss']};transport=ws;maddr={HOST}")
+        bob = UserAgent(tls_client=client_context(ca_file=tls_files.ca_file))
+        aor = SipUri.parse("sip:bob@local.example")
+        times = OutboundTimes(keep_alive=keep_alive)
+        registration = OutboundRegistration(bob, aor, new_instance(), (route,), times=times)
+        alice = UserAgent(outbound_proxy=SipUri.parse(f"sip:{HOST}:{ports['udp']};lr"))
+        try:
+            assert await registration.register() == 600
+            (kept,) = registration.flows
+            assert kept.outbound
+            assert kept.flow.transport == "wss"
+            for _ in range(200):
+                if kept._keep_alive.answered:
+                    break
+                await asyncio.sleep(0.02)
+            assert kept._keep_alive.answered
+            request = Request("OPTIONS", aor)
+            request.headers.add("From", "<sip:alice@local.example>;tag=a")
+            request.headers.add("To", str(NameAddr(aor)))
+            request.headers.add("Call-ID", "1")
+            request.headers.add("CSeq", "1 OPTIONS")
+            assert (await alice.request(request)).status == 200
+        finally:
+            await registration.unregister()
+            await alice.close()
+            await bob.close()

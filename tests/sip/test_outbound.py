@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
+from aioice import stun
 
 from sdp.stun import StunAttribute, StunClass, StunMessage, decode_xor_address, encode_error, encode_xor_address
 from sip import (
@@ -115,6 +116,15 @@ def test_binding_requests_are_answered():
     ours = StunMessage(StunClass.SUCCESS, attributes=((StunAttribute.XOR_MAPPED_ADDRESS, value),))
     for data in (ours.serialize(), request.serialize()[:-1], b"\1" * 40):
         assert answer_binding(data, ("192.0.2.1", 1)) is None
+
+
+def test_another_stun_client_understands_our_answer():
+    """aioice, whose STUN is its own, reads what a SIP port of ours answers."""
+    request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    answer = stun.parse_message(answer_binding(bytes(request), ("192.0.2.7", 40000)))
+    assert answer.message_class is stun.Class.RESPONSE
+    assert answer.transaction_id == request.transaction_id
+    assert answer.attributes["XOR-MAPPED-ADDRESS"] == ("192.0.2.7", 40000)
 
 
 def test_the_wait_doubles_and_is_bounded():
@@ -259,6 +269,9 @@ async def test_without_any_flow_it_says_why_and_keeps_nothing(stage):
     await stage.agents[0].close()
     with pytest.raises(TransportError):
         await OutboundRegistration(stage.phone(), AOR, INSTANCE, [proxy], times=TIMES).register()
+    for instance in ("alice", "urn:uuid:a>b", 'urn:uuid:"', "urn:x\r\nVia: y", "urn:" + "x" * 300):
+        with pytest.raises(ValueError, match="URN"):
+            OutboundRegistration(stage.phone(), AOR, instance, [proxy], times=TIMES)
     with pytest.raises(ValueError, match="proxies"):
         OutboundRegistration(stage.phone(), AOR, INSTANCE, [], times=TIMES)
 
@@ -273,3 +286,28 @@ async def test_one_flow_of_two_is_enough(stage):
         await stage.registrar("tcp", nowhere.port)
         await until(lambda: registration.flows[0].registered)
         assert [one.reg_id for one in await stage.bindings()] == [1, 2]
+
+
+async def test_giving_up_leaves_nothing(stage):
+    """While the connection is made, and while the registrar does not answer."""
+    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    proxy = SipUri.parse(f"sip:127.0.0.1:{silent.sockets[0].getsockname()[1]};transport=tcp;lr")
+    for delay in (0, 0.05):
+        phone = stage.phone()
+        registering = asyncio.ensure_future(OutboundRegistration(phone, AOR, INSTANCE, [proxy], times=TIMES).register())
+        await asyncio.sleep(delay)
+        registering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await registering
+        assert not phone.kept
+        assert phone.active_transactions == 0
+        await phone.close()
+    silent.close()
+
+
+async def test_two_flows_to_one_server_are_one(stage):
+    """They would end together, and each would take the other's answers for its own."""
+    _, proxy = await stage.registrar("tcp")
+    async with registered(stage.phone(), proxy, proxy) as registration:
+        assert sorted(one.registered for one in registration.flows) == [False, True]
+        assert len(await stage.bindings()) == 1

@@ -28,11 +28,14 @@ from sip.header_values import NameAddr
 from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
 from sip.proxy_limits import ProxyLimits
+from sip.proxy_routing import return_address
 from sip.proxy_server import Listener, ProxyServer
 from sip.registration import Registration
+from sip.response_failover import flow_for_response
 from sip.target import Target, target_of
 from sip.transport import TransportLayer
 from sip.user_agent import UserAgent
+from sip.websocket_flow import WebSocketFlow
 from sip.websocket_settings import WebSocketSettings
 
 TIMERS = Timers(t1=0.02, t2=0.16, t4=0.2, completed_invite=1.3)
@@ -118,6 +121,18 @@ def test_where_a_uri_leads(uri, target):
 def test_an_invalid_host_is_never_connected_to(host):
     with pytest.raises(TransportError):
         target_of(SipUri.parse(f"sip:alice@{host};transport=ws"))
+
+
+@pytest.mark.parametrize("transport", ["ws", "wss"])
+async def test_a_response_goes_by_its_own_connection_or_not_at_all(transport):
+    """Whatever stands in Via: nobody listens where a browser is (RFC 7118 5)."""
+    layer = TransportLayer(received=print, malformed=print, lost=print)
+    request = request_to(SipUri.parse("sip:bob@example.com"))
+    request.headers.prepend("Via", f"SIP/2.0/{transport.upper()} 192.0.2.1;branch=z9hG4bKa;received=192.0.2.1;rport=5")
+    flow = WebSocketFlow(layer, transport, WebSocketSettings())
+    assert return_address(request.top_via, flow) is None
+    with pytest.raises(TransportError, match="no way back"):
+        await flow_for_response(layer, None, request.create_response(200))
 
 
 @pytest.mark.parametrize("transport", ["ws", "wss"])

@@ -35,11 +35,18 @@ class Kamailio(PeerProcess):
     """A registrar and proxy for peers.test; its certificate is good for 127.0.0.1 and kamailio.test.
 
     `algorithm` is the Digest algorithm it challenges with: MD5 or SHA-256. With `websocket` the TCP port speaks WS too,
-    and the TLS port WSS.
+    and the TLS port WSS. With `outbound` it insists on flows that user agents keep open (RFC 5626), and asks to be
+    pinged each second.
     """
 
     def __init__(
-        self, directory: Path, authority: TestAuthority, *, algorithm: str = "MD5", websocket: bool = False
+        self,
+        directory: Path,
+        authority: TestAuthority,
+        *,
+        algorithm: str = "MD5",
+        websocket: bool = False,
+        outbound: bool = False,
     ) -> None:
         self.port = free_ports(2)
         self.tls_port = self.port + 1
@@ -66,6 +73,8 @@ class Kamailio(PeerProcess):
             command += ["-A", "WITH_SHA256"]
         if websocket:
             command += ["-A", "WITH_WS"]
+        if outbound:
+            command += ["-A", "WITH_OUTBOUND"]
         super().__init__(command, directory, name="kamailio")
 
     def start(self) -> None:
