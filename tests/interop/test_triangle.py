@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from peers.authority import TestAuthority
+from peers.baresip import Baresip
 from peers.kamailio import PASSWORDS, REALM, Kamailio
 from peers.process import free_ports
-from peers.tones import assert_tone
+from peers.tones import assert_tone, read_samples
 
-from securertc import CallRefusedError, Credentials, SecurityPolicy
+from securertc import CallRefusedError, Credentials, SecurityPolicy, TierStatus
 from securertc.command_proxy import create_proxy
 from securertc.embedded_zone import EmbeddedZone, records_of_domain
 from securertc.proxy_config import AuthenticationSettings, ListenSettings, LocationSettings, ProxyConfig, TlsSettings
@@ -41,7 +42,7 @@ class Ends:
 
 @contextlib.asynccontextmanager
 async def our_proxy(
-    directory: Path, authority: TestAuthority, trusted: TestAuthority, port: int, kamailio_port: int
+    directory: Path, authority: TestAuthority, trusted: TestAuthority, port: int, kamailio_port: int, algorithm: str
 ) -> AsyncIterator[ProxyServer]:
     """Our proxy for ours.test, with a certificate of `authority`, which demands one of `trusted`."""
     users = directory / "users"
@@ -53,7 +54,7 @@ async def our_proxy(
         domains=frozenset((DOMAIN,)),
         tls=TlsSettings(certificate, certificate, trusted.ca_path, require_client_certificate=True, prove_domains=True),
         location=LocationSettings("memory"),
-        authentication=AuthenticationSettings(DOMAIN, users=users, algorithms=("SHA-256",)),
+        authentication=AuthenticationSettings(DOMAIN, users=users, algorithms=(algorithm,)),
     )
     zone = EmbeddedZone(records_of_domain(REALM, HOST, kamailio_port))
     resolver = DnsProxyResolver(Locator(zone, address_types=("A",)), transports=("tls",))
@@ -64,11 +65,13 @@ async def our_proxy(
 
 
 @contextlib.asynccontextmanager
-async def ends_at(directory: Path, authority: TestAuthority, ours: TestAuthority | None = None) -> AsyncIterator[Ends]:
+async def ends_at(
+    directory: Path, authority: TestAuthority, ours: TestAuthority | None = None, *, algorithm: str = "SHA-256"
+) -> AsyncIterator[Ends]:
     """Both proxies; ours has a certificate of another authority where `ours` is one."""
     port = free_ports()
     with Kamailio(directory / "kamailio", authority, algorithm="SHA-256", peer_port=port) as kamailio:
-        async with our_proxy(directory, ours or authority, authority, port, kamailio.tls_port) as server:
+        async with our_proxy(directory, ours or authority, authority, port, kamailio.tls_port, algorithm) as server:
             yield Ends(kamailio, server, port)
 
 
@@ -154,3 +157,36 @@ async def test_nobody_calls_in_the_name_of_a_domain_that_he_does_not_prove(tmp_p
             await mallory.endpoint.call(f"sip:joe@{DOMAIN}")
         assert refused.value.status == 403
         assert joe.calls.empty()
+
+
+@pytest.mark.interop("kamailio", "baresip")
+@pytest.mark.parametrize("calls", ["baresip", "alice"])
+async def test_baresip_across_the_triangle(tmp_path, authority, settings, ours, talk, calls):
+    """baresip registers with us over TLS, and talks by SRTP with a user of kamailio's. It knows MD5 only."""
+    async with (
+        ends_at(tmp_path, authority, algorithm="MD5") as ends,
+        ours(theirs(settings, "alice", ends)) as alice,
+    ):
+        await alice.endpoint.register()
+        proxy = f"sip:{HOST}:{ends.port};transport=tls"
+        account = (
+            f'<sip:joe@{DOMAIN};transport=tls>;outbound="{proxy}";regint=600;auth_user=joe;auth_pass="{PASSWORD}"'
+            ";mediaenc=srtp-mand;audio_codecs=pcmu;answermode=auto"
+        )
+        with Baresip(tmp_path / "joe", authority, name="joe", account=account, tone=1000) as joe:
+            await asyncio.to_thread(joe.await_event, "REGISTER_OK")
+            if calls == "baresip":
+                joe.dial(f"sip:alice@{REALM}")
+                async with asyncio.timeout(10):
+                    call = await alice.calls.get()
+            else:
+                call = await alice.endpoint.call(f"sip:joe@{DOMAIN}")
+            heard = await talk(call, frequency=440, seconds=2.5)
+            report = call.security
+            await call.hangup()
+            await asyncio.to_thread(joe.await_event, "CALL_CLOSED")
+            await asyncio.sleep(0.3)
+            assert_tone(heard, 1000)
+            assert_tone(read_samples(joe.decoded_audio()), 440)
+            assert report.media.status is TierStatus.SECURED
+            assert report.media.fact("authentication failures") == "0"
