@@ -28,10 +28,8 @@ from .session_description import Line
 from .session_parameters import SessionParameters
 
 NAME = "sdescriptions"
-# The strongest first, AEAD before counter mode with HMAC of the same key: RFC 7714, RFC 6188, RFC 4568. What every peer
-# has comes behind, with tags of 32 bits last, for peers that have nothing else. A peer passes over a suite it does not
-# know (RFC 4568 6.1), and five lines stay below what one MIME part or TLS record holds. 192 bits and f8 are left out:
-# no peer has them and none of these.
+# The longer key first, AEAD before counter mode of the same length, and behind them what RFC 4568 makes mandatory: a
+# peer passes over a line whose suite it does not know (5.1.2). Tags of 32 bits are for peers with nothing else.
 DEFAULT_SUITES = (
     "AEAD_AES_256_GCM",
     "AES_256_CM_HMAC_SHA1_80",

@@ -85,7 +85,7 @@ class OfferExamination:
             if local.media != offer.media[index].media or not local.rtcp_mux:
                 continue
             with contextlib.suppress(NegotiationError):
-                found = examine(offer, index, local, self._previous(index), stream in self.secured)
+                found = examine(offer, index, local, keying_in_force(self.slots, index), stream in self.secured)
                 if not found.configuration.selected:
                     return found
         return None
@@ -170,7 +170,7 @@ class OfferExamination:
         try:
             if group is not None and group[0].shares(index):
                 return stream, examine_carried(offer, index, local, group[1], secured)
-            return stream, examine(offer, index, local, self._previous(index), secured)
+            return stream, examine(offer, index, local, keying_in_force(self.slots, index), secured)
         except NegotiationError as error:
             if error.refusals:
                 refusals += (Refusal(subject_of(section), "media", error.reason), *error.refusals)
@@ -178,7 +178,8 @@ class OfferExamination:
                 refusals += refused(subject_of(section), error.reason, [self.media[stream]], offer, index)
             return None
 
-    def _previous(self, index: int) -> KeyingResult | None:
-        """The keying in force for an m= line."""
-        agreed = self.slots[index].agreed if index < len(self.slots) else None
-        return agreed.keying if agreed else None
+
+def keying_in_force(slots: tuple[Slot, ...], index: int) -> KeyingResult | None:
+    """Returns the keying in force for an m= line."""
+    agreed = slots[index].agreed if index < len(slots) else None
+    return agreed.keying if agreed else None

@@ -18,10 +18,10 @@ from .bundle import (
     shared_section,
 )
 from .errors import NegotiationError, Refusal
-from .keying import KeyingLines, KeyingMethod, KeyingOffer, KeyingResult, LocalSection, RemoteSection
+from .keying import KeyingLines, KeyingMethod, KeyingOffer, LocalSection, RemoteSection
 from .media_agreement import LocalMedia, MediaSecurity, NegotiatedMedia, SessionAgreement
 from .media_attributes import mid_of, telephone_event_of
-from .offer_examination import OfferExamination, ReceivedOffer, Slot
+from .offer_examination import OfferExamination, ReceivedOffer, Slot, keying_in_force
 from .section_examination import (
     ExaminedSection,
     agreement,
@@ -217,7 +217,7 @@ class SessionNegotiation:
         agreed = before.agreed if before else None
         previous = agreed.keying if agreed else None
         methods = local.keying_methods(secured=stream in self._secured)
-        fresh = rekey or previous is None or before is None or _own_address(before) != (local.address, local.port)
+        fresh = rekey or _new_keys_due(before, local)
         place = LocalSection(index, plan.protocol, local.address, local.port, previous, fresh)
         offers = tuple(method.create_offer(place) for method in methods if method.takes(plan.protocol))
         if not offers:
@@ -297,6 +297,9 @@ class SessionNegotiation:
         else:
             assert carrier.keying is not None
             result, local = carrier.keying, replace(local, rtcp_mux=True)
+            allowed = [method.name for method in local.keying_methods(secured=slot.stream in self._secured)]
+            if result.method not in allowed:
+                raise NegotiationError(f"the stream's group is keyed by {result.method}, which is not allowed for it")
             if required and not result.secured:
                 raise NegotiationError("SRTP is required, and the section that carries the stream has none")
         return agreement(remote, local, result, stream=slot.stream, answer=True)
@@ -385,7 +388,9 @@ class SessionNegotiation:
         local, result = replace(self._local(stream), rtcp_mux=True), tagged.agreed.keying
         if not result.secured and (stream in self._secured or local.security is MediaSecurity.REQUIRED):
             raise NegotiationError("SRTP is required, and the section that carries the stream has none")
-        remote = RemoteSection(received.description, index, received.description.media[index], self._previous(index))
+        remote = RemoteSection(
+            received.description, index, received.description.media[index], keying_in_force(self._slots, index)
+        )
         agreed = agreement(remote, local, result, stream=stream, answer=False, refusals=examined.refusals)
         agreed = replace(agreed, bundled_with=tagged.stream, mid_extension=mid_extension_of(remote.section))
         plan = self._answer_plan(received, local, agreed, examined)
@@ -397,13 +402,12 @@ class SessionNegotiation:
     ) -> tuple[Slot, tuple[Line, ...]]:
         local = self._local(stream)
         before = self._slots[index] if index < len(self._slots) else None
-        previous = self._previous(index)
+        previous = keying_in_force(self._slots, index)
         configuration = examined.configuration
         section = configuration.section
         remote = RemoteSection(configuration.description, index, section, previous)
         address = configuration.description.address_of(section) or ""
-        fresh = rekey or previous is None or before is None or _own_address(before) != (local.address, local.port)
-        fresh = fresh or moved(before.agreed if before else None, address, section.port)
+        fresh = rekey or _new_keys_due(before, local) or moved(before.agreed if before else None, address, section.port)
         place = LocalSection(index, section.protocol, local.address, local.port, previous, fresh)
         answer = examined.proposal.create_answer(place)
         if not answer.result.secured and (stream in self._secured or local.security is MediaSecurity.REQUIRED):
@@ -436,11 +440,6 @@ class SessionNegotiation:
             mid=mid_of(section),
             more=more,
         )
-
-    def _previous(self, index: int) -> KeyingResult | None:
-        """The keying in force for an m= line."""
-        agreed = self._slots[index].agreed if index < len(self._slots) else None
-        return agreed.keying if agreed else None
 
     def _local(self, stream: int) -> LocalMedia:
         """The settings of a stream, with its hold."""
@@ -476,6 +475,13 @@ def _protocol(local: LocalMedia, methods: tuple[KeyingMethod, ...]) -> str:
     if local.security is MediaSecurity.REQUIRED and methods:
         return methods[0].protocol(feedback=local.feedback)
     return "RTP/AVPF" if local.feedback else "RTP/AVP"
+
+
+def _new_keys_due(before: Slot | None, local: LocalMedia) -> bool:
+    """Whether a section needs new keys: it had none of its own, or is at another address (RFC 4568 7.1.4)."""
+    if before is None or before.agreed is None or before.agreed.keying is None:
+        return True
+    return before.agreed.bundled_with is not None or _own_address(before) != (local.address, local.port)
 
 
 def _own_address(slot: Slot) -> tuple[str, int]:

@@ -39,6 +39,7 @@ class SipWebSocket:
         self._handshake = 0
         self._fragments: list[bytes] = []
         self._kind = Opcode.BINARY
+        self._failed = False
         self.opened = False
         self.failure: str | None = None
 
@@ -71,7 +72,7 @@ class SipWebSocket:
     @property
     def ended(self) -> bool:
         """Whether the connection is to be closed."""
-        return self.failure is not None or self._protocol.close_expected()
+        return self.failure is not None or self._failed or self._protocol.close_expected()
 
     def data_to_send(self) -> bytes:
         """Returns what has to be written now."""
@@ -91,7 +92,9 @@ class SipWebSocket:
         messages: list[bytes] = []
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
-                self._take(event, messages)
+                # What came in one piece with a handshake that was refused counts for nothing.
+                if self.opened and not self._failed:
+                    self._take(event, messages)
             elif isinstance(event, Request):
                 self._answer(event)
             elif isinstance(event, Response):
@@ -136,7 +139,7 @@ class SipWebSocket:
             self.failure = str(error)
         elif self._protocol.subprotocol != SUBPROTOCOL:
             self.failure = "the server does not speak the WebSocket sub-protocol sip"
-            self._protocol.fail(CloseCode.PROTOCOL_ERROR, "the sub-protocol sip is needed")
+            self._fail(CloseCode.PROTOCOL_ERROR, "the sub-protocol sip is needed")
         else:
             self.opened = True
 
@@ -149,14 +152,21 @@ class SipWebSocket:
         self._fragments.append(bytes(frame.data))
         if not frame.fin:
             if len(self._fragments) > MAX_FRAGMENTS:
-                self._protocol.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+                self._fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
             return
         message = b"".join(self._fragments)
         self._fragments.clear()
         if self._kind is Opcode.TEXT and not _is_text(message):
-            self._protocol.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
+            self._fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
             return
         messages.append(message)
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        """Closes the connection, unless that has been agreed on; what was behind the fault is dropped."""
+        self._failed = True
+        self._fragments.clear()
+        if not self._protocol.close_expected():
+            self._protocol.fail(code, reason)
 
 
 def _most(limits: Limits) -> int:

@@ -286,6 +286,33 @@ def test_no_stream_is_carried_with_less_security_than_it_asks_for():
     assert any("not allowed" in refusal.text for refusal in two.agreement.refusals)
 
 
+def test_an_answer_cannot_carry_a_stream_by_keys_that_its_policy_has_not():
+    one = session(BundlePolicy.OFFER, security=PREFERRED)
+    one.set_media(1, replace(one.media[1], security=OFF))
+    offer = one.create_offer()
+    _, answer = answered(offer, security=PREFERRED)
+    with pytest.raises(NegotiationError, match="keyed by sdescriptions, which is not allowed"):
+        one.receive_answer(answer)
+
+
+def test_a_stream_that_leaves_its_group_has_new_keys():
+    one = session(BundlePolicy.ONLY)
+    two, answer = answered(one.create_offer())
+    one.receive_answer(answer)
+    old = one.agreement.media[1].outbound
+    one.set_media(1, replace(one.media[1], rtcp_mux=False))
+    offer = one.create_offer()
+    assert groups(offer) == ["0"]
+    assert m_lines(offer) == ["m=audio 4000", "m=video 4002"]
+    two.receive_offer(offer)
+    agreed = one.receive_answer(two.create_answer())
+    assert agreed.media[1].bundled_with is None
+    assert agreed.media[0].outbound == old  # the others' go on
+    assert len(distinct([agreed.media[0].outbound, agreed.media[1].outbound])) == 2
+    assert two.agreement.media[1].inbound == agreed.media[1].outbound
+    assert len(distinct([stream.outbound for stream in two.agreement.media])) == 2
+
+
 def test_a_secured_group_never_goes_on_in_clear():
     one = session(BundlePolicy.ONLY, security=PREFERRED)
     two, answer = answered(one.create_offer(), security=PREFERRED)

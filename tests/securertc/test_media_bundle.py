@@ -157,6 +157,11 @@ async def test_forged_packets_teach_nothing(make: Callable[..., tuple[Side, Side
     stranger = UdpSocket.bind(LOOPBACK, 0, lambda *_: None)
     for _ in range(5):
         stranger.send(forged.serialize() + bytes(16), (LOOPBACK, two.bundle.local_port))
+    async with asyncio.timeout(5):
+        while two.videos[1].statistics.authentication_failures < 5:  # noqa: ASYNC110  # nothing tells of them
+            await asyncio.sleep(0.01)
+    # A packet of that source that names no mid goes where its authentic ones went.
+    assert two.bundle._routing.stream_of(data(96, ssrc=one.videos[0].ssrc or 0)) == 1
     await send(one.videos[0], b"second", 1)
     assert await text_of(two.videos[0]) == b"second"
     assert two.videos[1].statistics.authentication_failures == 5

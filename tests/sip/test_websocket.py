@@ -87,6 +87,19 @@ def test_without_the_sub_protocol_sip_it_is_refused(lines, status, text):
     assert socket.ended
 
 
+@pytest.mark.parametrize("line", ["Origin: https://evil.example", "X: y"])
+def test_messages_right_behind_a_handshake_that_is_refused(line):
+    """Found by fuzzing: in one piece with it they got past the sub-protocol and the origin."""
+    frame = Frame(Opcode.TEXT, MESSAGE).serialize(mask=True, extensions=[])
+    socket = SipWebSocket.server(WebSocketSettings(origins=("https://example.com",)), LIMITS)
+    protocol = "Sec-WebSocket-Protocol: sip" if line.startswith("Origin") else "X: z"
+    assert socket.receive(handshake(line, protocol) + frame) == []
+    assert socket.data_to_send().startswith(b"HTTP/1.1 40")
+    assert socket.ended
+    taken = SipWebSocket.server(WebSocketSettings(), LIMITS)
+    assert taken.receive(handshake("Sec-WebSocket-Protocol: sip") + frame) == [MESSAGE]
+
+
 def test_of_several_sub_protocols_sip_is_chosen():
     socket, answer = server("Sec-WebSocket-Protocol: chat, sip")
     assert socket.opened
@@ -249,6 +262,24 @@ def test_text_that_is_none():
 def test_what_breaks_the_protocol(data):
     """Not masked, a reserved bit, a continuation of nothing, an opcode that is none."""
     assert refused(foreign_client()[1], data) == 1002
+
+
+def test_what_stands_in_one_piece_with_a_fault_or_an_end():
+    """Before the closing frame it counts, behind a fault it does not."""
+    text, none, close = (
+        Frame(opcode, data).serialize(mask=True, extensions=[])
+        for opcode, data in ((Opcode.TEXT, MESSAGE), (Opcode.TEXT, BINARY), (Opcode.CLOSE, b"\x03\xe8"))
+    )
+    _, ours = foreign_client()
+    assert ours.receive(text + close + text) == [MESSAGE]
+    assert ours.ended
+    _, ours = foreign_client()
+    assert ours.receive(text + none + text) == [MESSAGE]
+    assert ours.ended
+    _, ours = foreign_client()
+    assert ours.receive(none + close) == []
+    assert ours.ended
+    assert ours.data_to_send()
 
 
 def test_a_message_after_its_end_is_dropped():
