@@ -37,8 +37,7 @@ from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, local_host_of, via_host
 from .uri import SipUri
-from .user_agent_exchange import ClientExchange as ClientExchange
-from .user_agent_exchange import ServerExchange as ServerExchange
+from .user_agent_exchange import ClientExchange, ServerExchange
 from .websocket_settings import WebSocketSettings
 
 MAX_TRANSACTIONS = 10000
