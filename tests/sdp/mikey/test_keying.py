@@ -64,8 +64,8 @@ def local(address: str, *keying: object, port: int = 4000) -> LocalMedia:
 def sessions(pair: Pair, mode: Mode, count: int = 1, **more: object) -> tuple[SessionNegotiation, SessionNegotiation]:
     ours, theirs = methods(pair, mode, **more)
     return (
-        SessionNegotiation(tuple(local("192.0.2.1", ours, port=4000 + 2 * number) for number in range(count))),
-        SessionNegotiation(tuple(local("192.0.2.2", theirs, port=4000 + 2 * number) for number in range(count))),
+        SessionNegotiation(tuple(local("192.0.2.1", ours, port=4000 + 2 * n) for n in range(count))),
+        SessionNegotiation(tuple(local("192.0.2.2", theirs, port=4000 + 2 * n) for n in range(count))),
     )
 
 
