@@ -6,15 +6,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .client_transaction import ClientTransaction, Deliver, Send
-from .client_transaction import Output as ClientOutput
+from .client_transaction import ClientTransaction
 from .errors import SipParseError
 from .header_values import Via
 from .message import Request, Response
-from .proxy_events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
-from .proxy_exchange import ClientExchange, Clock, ServerExchange, trying_delay
+from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
+from .proxy_exchange import ClientExchange, ServerExchange, client_key, trying_delay
 from .proxy_identity import ProxyIdentity
-from .proxy_limits import Admission, ProxyLimits
+from .proxy_limits import ProxyLimits
 from .proxy_routing import (
     forwarded_copy,
     is_dialog_forming,
@@ -25,9 +24,9 @@ from .proxy_routing import (
     take_in_routes,
     without_top_via,
 )
+from .proxy_transactions import ProxyTransactions
 from .proxy_validation import branch_with, incoming_breadth, loop_part, options_response, refuse_forwarding
 from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
-from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerState, ServerTransaction, server_key
 from .target import MAX_UDP_REQUEST, Target, add_received, default_port, response_address
 from .timers import DEFAULT_TIMERS, Timers
@@ -53,7 +52,7 @@ Authorize = Callable[[Request, Way], Response | None]
 TokenOf = Callable[[Way], str | None]
 
 
-class Proxy:
+class Proxy(ProxyTransactions):
     """Forwards requests and responses.
 
     Feed it by receive_request(), receive_response(), handle_timer() and the answers to its events; each returns
@@ -71,35 +70,20 @@ class Proxy:
         authorize: Authorize | None = None,
         token_of: TokenOf | None = None,
     ) -> None:
+        super().__init__(limits or ProxyLimits(), timers)
         self.identity = identity
         self.settings = settings or ProxySettings()
-        self.admission = Admission(limits or ProxyLimits())
-        self._timers = timers
         self._trying_delay = trying_delay(timers)
         self._authorize = authorize
         self._token_of = token_of or (lambda flow: None)
-        self._servers: dict[tuple[str, ...], ServerExchange] = {}
-        self._clients: dict[tuple[str, str], ClientExchange] = {}
-        self._by_flow: dict[Way, set[ClientExchange]] = {}
         self._contexts: set[ResponseContext] = set()
-        self._clock = Clock()
-        self._events: list[Event] = []
 
     # What is going on, for those who count that nothing is left behind.
-
-    @property
-    def active_transactions(self) -> int:
-        """How many transactions are not terminated."""
-        return len(self._servers) + len(self._clients)
 
     @property
     def active_contexts(self) -> int:
         """How many requests are being forwarded."""
         return len(self._contexts)
-
-    def next_timer(self) -> float | None:
-        """Returns when handle_timer() wants to be called, or None."""
-        return self._clock.next_due()
 
     # What comes in.
 
@@ -127,15 +111,6 @@ class Proxy:
         exchange = self._clients.get(client_key(response))
         if exchange is not None:
             self._do_client(exchange, exchange.transaction.receive(response, now), now)
-        return self._take_events()
-
-    def handle_timer(self, now: float) -> list[Event]:
-        """Does what is due by `now`."""
-        for exchange in self._clock.pop_due(now):
-            if isinstance(exchange, ServerExchange):
-                self._wake_server(exchange, now)
-            else:
-                self._wake_client(exchange, now)
         return self._take_events()
 
     # The answers to events.
@@ -462,126 +437,6 @@ class Proxy:
         if context.answered and context.finished:
             self._contexts.discard(context)
             context.release()
-
-    def _send_cancel(self, exchange: ClientExchange, now: float) -> None:
-        """9.1: a CANCEL for a pending INVITE, which goes where that went."""
-        if exchange.cancel_sent or not exchange.transaction.waiting:
-            return
-        exchange.cancel_sent = True
-        exchange.timer_c = None
-        exchange.give_up = now + self._timers.timeout
-        self._clock.schedule(exchange, now)
-        invite = exchange.transaction.request
-        cancel = Request("CANCEL", invite.uri)
-        cancel.headers.add("Via", invite.headers.get("Via") or "")
-        for value in invite.headers.get_all("Route"):
-            cancel.headers.add("Route", value)
-        cancel.headers.add("Max-Forwards", "70")
-        for name in ("From", "To", "Call-ID"):
-            cancel.headers.add(name, invite.headers.get(name) or "")
-        cancel.headers.add("CSeq", f"{invite.cseq.number} CANCEL")
-        branch = exchange.transaction.key[0]
-        transaction = ClientTransaction(cancel, reliable=exchange.flow.reliable, timers=self._timers, branch=branch)
-        sending = self._clients[transaction.key] = ClientExchange(transaction, exchange.flow, None)
-        self._do_client(sending, transaction.start(now), now)
-
-    # Driving the machines.
-
-    def _respond(self, exchange: ServerExchange, response: Response, now: float) -> None:
-        if not response.provisional:
-            exchange.trying_at = exchange.context = None
-        self._do_server(exchange, exchange.transaction.respond(response, now), now)
-        if exchange.transaction.answered:
-            exchange.transaction.release()
-
-    def _do_server(self, exchange: ServerExchange, outputs: Sequence[ServerOutput], now: float) -> None:
-        for output in outputs:
-            if isinstance(output, Send):
-                self._events.append(SendData(exchange.flow, output.message.serialize(), exchange.address, exchange))
-        if exchange.transaction.terminated:
-            self._end_server(exchange)
-        else:
-            self._clock.schedule(exchange, now)
-
-    def _wake_server(self, exchange: ServerExchange, now: float) -> None:
-        if exchange.trying_at is not None and now >= exchange.trying_at:
-            exchange.trying_at = None
-            trying = exchange.transaction.request.create_response(100)
-            self._do_server(exchange, exchange.transaction.respond(trying, now), now)
-        else:
-            self._do_server(exchange, exchange.transaction.handle_timer(now), now)
-
-    def _end_server(self, exchange: ServerExchange) -> None:
-        if self._servers.pop(exchange.transaction.key, None) is not None:
-            self.admission.released(exchange.source)
-
-    def _do_client(self, exchange: ClientExchange, outputs: Sequence[ClientOutput], now: float) -> None:
-        timed_out = False
-        for output in outputs:
-            if isinstance(output, Send):
-                self._events.append(SendData(exchange.flow, output.message.serialize(), None, exchange))
-            elif isinstance(output, Deliver):
-                self._deliver(exchange, output.response, now)
-            else:
-                timed_out = True
-        if timed_out:
-            if exchange.flow.reliable:
-                self._events.append(Distrust(exchange.flow, now - self._timers.timeout))
-            self._client_failed(exchange, 408, now)
-        elif exchange.transaction.terminated:
-            self._end_client(exchange)
-        else:
-            self._clock.schedule(exchange, now)
-
-    def _wake_client(self, exchange: ClientExchange, now: float) -> None:
-        if exchange.give_up is not None and now >= exchange.give_up:
-            exchange.transaction.transport_failed()
-            self._client_failed(exchange, 408, now)
-        elif exchange.timer_c is not None and now >= exchange.timer_c:
-            exchange.timer_c = None
-            if exchange.proceeding:
-                self._send_cancel(exchange, now)
-            else:
-                exchange.transaction.transport_failed()
-                self._client_failed(exchange, 408, now)
-        else:
-            self._do_client(exchange, exchange.transaction.handle_timer(now), now)
-
-    def _client_failed(self, exchange: ClientExchange, status: int, now: float) -> None:
-        """A client transaction ended without a final response."""
-        self._end_client(exchange)
-        branch = exchange.branch
-        if branch is None or branch.finished or branch.exchange is not exchange:
-            return
-        if exchange.cancel_sent:
-            self._branch_failed(branch, 408, now)
-        else:
-            self._hop_failed(branch, status, now)
-
-    def _end_client(self, exchange: ClientExchange) -> None:
-        self._clients.pop(exchange.transaction.key, None)
-        if exchange.flow.reliable:
-            using = self._by_flow.get(exchange.flow)
-            if using is not None:
-                using.discard(exchange)
-                if not using:
-                    del self._by_flow[exchange.flow]
-
-    def _take_events(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events
-
-
-def client_key(response: Response) -> tuple[str, str]:
-    """Returns what a response matches by (17.1.3): branch of the top Via, and method."""
-    via = response.headers.get("Via") or ""
-    method = (response.headers.get("CSeq") or "").rpartition(" ")[2]
-    first = via.partition(",")[0]
-    # As we write it; who echoes it in other words is read at length.
-    _, found, branch = first.rpartition(";branch=")
-    if not found or ";" in branch or '"' in via:
-        return response.top_via.branch or "", response.cseq.method
-    return branch.rstrip(), method
 
 
 def _response_address(via: Via, flow: Way) -> tuple[str, int] | None:

@@ -6,6 +6,7 @@ import heapq
 from itertools import count
 
 from .client_transaction import ClientTransaction
+from .message import Response
 from .proxy_events import Way
 from .response_context import Branch, ResponseContext
 from .server_transaction import ServerTransaction
@@ -137,3 +138,15 @@ def trying_delay(timers: Timers) -> float:
         if interval < timers.t2:
             passed += interval
     return passed
+
+
+def client_key(response: Response) -> tuple[str, str]:
+    """Returns what a response matches by (17.1.3): branch of the top Via, and method."""
+    via = response.headers.get("Via") or ""
+    method = (response.headers.get("CSeq") or "").rpartition(" ")[2]
+    first = via.partition(",")[0]
+    # As we write it; who echoes it in other words is read at length.
+    _, found, branch = first.rpartition(";branch=")
+    if not found or ";" in branch or '"' in via:
+        return response.top_via.branch or "", response.cseq.method
+    return branch.rstrip(), method
