@@ -137,7 +137,7 @@ class Proxy(ProxyTransactions):
     def resolved(self, branch: Branch, hops: Sequence[Target], now: float) -> list[Event]:
         """Takes the answer to Resolve: the hops in order of trial; without any the branch fails (RFC 3263: 503)."""
         if not branch.finished:
-            branch.hops = list(hops)
+            branch.hops = tuple(hops)
             branch.failure = _HOP_FAILED
             self._try_next_hop(branch, now)
         return self._take_events()
@@ -297,7 +297,7 @@ class Proxy(ProxyTransactions):
 
     def _try_next_hop(self, branch: Branch, now: float) -> None:
         if branch.hops and not branch.context.stopped:
-            branch.hop = branch.hops.pop(0)
+            branch.hop, branch.hops = branch.hops[0], branch.hops[1:]
             self._events.append(Connect(branch, branch.hop))
         else:
             self._hop_failed(branch, branch.failure, now)
@@ -318,7 +318,7 @@ class Proxy(ProxyTransactions):
             branch.target = replace(branch.target, flow=None)
             self._start(branch, now)
         elif branch.alternatives:
-            branch.target = branch.alternatives.pop(0)
+            branch.target, branch.alternatives = branch.alternatives[0], branch.alternatives[1:]
             branch.hop = None
             self._start(branch, now)
         else:
@@ -388,7 +388,9 @@ class Proxy(ProxyTransactions):
         """16.7, for a response that its client transaction let through."""
         branch, status = exchange.branch, response.status
         if branch is None:
-            return  # of a CANCEL of ours
+            if exchange.upstream is not None and response.success:
+                self._send_late(exchange.upstream, response)
+            return
         invite = exchange.transaction.key[1] == "INVITE"
         if status < 200:
             exchange.proceeding = True
@@ -412,6 +414,13 @@ class Proxy(ProxyTransactions):
             return
         upstream = Response(status, response.reason, headers, response.body)
         self._do_actions(branch.context, branch.context.received(branch, upstream), now)
+
+    def _send_late(self, server: ServerExchange, response: Response) -> None:
+        """A 2xx to an INVITE that was answered before goes up all the same (16.7 step 5)."""
+        headers = without_top_via(response.headers)
+        if "Via" in headers:
+            upstream = Response(response.status, response.reason, headers, response.body)
+            self._events.append(SendData(server.flow, upstream.serialize(), server.address))
 
     def _do_actions(self, context: ResponseContext, actions: Sequence[Action], now: float) -> None:
         server = context.server
