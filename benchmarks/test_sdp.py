@@ -12,6 +12,7 @@ import pytest
 from aiortc.sdp import SessionDescription as OtherDescription
 
 from sdp import AudioNegotiation, LocalMedia, SessionDescription
+from sdp.dtls import DtlsCertificate, DtlsConnection, HandshakeCompleted, SetupRole
 from sdp.mikey import Initiator, Mode, Ourselves, Peer, Proposal, ReplayCache, Responder, streams_of_media, uri_id
 from srtp import SecretBytes, Session
 
@@ -47,6 +48,34 @@ def security_descriptions() -> tuple[Session, Session]:
     other = bob.negotiated
     assert other is not None
     return Session(mine.outbound, mine.inbound), Session(other.outbound, other.inbound)
+
+
+def dtls_srtp(certificates: tuple[DtlsCertificate, DtlsCertificate]) -> Callable[[], object]:
+    """A handshake of both sides over a link without loss, to the policies."""
+    places = (("192.0.2.1", 4000), ("192.0.2.2", 5000))
+
+    def handshake() -> object:
+        ends = [
+            DtlsConnection(
+                certificates[number],
+                (SetupRole.ACTIVE, SetupRole.PASSIVE)[number],
+                [certificates[1 - number].fingerprint()],
+                signalled=places[1 - number],
+            )
+            for number in (0, 1)
+        ]
+        for end in ends:
+            end.start(0.0)
+        done: list[HandshakeCompleted] = []
+        while len(done) < 2:
+            for number, end in enumerate(ends):
+                for datagram, _ in end.datagrams_to_send():
+                    ends[1 - number].receive_datagram(datagram, places[number], 0.0)
+            done += [event for end in ends for event in end.events() if isinstance(event, HandshakeCompleted)]
+        assert done[0].outbound == done[1].inbound
+        return done
+
+    return handshake
 
 
 def mikey(mode: Mode) -> Callable[[], object]:
@@ -91,6 +120,11 @@ def test_parse_and_serialise(benchmark) -> None:
 
 def test_security_descriptions(benchmark) -> None:
     benchmark.pedantic(security_descriptions, rounds=ROUNDS, iterations=10)
+
+
+def test_dtls_srtp(benchmark) -> None:
+    certificates = (DtlsCertificate.generate(), DtlsCertificate.generate())
+    benchmark.pedantic(dtls_srtp(certificates), rounds=5, iterations=4)
 
 
 @pytest.mark.parametrize("mode", [Mode.PSK, Mode.DHHMAC])

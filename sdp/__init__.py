@@ -1,5 +1,6 @@
 """SDP (RFC 8866), offer/answer (RFC 3264) and the keying of its media: text in, `srtp` policies out."""
 
+from .bundle import BundlePolicy
 from .codecs import PCMA, PCMU, Codec, SharedCodec
 from .errors import (
     CryptoAttributeError,
@@ -32,6 +33,7 @@ __all__ = [
     "PCMA",
     "PCMU",
     "AudioNegotiation",
+    "BundlePolicy",
     "Codec",
     "CryptoAttribute",
     "CryptoAttributeError",

@@ -16,19 +16,22 @@ _DEFAULT_WINDOW = 128
 _MAX_WINDOW = 32768
 
 
-def policy_of(attribute: CryptoAttribute, allowed_flags: frozenset[str] = _NONE) -> Policy:
+def policy_of(
+    attribute: CryptoAttribute, allowed_flags: frozenset[str] = _NONE, *, fec_elsewhere: bool = False
+) -> Policy:
     """Returns the policy of the direction that is protected with this line's keys: its sender's (6.1).
 
     Of several keys the first one protects, and packets under the others are taken by their MKI. Raises
     CryptoAttributeError when the line is not valid or cannot be honoured in full: its suite is not supported, it
     has one of UNENCRYPTED_SRTP, UNENCRYPTED_SRTCP and UNAUTHENTICATED_SRTP that is not in `allowed_flags` or that
-    the suite does not have, or asks for what is not done.
+    the suite does not have, or asks for what is not done. `fec_elsewhere` says whether the section sends FEC to an
+    address of its own: then, and only then, a line has FEC_KEY (6.3.5). FEC itself is not done.
     """
     suite, parameters = attribute.check_valid()
     profile = suite.profile
     if profile is None:
         raise CryptoAttributeError("suite", f"the crypto suite {suite.name} is not supported")
-    _check_parameters(parameters, allowed_flags)
+    _check_parameters(parameters, allowed_flags, fec_elsewhere=fec_elsewhere)
     try:
         return Policy.with_keys(
             profile,
@@ -61,11 +64,12 @@ def _window(parameters: SessionParameters) -> int:
     return min(max(_DEFAULT_WINDOW, parameters.window_hint or 0), _MAX_WINDOW)
 
 
-def _check_parameters(parameters: SessionParameters, allowed_flags: frozenset[str]) -> None:
+def _check_parameters(parameters: SessionParameters, allowed_flags: frozenset[str], *, fec_elsewhere: bool) -> None:
     for flag in sorted(parameters.flags - allowed_flags):
         raise CryptoAttributeError("weakened", f"{flag} is not allowed by the policy")
     if parameters.fec_order == "SRTP_FEC":
         raise CryptoAttributeError("session-parameter", "FEC_ORDER=SRTP_FEC is not supported")
-    if parameters.fec_key:
-        # 6.3.5: valid only for a FEC stream to an address of its own, and such streams are not supported.
+    if parameters.fec_key and not fec_elsewhere:
         raise CryptoAttributeError("session-parameter", "FEC_KEY, and there is no FEC stream of its own address")
+    if fec_elsewhere and not parameters.fec_key:
+        raise CryptoAttributeError("session-parameter", "no FEC_KEY, and there is a FEC stream of its own address")

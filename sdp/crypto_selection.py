@@ -11,6 +11,7 @@ from srtp import SecretBytes
 
 from .crypto_policy import policy_of
 from .errors import CryptoAttributeError, NegotiationError, Refusal
+from .fec_streams import fec_goes_elsewhere
 from .inline_key import InlineKey, decode_base64
 from .keying import RemoteSection
 from .sdescriptions import CryptoAttribute, crypto_subject
@@ -36,6 +37,7 @@ def select(
     tags: set[int] = set()
     values = remote.section.attributes("crypto")
     repeated = repeated_keys(remote) if values else frozenset()
+    fec_elsewhere = fec_goes_elsewhere(remote.description, remote.section)
     for value in values[:MAX_CRYPTO_LINES]:
         subject = crypto_subject(value)
         try:
@@ -46,7 +48,7 @@ def select(
             tags.add(attribute.tag)
             if attribute.crypto_suite not in suites:
                 raise CryptoAttributeError("suite", f"{attribute.crypto_suite} is not allowed by the policy")
-            policy_of(attribute, allowed_flags)
+            policy_of(attribute, allowed_flags, fec_elsewhere=fec_elsewhere)
             check_keys(attribute, repeated, own_keys)
         except CryptoAttributeError as error:
             refusals.append(Refusal(subject, error.code, str(error)))
@@ -85,7 +87,7 @@ def check_answer(
     try:
         theirs = CryptoAttribute.parse(values[0])
         subject = theirs.subject
-        policy_of(theirs, allowed_flags)
+        policy_of(theirs, allowed_flags, fec_elsewhere=fec_goes_elsewhere(remote.description, remote.section))
         ours = next((one for one in offered if (one.tag, one.crypto_suite) == (theirs.tag, theirs.crypto_suite)), None)
         if ours is None:
             raise CryptoAttributeError("not-offered", f"{subject} was not offered")
@@ -102,7 +104,7 @@ def check_answer(
 
 def check_keys(attribute: CryptoAttribute, repeated: frozenset[bytes], own_keys: tuple[InlineKey, ...]) -> None:
     """Raises CryptoAttributeError when a key of a line is one of ours, or its digest one of `repeated` (6.1)."""
-    for key in attribute.keys:
+    for key in (*attribute.keys, *attribute.check_valid()[1].fec_key):
         if _digest(bytes(key.key_and_salt)) in repeated:
             raise CryptoAttributeError("key-reuse", "the key is the same as another one of the description")
         if any(key.key_and_salt == own.key_and_salt for own in own_keys):

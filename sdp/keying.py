@@ -48,7 +48,6 @@ from .session_description import Line, MediaDescription, SessionDescription
 PLAIN_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
 SECURE_PROTOCOLS = ("RTP/SAVP", "RTP/SAVPF")
 DTLS_PROTOCOLS = ("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
-FEEDBACK_PROTOCOLS = ("RTP/AVPF", "RTP/SAVPF", "UDP/TLS/RTP/SAVPF")
 
 
 class KeyingState(enum.Enum):

@@ -28,7 +28,15 @@ from .session_description import Line
 from .session_parameters import SessionParameters
 
 NAME = "sdescriptions"
-DEFAULT_SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
+# The longer key first, AEAD before counter mode of the same length, and behind them what RFC 4568 makes mandatory: a
+# peer passes over a line whose suite it does not know (5.1.2). Tags of 32 bits are for peers with nothing else.
+DEFAULT_SUITES = (
+    "AEAD_AES_256_GCM",
+    "AES_256_CM_HMAC_SHA1_80",
+    "AEAD_AES_128_GCM",
+    "AES_CM_128_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_32",
+)
 _NONE: frozenset[str] = frozenset()
 
 
@@ -114,7 +122,11 @@ class Sdescriptions:
                 method=self.name,
                 state=KeyingState.KEYED,
                 outbound=policy_of(ours, self.allowed_flags | self.flags),
-                inbound=policy_of(theirs, self.allowed_flags | self.flags),
+                inbound=policy_of(
+                    theirs,
+                    self.allowed_flags | self.flags,
+                    fec_elsewhere=bool(theirs.check_valid()[1].fec_key),  # checked before against its section
+                ),
                 crypto_suite=theirs.crypto_suite,
                 lifetime=min(lifetimes, default=None),
                 ours=ours,

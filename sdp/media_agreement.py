@@ -89,7 +89,8 @@ class NegotiatedMedia:
 
     `refusals` are the offered lines that were not taken, each with its reason. `lifetime` is the shortest one of the
     keys', in packets. `index` is the place among the m= lines, `stream` that among our LocalMedia; `remote_section` is
-    the peer's section as it was read.
+    the peer's section as it was read. `bundled_with` is the stream whose transport, keys and a=rtcp-mux carry this one
+    too (RFC 9143), None when it has its own; `mid_extension` is the header extension that names the `mid` in packets.
     """
 
     remote_address: str
@@ -120,6 +121,8 @@ class NegotiatedMedia:
     rtcp_outbound: Policy | None = None
     rtcp_inbound: Policy | None = None
     remote_section: MediaDescription | None = field(default=None, repr=False)
+    bundled_with: int | None = None
+    mid_extension: int | None = None
 
     @property
     def secured(self) -> bool:

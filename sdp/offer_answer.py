@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .bundle import BundlePolicy
 from .errors import NegotiationError
 from .media_agreement import LocalMedia, NegotiatedMedia
 from .session_negotiation import SessionNegotiation
@@ -18,7 +19,8 @@ class AudioNegotiation:
     """
 
     def __init__(self, local: LocalMedia) -> None:
-        self._session = SessionNegotiation((local,))
+        # Of a BUNDLE group the one stream can be taken without having to share its transport.
+        self._session = SessionNegotiation((local,), bundle=BundlePolicy.ACCEPT)
         self.negotiated: NegotiatedMedia | None = None
 
     @property

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from .capability_negotiation import Configuration, configurations
 from .codecs import SharedCodec, shared_codecs
 from .errors import NegotiationError, Refusal
-from .keying import KeyingMethod, KeyingProposal, KeyingResult, RemoteSection
+from .keying import KeyingMethod, KeyingOffer, KeyingProposal, KeyingResult, RemoteSection
 from .media_agreement import LocalMedia, NegotiatedMedia
 from .media_attributes import Direction, direction_of, mid_of, ptime_of, rtcp_of, telephone_event_of
+from .sdescriptions import crypto_subject
 from .session_description import MediaDescription, SessionDescription, numeric_address
 
 # RFC 3264 8.4: the address 0.0.0.0 is the old form of hold.
@@ -70,6 +71,32 @@ def examine(
         text = f"the transport {section.protocol[:40]} is not supported, or not what the policy asks for"
         raise NegotiationError(text, refusals=tuple(refusals))
     raise NegotiationError("SRTP is required, and no offered keying attribute is acceptable", refusals=tuple(refusals))
+
+
+def examine_carried(
+    offer: SessionDescription, index: int, local: LocalMedia, carrier: ExaminedSection, secured: bool
+) -> ExaminedSection:
+    """Returns how a section can be accepted that a BUNDLE group carries, with the keys of `carrier` (RFC 9143 7.1.3).
+
+    `offer` is what bundle.carried() returns. Raises NegotiationError when its media is not ours, or our policy for
+    it does not allow what keys the carrier.
+    """
+    section = offer.media[index]
+    if section.media != local.media:
+        raise NegotiationError(f"no {local.media} stream")
+    read_section(offer, section, local, answer=False)
+    if carrier.method.name not in [method.name for method in local.keying_methods(secured=secured)]:
+        raise NegotiationError(f"its BUNDLE group is keyed by {carrier.method.name}, which is not allowed for it")
+    return ExaminedSection(Configuration(offer, section), carrier.method, carrier.proposal, ())
+
+
+def carried_keys(offer: SessionDescription, index: int) -> list[Refusal]:
+    """Refusals of the keying attributes of a section that a BUNDLE group carries: those of the carrier hold."""
+    section = offer.media[index]
+    text = "the section that carries its BUNDLE group is keyed instead"
+    found = [Refusal(crypto_subject(value), "bundle", text) for value in section.attributes("crypto")]
+    others = [name for name in _KEYING_ATTRIBUTES if name != "crypto" and section.attribute(name) is not None]
+    return found + [Refusal(f"a={name} of {subject_of(section)}", "bundle", text) for name in others]
 
 
 def _choose(
@@ -180,3 +207,34 @@ def moved(before: NegotiatedMedia | None, address: str, port: int) -> bool:
     if before is None or address in HELD_ADDRESSES or before.remote_address in HELD_ADDRESSES:
         return False
     return (before.remote_address, before.remote_port) != (address, port)
+
+
+def answered_keying(offers: tuple[KeyingOffer, ...], remote: RemoteSection, *, required: bool) -> KeyingResult:
+    """What the one method came to that an answer took."""
+    results = [result for result in (offer.receive_answer(remote) for offer in offers) if result is not None]
+    secured = [result for result in results if result.secured]
+    if len(secured) > 1:
+        names = " and ".join(result.method for result in secured)
+        raise NegotiationError(f"the answer keys the stream by {names}, only one of them is allowed")
+    if secured:
+        return secured[0]
+    if required:
+        raise NegotiationError("SRTP is required, and the answer has no keys for it")
+    if any(remote.section.attributes(name) for name in ("crypto", "key-mgmt")):
+        raise NegotiationError("the answer has keys that nobody offered")
+    if not results:
+        raise NegotiationError(f"the answer says {remote.section.protocol[:40]} without keys for it")
+    return results[0]
+
+
+def refused(subject: str, reason: str, media: list[LocalMedia], offer: SessionDescription, index: int) -> list[Refusal]:
+    """Refusals of a section that was rejected for other reasons than its keying, and of each keying attribute."""
+    remote = RemoteSection(offer, index, offer.media[index])
+    methods = {method.name: method for local in media for method in local.keying_methods()}
+    subjects = dict.fromkeys(subject for method in methods.values() for subject in method.subjects(remote))
+    return [Refusal(subject, "media", reason), *(Refusal(one, "media", reason) for one in subjects)]
+
+
+def subject_of(section: MediaDescription) -> str:
+    """What to call a section."""
+    return f"m={section.media[:20]} {section.protocol[:40]}"

@@ -6,10 +6,21 @@ from sip import Credentials
 from .assurance import SecurityReport, Tier, TierStatus
 from .call import Call, IncomingCall
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
-from .errors import CallEndedError, CallRefusedError, SecureRtcError, SecurityPolicyError, UnsupportedDigitError
+from .errors import (
+    CallEndedError,
+    CallRefusedError,
+    NoBundleError,
+    SecureRtcError,
+    SecurityPolicyError,
+    UnsupportedCodecError,
+    UnsupportedDigitError,
+)
+from .media_bundle import MediaBundle
 from .media_session import MediaSession
 from .media_statistics import MediaStatistics
+from .messages import Info, TextMessage
 from .security_policy import SecurityPolicy
+from .transfer import IncomingTransfer
 
 __all__ = [
     "Call",
@@ -19,15 +30,21 @@ __all__ = [
     "Endpoint",
     "EndpointSettings",
     "IncomingCall",
+    "IncomingTransfer",
+    "Info",
+    "MediaBundle",
     "MediaSecurity",
     "MediaSession",
     "MediaStatistics",
+    "NoBundleError",
     "SecureRtcError",
     "SecurityPolicy",
     "SecurityPolicyError",
     "SecurityReport",
+    "TextMessage",
     "Tier",
     "TierStatus",
     "TlsFiles",
+    "UnsupportedCodecError",
     "UnsupportedDigitError",
 ]

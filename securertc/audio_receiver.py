@@ -27,7 +27,7 @@ from rtp.udp import Address
 from sdp import NegotiatedAudio
 from srtp import AuthenticationError, MalformedPacketError, ReplayError, Session, SrtpError
 
-from .errors import SecurityPolicyError
+from .errors import SecurityPolicyError, UnsupportedCodecError
 
 Samples = NDArray[np.int16]
 DECODERS: dict[str, Callable[[bytes | bytearray | memoryview], Samples]] = {
@@ -38,6 +38,8 @@ JITTER_DEPTH = 3
 # Ten seconds of 20 ms frames for an application that does not read; older ones are dropped then.
 MAX_FRAMES = 500
 MAX_DIGITS = 256
+MAX_PACKETS = 2048
+_SOURCE_TIMEOUT = 1.0
 KEY_OVERLAP = 5.0
 
 
@@ -46,10 +48,13 @@ class AudioReceiver:
 
     Under SRTP a packet counts as the peer's when it authenticates, wherever it came from, and nothing else
     does; without SRTP only what comes from the signalled address and port is taken, so that nobody who
-    merely guesses a port can be heard. `own_ssrc` tells our own packets, should they come back.
+    merely guesses a port can be heard. With `packets` they are handed out as they come, of any codec and source,
+    and neither ordered nor decoded. `own_ssrc` tells our own packets, should they come back.
     """
 
-    def __init__(self, agreed: NegotiatedAudio, *, own_ssrc: Callable[[], int]) -> None:
+    def __init__(self, agreed: NegotiatedAudio, *, own_ssrc: Callable[[], int], packets: bool = False) -> None:
+        self._hand_out = packets
+        self.rtp: deque[RtpPacket] = deque()
         self._own_ssrc = own_ssrc
         self.frames: deque[Samples] = deque()
         self.digits: deque[str] = deque()
@@ -75,7 +80,8 @@ class AudioReceiver:
     def update(self, agreed: NegotiatedAudio, now: float) -> None:
         """Goes on with another agreement from `now` on; raises SecurityPolicyError when it would end the protection.
 
-        Packets under the former key are taken for a short while after a change: they may still be under way.
+        Raises UnsupportedCodecError for a codec that is not decoded here. Packets under the former key are taken for a
+        short while after a change: they may still be under way.
         """
         former = self._agreed
         if former is not None and former.inbound is not None and agreed.inbound is None:
@@ -84,8 +90,10 @@ class AudioReceiver:
             agreed.remote_address,
             agreed.remote_port,
         )
+        if not self._hand_out and agreed.codec.encoding not in DECODERS:
+            raise UnsupportedCodecError(f"{agreed.codec.encoding} is not decoded here, only handed out in packets")
         self._agreed = agreed
-        self._decode = DECODERS[agreed.codec.encoding]
+        self._decode = DECODERS.get(agreed.codec.encoding, decode_pcmu)
         own = agreed.receive_payload_type
         self._payload_type = agreed.payload_type if own is None else own
         if moved:
@@ -188,6 +196,13 @@ class AudioReceiver:
 
     def _note(self, packet: RtpPacket, now: float) -> None:
         assert self._agreed is not None
+        if self._hand_out:
+            self._keep(packet)
+            # Several sources may send side by side; what is reported on is one of them as long as it lasts.
+            if packet.ssrc != self.source and self.statistics and now - self._last_audio < _SOURCE_TIMEOUT:
+                self.packets += 1
+                self.octets += len(packet.payload)
+                return
         if packet.ssrc != self.source or self.statistics is None:
             self._change_source(packet.ssrc)
         assert self.statistics is not None
@@ -197,6 +212,8 @@ class AudioReceiver:
             self.unexpected += 1
             return
         self._last_audio = now
+        if self._hand_out:
+            return
         self._buffer.push(packet)
         while len(self._buffer) >= JITTER_DEPTH:
             item = self._buffer.pop()
@@ -244,6 +261,12 @@ class AudioReceiver:
     def _silence(self) -> Samples:
         assert self._agreed is not None
         return np.zeros(self._agreed.codec.clock_rate * self._agreed.ptime // 1000, np.int16)
+
+    def _keep(self, packet: RtpPacket) -> None:
+        if len(self.rtp) >= MAX_PACKETS:
+            self.rtp.popleft()
+            self.overflowed += 1
+        self.rtp.append(packet)
 
     def _append(self, frame: Samples) -> None:
         if len(self.frames) >= MAX_FRAMES:

@@ -1,19 +1,28 @@
-"""The sending half of an audio stream: samples and a clock in, RTP or SRTP packets out."""
+"""The sending half of a stream: samples or packets and a clock in, RTP or SRTP packets out."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtp import EventPacket, RtpPacket, encode_pcma, encode_pcmu, event_packets
+from rtp import (
+    EventPacket,
+    ExtensionElement,
+    HeaderExtension,
+    RtpPacket,
+    encode_pcma,
+    encode_pcmu,
+    event_packets,
+)
 from rtp.pacing import DEFAULT_MAX_LAG
 from sdp import NegotiatedAudio
 from srtp import Direction, Policy, Session
 
-from .errors import SecurityPolicyError
+from .errors import SecurityPolicyError, UnsupportedCodecError
 
 Samples = NDArray[np.int16]
 ENCODERS: dict[str, Callable[[Samples], bytes]] = {"PCMU": encode_pcmu, "PCMA": encode_pcma}
@@ -34,6 +43,8 @@ class AudioSender:
         self._timestamp = secrets.randbits(32)
         self._due: float | None = None
         self._last: tuple[float, int] | None = None
+        # What is added to the numbers of packets that the application makes.
+        self._number_offset: int | None = None
         self._policy: Policy | None = None
         self._session: Session | None = None
         self._rtcp_policy: Policy | None = None
@@ -49,10 +60,12 @@ class AudioSender:
         if agreed.outbound is None and self._policy is not None:
             raise SecurityPolicyError("a stream that was secured cannot go on in clear", tier="media")
         self._agreed = agreed
-        self._encode = ENCODERS[agreed.codec.encoding]
+        self._encode = ENCODERS.get(agreed.codec.encoding)
+        self._mid = _mid_element(agreed)
         if agreed.outbound is not None and agreed.outbound != self._policy:
             if self._session is not None and self._session.roc(self.ssrc, Direction.OUTBOUND):
                 self.ssrc, self._sequence = _new_source()
+                self._number_offset = None
             self._session = Session(agreed.outbound, None)
         self._policy = agreed.outbound
         if agreed.rtcp_outbound != self._rtcp_policy:
@@ -63,13 +76,41 @@ class AudioSender:
         """Returns the packet for the next samples, which go out at `now` (seconds of a steady clock).
 
         After a pause the timestamp goes on by its length, and the marker bit says that sound begins
-        (RFC 3551 4.1).
+        (RFC 3551 4.1). Raises UnsupportedCodecError when the codec agreed on is not done here.
         """
+        if self._encode is None:
+            raise UnsupportedCodecError(f"{self._agreed.codec.encoding} is not encoded here")
         marker = self._resume(now)
         data = self._packet(self._agreed.payload_type, self._timestamp, self._encode(samples), marker=marker)
         self._last = (now, self._timestamp)
         self._advance(samples.size)
         return data
+
+    def packet(self, packet: RtpPacket, now: float) -> bytes:
+        """Returns what goes on the wire for a packet of the application's, which goes out at `now`.
+
+        Its SSRC becomes ours. Its sequence number moves by as much as the first one's did, so that gaps and order
+        stay; the rest is kept, and the mid added where a BUNDLE group wants it (RFC 9143 15.2). Raises SrtpError for
+        a number that was sent already, which would use its key stream twice.
+        """
+        if self._number_offset is None:
+            self._number_offset = self._sequence - packet.sequence_number
+        number = (packet.sequence_number + self._number_offset) & 0xFFFF
+        packet = replace(packet, ssrc=self.ssrc, sequence_number=number, extension=self._with_mid(packet.extension))
+        data = self._protected(packet)
+        self._sequence = (number + 1) & 0xFFFF
+        self._last = (now, packet.timestamp)
+        return data
+
+    def _with_mid(self, extension: HeaderExtension | None) -> HeaderExtension | None:
+        if self._mid is None:
+            return extension
+        elements = () if extension is None else extension.elements()
+        if extension is not None and not elements and extension.data.strip(b"\0"):
+            return extension  # of a kind of its own, which has no place for elements
+        others = tuple(one for one in elements if one.id != self._mid.id)
+        short = all(1 <= len(one.data) <= 16 and one.id <= 14 for one in (*others, self._mid))
+        return (HeaderExtension.one_byte if short else HeaderExtension.two_byte)((*others, self._mid))
 
     def begin_event(self, event: int, milliseconds: int, now: float) -> list[EventPacket]:
         """Returns the packets of a telephone event that begins at `now` (RFC 4733), each to be sent by event().
@@ -103,12 +144,21 @@ class AudioSender:
         self._due += units / self._agreed.codec.clock_rate
 
     def _packet(self, payload_type: int, timestamp: int, payload: bytes, *, marker: bool) -> bytes:
-        data = RtpPacket(payload_type, self._sequence, timestamp, self.ssrc, payload, marker=marker).serialize()
+        extension = self._with_mid(None)
+        packet = RtpPacket(
+            payload_type, self._sequence, timestamp, self.ssrc, payload, marker=marker, extension=extension
+        )
+        data = self._protected(packet)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        self._number_offset = None
+        return data
+
+    def _protected(self, packet: RtpPacket) -> bytes:
+        data = packet.serialize()
         if self._session is not None:
             data = self._session.protect(data)
-        self._sequence = (self._sequence + 1) & 0xFFFF
         self.packets += 1
-        self.octets += len(payload)
+        self.octets += len(packet.payload)
         return data
 
     def protect_rtcp(self, compound: bytes) -> bytes:
@@ -123,6 +173,13 @@ class AudioSender:
             return self._timestamp
         then, timestamp = self._last
         return (timestamp + int((now - then) * self._agreed.codec.clock_rate)) & 0xFFFFFFFF
+
+
+def _mid_element(agreed: NegotiatedAudio) -> ExtensionElement | None:
+    """The element that says which m= section packets are of, where a BUNDLE group has agreed on one."""
+    if agreed.mid_extension is None or not agreed.mid:
+        return None
+    return ExtensionElement(agreed.mid_extension, agreed.mid.encode()[:255])
 
 
 def _new_source() -> tuple[int, int]:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sdp import AudioNegotiation, MediaSecurity, NegotiatedAudio, SdpError
-from sip import Request, SipError
-from sip.invite import IncomingInvite, InviteDialog
+from sip import Request, SipError, SipUri
+from sip.invite import IncomingInvite
+from sip.invite_dialog import InviteDialog
+from sip.message import Response
+from sip.replaces import ReferTarget, Replaces
 
 from .assurance import SecurityReport, SignallingFacts, report
 from .errors import CallEndedError, CallRefusedError, SecurityPolicyError
 from .media_session import MediaSession
 from .media_statistics import MediaStatistics
 from .media_stream import Samples
+from .messages import Info, info_of
+from .transfer import IncomingTransfer, OutgoingTransfer
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint
 
 
 class Call:
-    """An established call. `remote_uri` is the other side as signalled, which nothing has proven (see `security`)."""
+    """An established call. `remote_uri` is the other side as signalled, which nothing has proven (see `security`).
+
+    `on_info` hears of INFOs of the kinds in `info_packages` (lower case) or of none; `on_transfer` is asked when the
+    other side wants us to call somebody else, which is refused without it.
+    """
 
     def __init__(
         self,
@@ -42,7 +52,14 @@ class Call:
         self.remote_uri = str(dialog.dialog.remote.uri)
         self._end_reason: str | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self.on_info: Callable[[Info], None] | None = None
+        self.info_packages: frozenset[str] = frozenset()
+        self.on_transfer: Callable[[IncomingTransfer], None] | None = None
+        self._transfer: OutgoingTransfer | None = None
         dialog.on_reinvite = self._renegotiate
+        dialog.offer = lambda: negotiation.create_offer().encode()
+        dialog.on_refreshed = self._refreshed
+        dialog.answers = {"INFO": self._informed, "REFER": self._referred, "NOTIFY": self._notified}
         dialog.ended.add_done_callback(self._dialog_ended)
         media.on_keying_failure = self._not_keyed
         self._watch_media()
@@ -110,14 +127,54 @@ class Call:
         Raises CallRefusedError when the other side refuses, SdpError when its answer is not acceptable (the call goes
         on as it was in both cases), CallEndedError when the call has ended, and SipError when nothing could be asked.
         """
-        if not self.active:
-            raise CallEndedError(self._end_reason or self._dialog.ended.result())
+        self._must_be_active()
         if self.agreed is not None and self.agreed.secured:
             self._negotiation.local = replace(self._negotiation.local, security=MediaSecurity.REQUIRED)
         response = await self._dialog.reinvite(self._negotiation.create_offer().encode())
         if not response.success:
             raise CallRefusedError(f"{response.status} {response.reason}", status=response.status)
         self._media.start(self._negotiation.receive_answer(response.body))
+
+    async def send_info(self, body: bytes, content_type: str, *, package: str | None = None) -> None:
+        """Sends an INFO within the call, of an Info-Package or of none.
+
+        Raises CallRefusedError when the other side does not take it, CallEndedError when the call has ended, and
+        SipError when it cannot be sent.
+        """
+        self._must_be_active()
+        headers = [] if package is None else [("Info-Package", package)]
+        response = await self._dialog.request("INFO", headers=headers, body=body, content_type=content_type)
+        if not response.success:
+            raise CallRefusedError(f"{response.status} {response.reason}", status=response.status)
+
+    async def transfer(self, to: str | Call) -> None:
+        """Asks the other side to call a SIP URI, or to take over our other call; then ends both ours.
+
+        Raises CallRefusedError when it does not, or does not reach whom it was to call: the calls go on then.
+        CallEndedError and SipError as send_info().
+        """
+        self._must_be_active()
+        if isinstance(to, Call):
+            dialog = to._dialog.dialog
+            target = ReferTarget(dialog.remote_target, Replaces.at_peer(dialog.id))
+        else:
+            target = ReferTarget(SipUri.parse(to))
+        self._transfer = OutgoingTransfer(self._dialog, target, str(self._endpoint.aor))
+        try:
+            await self._transfer.run()
+        finally:
+            self._transfer = None
+        await self.hangup()
+        if isinstance(to, Call):
+            await to.hangup()
+
+    def _must_be_active(self) -> None:
+        if not self.active:
+            raise CallEndedError(self._end_reason or self._dialog.ended.result())
+
+    def is_dialog(self, replaces: Replaces) -> bool:
+        """Whether it is this call that a Replaces names."""
+        return self.active and self._dialog.dialog.id == replaces.dialog_id
 
     async def hangup(self) -> None:
         """Ends the call; returns when the other side knows, or did not answer for a quarter of 64*T1."""
@@ -152,6 +209,34 @@ class Call:
             self._endpoint.hang_up_soon(self)
             return
         self._watch = asyncio.get_running_loop().call_later(min(1.0, limit / 4), self._watch_media)
+
+    def _refreshed(self, response: Response) -> None:
+        """A re-INVITE of the session timer was answered."""
+        try:
+            self._media.start(self._negotiation.receive_answer(response.body))
+        except (SdpError, SecurityPolicyError):
+            self._endpoint.hang_up_soon(self)
+
+    def _informed(self, request: Request) -> Response:
+        found = info_of(request, self.info_packages)
+        if isinstance(found, Response):
+            return found
+        if self.on_info is None:
+            return request.create_response(415 if request.body else 200)
+        self.on_info(found)
+        return request.create_response(200)
+
+    def _referred(self, request: Request) -> Response:
+        if self.on_transfer is None:
+            return request.create_response(603)
+        transfer = IncomingTransfer(self._endpoint, self._dialog, request)
+        asyncio.get_running_loop().call_soon(self.on_transfer, transfer)
+        return request.create_response(202)
+
+    def _notified(self, request: Request) -> Response:
+        """A NOTIFY counts only as long as a transfer of ours is under way (RFC 6665 4.1.3)."""
+        status = 481 if self._transfer is None else self._transfer.notified(request)
+        return request.create_response(status)
 
     def _renegotiate(self, request: Request) -> tuple[int, bytes]:
         """A re-INVITE of the peer: hold, resume, a new address or key (RFC 3264 8).
@@ -215,7 +300,10 @@ class Call:
 
 
 class IncomingCall:
-    """A call that waits for its answer: answer() or reject(), once."""
+    """A call that waits for its answer: answer() or reject(), once.
+
+    `replaces` is the call of ours that it takes the place of (RFC 3891), which ends when this one is answered.
+    """
 
     def __init__(
         self,
@@ -224,9 +312,11 @@ class IncomingCall:
         media: MediaSession,
         negotiation: AudioNegotiation,
         note: str,
+        replaces: Call | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._invite = invite
+        self.replaces = replaces
         self._media = media
         self._negotiation = negotiation
         self._note = note
@@ -283,6 +373,8 @@ class IncomingCall:
         if self._negotiation.negotiated is not None:
             self._media.start(self._negotiation.negotiated)
         await call.confirmed(answered_by_ack=offerless)
+        if self.replaces is not None:
+            await self.replaces.hangup()
         return call
 
 

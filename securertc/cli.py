@@ -25,6 +25,8 @@ from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
 from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
 from sip.dns_records import Resolver
+from sip.outbound import is_instance, new_instance
+from sip.websocket_settings import WebSocketSettings
 
 from .call_display import printable, report_table
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
@@ -74,6 +76,13 @@ def _own_address(context: click.Context, parameter: click.Parameter, host: str |
     return host
 
 
+def _instance(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """Lets a URN pass."""
+    if text is not None and not is_instance(text):
+        raise click.BadParameter(f"{text!r} is no URN, such as {new_instance()}")
+    return text
+
+
 _wav_in = click.option("--wav-in", type=_FILE, help="WAV file to play, instead of the tune that comes along.")
 _wav_out = click.option("--wav-out", type=_NEW_FILE, callback=_writable, help="WAV file to write what was heard to.")
 _name_server = click.option(
@@ -81,6 +90,14 @@ _name_server = click.option(
     "name_servers",
     multiple=True,
     help="ADDRESS or ADDRESS:PORT of a name server to ask; repeatable.  [default: the system's]",
+)
+_websocket = click.option(
+    "--websocket-path",
+    "websocket",
+    default="/",
+    show_default=True,
+    callback=lambda context, parameter, path: WebSocketSettings(path="/" + path.lstrip("/")),
+    help="Path to ask a WebSocket server for.",
 )
 _PEER_OPTIONS = (
     click.option("--host", callback=_own_address, help="Numeric address of ours, for SIP and for media."),
@@ -98,6 +115,12 @@ _PEER_OPTIONS = (
     ),
     click.option("--allow-md5", is_flag=True, help="Answer Digest challenges that offer nothing better than MD5."),
     click.option("--proxy", help="SIP URI of the proxy that our requests go to."),
+    _websocket,
+    click.option(
+        "--instance",
+        callback=_instance,
+        help="URN of this device, urn:uuid:…, always the same: to register over a flow that is kept open, for NAT.",
+    ),
     _name_server,
 )
 _CALL_OPTIONS = (
@@ -174,7 +197,7 @@ def call(uri: str, wav_out: Path | None, **options: Any) -> None:
 
 
 @main.command()
-@click.option("--transport", type=click.Choice(["tls", "tcp", "udp"]), default="tls", show_default=True)
+@click.option("--transport", type=click.Choice(["tls", "tcp", "udp", "wss", "ws"]), default="tls", show_default=True)
 @click.option("--users", type=_FILE, help="File of NAME:PASSWORD lines: who may call, proven by Digest in --realm.")
 @click.option(
     "--digest-algorithm",
@@ -194,7 +217,7 @@ def answer(
     Listening on TLS needs --certificate. Ctrl-C ends the call, or the wait for one.
     """
     settings = _settings(options)
-    if transport == "tls" and settings.tls.certificate is None and not settings.register:
+    if transport in ("tls", "wss") and settings.tls.certificate is None and not settings.register:
         raise click.UsageError("listening on TLS needs --certificate")
     try:
         known = {} if users is None else read_users(users)
@@ -247,12 +270,14 @@ def dns(domain: str, name_servers: tuple[str, ...]) -> None:
 @click.option("--realm", help="Digest realm.  [default: the domain of --aor]")
 @click.option("--proxy", help="SIP URI of the proxy that our requests go to.")
 @_name_server
+@_websocket
 def ping(uri: str, name_servers: tuple[str, ...], **options: Any) -> None:
     """Ask URI by OPTIONS what it can do, and show who answers how fast.
 
     The servers of the URI's domain are tried in the order that DNS gives. Exits with 3 when nothing answers.
     """
-    asked = {name: options[name] for name in ("aor", "count", "interval", "timeout", "max_forwards", "proxy")}
+    kept = ("aor", "count", "interval", "timeout", "max_forwards", "proxy", "websocket")
+    asked = {name: options[name] for name in kept}
     settings = PingOptions(
         tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
         credentials=_credentials(options, _check_uri(options["aor"], "--aor")),
@@ -282,16 +307,31 @@ def register(aor: str, **options: Any) -> None:
     Ctrl-C or for --duration, and removed then.
     """
     chosen = [name for name in ("query", "remove_all", "once") if options[name]]
+    if options["instance"] and (options["contacts"] or options["query"] or options["remove_all"]):
+        raise click.UsageError("--instance registers our own address, and nothing else")
     if len(chosen) > 1:
         raise click.UsageError("--query, --remove-all and --once exclude each other")
     for contact in options["contacts"]:
         _check_uri(contact, "--contact")
-    kept = ("contacts", "expires", "query", "remove_all", "once", "duration", "host", "port", "proxy", "allow_md5")
+    kept = (
+        "contacts",
+        "expires",
+        "query",
+        "remove_all",
+        "once",
+        "duration",
+        "host",
+        "port",
+        "proxy",
+        "allow_md5",
+        "websocket",
+    )
     settings = RegisterOptions(
         aor,
         tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
         credentials=_credentials(options, _check_uri(aor, "AOR")),
         resolver=_resolver(options["name_servers"]),
+        instance=options["instance"],
         **{name: options[name] for name in kept},
     )
     _run(run_register(settings, _console()))
@@ -352,6 +392,8 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         register=options["register"],
         duration=options["duration"],
         resolver=_resolver(options["name_servers"]),
+        websocket=options["websocket"],
+        instance=options["instance"],
     )
 
 

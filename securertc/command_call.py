@@ -16,6 +16,7 @@ from rich.markup import escape
 from sip import Credentials, SipUri, TransportError
 from sip.dns_records import Resolver
 from sip.transport import local_address_towards, reason_of, via_host
+from sip.websocket_settings import WebSocketSettings
 
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
@@ -35,7 +36,8 @@ _Awaited = TypeVar("_Awaited")
 class CallOptions:
     """What the options of the command line say.
 
-    `audio` is what to play, `duration` in seconds, None without end; `resolver` asks DNS.
+    `audio` is what to play, `duration` in seconds, None without end; `resolver` asks DNS. With an
+    `instance`, a URN, we register over a flow that is kept open (RFC 5626).
     """
 
     aor: str
@@ -49,6 +51,8 @@ class CallOptions:
     register: bool = False
     duration: float | None = None
     resolver: Resolver | None = None
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+    instance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
     target = await first_target(SipUri.parse(options.proxy or uri), options.resolver)
     host = options.host or local_address_towards(target.host, target.port)
     async with Endpoint(_settings(options, host)) as endpoint, interrupts() as interrupted:
-        await _listen(endpoint, target.transport, host, options)
+        if target.transport not in ("ws", "wss"):  # a WebSocket client is reached by its connection alone
+            await _listen(endpoint, target.transport, host, options)
         if options.register:
             await _register(endpoint, console)
         console.print(f"calling {escape(uri)}", highlight=False)
@@ -126,17 +131,19 @@ def _settings(options: CallOptions, host: str, answering: Answering | None = Non
         tls=options.tls,
         outbound_proxy=options.proxy,
         resolver=options.resolver,
+        instance=options.instance,
         media_host=host,
         realm=answering.realm if answering else None,
         users=answering.users if answering else {},
         digest_algorithms=answering.digest_algorithms if answering else (),
         max_calls=1,
+        websocket=options.websocket,
     )
 
 
 async def _listen(endpoint: Endpoint, transport: str, host: str, options: CallOptions) -> str | None:
     """Listens where we can: without a certificate a TLS peer reaches us over the connection we open to it."""
-    if transport == "tls" and options.tls.certificate is None:
+    if transport in ("tls", "wss") and options.tls.certificate is None:
         return None
     try:
         address = await endpoint.listen(transport, host, options.port)

@@ -12,6 +12,7 @@ from sip import Credentials, CSeq, NameAddr, Request, Response, SipError, SipUri
 from sip.dns_records import Resolver
 from sip.message import new_call_id, new_tag
 from sip.transport import Flow, via_host
+from sip.websocket_settings import WebSocketSettings
 
 from .call_display import shown
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
@@ -32,6 +33,7 @@ class PingOptions:
     credentials: tuple[Credentials, ...] = ()
     proxy: str | None = None
     resolver: Resolver | None = None
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
 
 
 @dataclass(slots=True)
@@ -64,6 +66,7 @@ async def run_ping(uri: SipUri, options: PingOptions, console: Console) -> PingR
         credentials=options.credentials,
         outbound_proxy=options.proxy,
         resolver=options.resolver,
+        websocket=options.websocket,
     )
     async with Endpoint(settings) as endpoint:
         for number in range(options.count):

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
@@ -24,6 +24,7 @@ from sip.registrar import RegistrarSettings
 
 from .command_call import interrupts, read_users
 from .errors import ConfigurationError
+from .name_resolution import name_resolver
 from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig
 from .proxy_service import ProxyService
 
@@ -95,7 +96,7 @@ async def create_proxy(
     listeners = []
     for one in config.listen:
         context = None
-        if one.transport == "tls":
+        if one.transport in ("tls", "wss"):
             assert tls.certificate is not None
             clients = tls.ca_file if tls.require_client_certificate else None
             context = server_context(tls.certificate, tls.key, client_ca_file=clients)
@@ -114,11 +115,13 @@ async def create_proxy(
         shared=config.location.store == "redis",
         prove_domains=tls.prove_domains,
     )
+    resolver = resolver or _dns(config.name_servers)
     server = ProxyServer(
         listeners,
         domains=config.domains,
         location=service,
-        resolver=resolver or _dns(),
+        resolver=resolver,
+        response_locator=resolver.locator if isinstance(resolver, DnsProxyResolver) else None,
         hooks=service,
         aliases=config.aliases,
         settings=config.settings,
@@ -127,21 +130,16 @@ async def create_proxy(
         tls_client=client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key),
         allow_wildcards=tls.allow_wildcards,
         secret=config.secret,
+        websocket=config.websocket,
         observer=observer,
     )
     return server, service
 
 
-def _dns() -> Resolver | None:
+def _dns(name_servers: Sequence[str]) -> Resolver | None:
     """DNS in full where dnspython is installed and a name server known; else None, for what the system resolves."""
-    try:
-        from sip.dns_resolver import DnsResolver
-    except ImportError:
-        return None
-    try:
-        return DnsProxyResolver(Locator(DnsResolver()))
-    except OSError:
-        return None
+    resolver = name_resolver(name_servers)
+    return None if resolver is None else DnsProxyResolver(Locator(resolver))
 
 
 def open_store(settings: LocationSettings) -> LocationStore | None:

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from sip import Credentials, NameAddr, Request, SipUri
 from sip.dns_records import Resolver
+from sip.outbound import OutboundRegistration
 from sip.registration import Registration
 from sip.transport import Flow, local_address_towards
+from sip.websocket_settings import WebSocketSettings
 
 from .command_call import interrupts
 from .endpoint import Endpoint, EndpointSettings, TlsFiles
@@ -27,7 +29,8 @@ class RegisterOptions:
 
     `contacts` are URIs to register in place of our own address; `expires` is in seconds. `query` only asks,
     `remove_all` removes every binding, `once` leaves the binding to expire; otherwise it is refreshed for
-    `duration` seconds, or until Ctrl-C, and then removed. `resolver` asks DNS.
+    `duration` seconds, or until Ctrl-C, and then removed. `resolver` asks DNS. With an
+    `instance`, a URN, the flow to the first hop is kept open (RFC 5626).
     """
 
     aor: str
@@ -44,6 +47,8 @@ class RegisterOptions:
     proxy: str | None = None
     allow_md5: bool = False
     resolver: Resolver | None = None
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+    instance: str | None = None
 
 
 async def run_register(options: RegisterOptions, console: Console) -> None:
@@ -61,15 +66,19 @@ async def run_register(options: RegisterOptions, console: Console) -> None:
         tls=options.tls,
         outbound_proxy=options.proxy,
         resolver=options.resolver,
+        websocket=options.websocket,
     )
     async with Endpoint(settings) as endpoint, interrupts() as interrupted:
-        if hop.transport != "tls" or options.tls.certificate is not None:
+        if hop.transport in ("udp", "tcp") or (hop.transport == "tls" and options.tls.certificate is not None):
             await endpoint.listen(hop.transport, host, options.port)
         user_agent = endpoint.user_agent
         flow = await user_agent.flow_for(_first_request(endpoint, aor))
         contacts = [NameAddr(SipUri.parse(uri)) for uri in options.contacts]
         if not contacts:
             contacts = [user_agent.contact(flow.transport, aor.user, secure=aor.secure, flow=flow)]
+        if options.instance is not None:
+            await _register_flow(endpoint, options.instance, options, interrupted, console)
+            return
         registration = Registration(user_agent, aor, *contacts, expires=options.expires)
         try:
             done = await _ask(registration, options)
@@ -92,8 +101,34 @@ async def _ask(registration: Registration, options: RegisterOptions) -> str:
     return f"registered for {granted} s"
 
 
+async def _register_flow(
+    endpoint: Endpoint, instance: str, options: RegisterOptions, interrupted: asyncio.Event, console: Console
+) -> None:
+    """Registers over a flow that is kept open (RFC 5626)."""
+    hop = None if options.proxy is None else SipUri.parse(options.proxy)
+    outbound = OutboundRegistration(
+        endpoint.user_agent, SipUri.parse(options.aor), instance, [hop], expires=options.expires
+    )
+    try:
+        granted = await outbound.register()
+        [kept] = outbound.flows
+        assert kept.registration is not None
+        assert kept.flow is not None
+        support = "a flow kept open" if kept.outbound else "a flow, which the other side does not keep to (RFC 5626)"
+        done = f"registered for {granted} s over {support} at {_way(kept.flow)}"
+        console.print(f"{done}{_proof(kept.registration, endpoint)}", highlight=False, soft_wrap=True)
+        console.print(bindings_table(options.aor, kept.registration.bindings))
+        if not options.once:
+            await _keep(outbound, options, interrupted, console)
+    finally:
+        await outbound.stop()
+
+
 async def _keep(
-    registration: Registration, options: RegisterOptions, interrupted: asyncio.Event, console: Console
+    registration: Registration | OutboundRegistration,
+    options: RegisterOptions,
+    interrupted: asyncio.Event,
+    console: Console,
 ) -> None:
     """Keeps the binding fresh until it is to end, then removes it; raises what the refreshing met at the end."""
     console.print("kept until Ctrl-C" if options.duration is None else f"kept for {options.duration:g} s")

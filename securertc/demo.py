@@ -65,7 +65,8 @@ async def run_demo(audio: Samples, console: Console) -> DemoResult:
                 Endpoint(settings[0]) as caller,
             ):
                 console.print("  certificates  by an authority made for this run and thrown away after it")
-                console.print(f"  {CALLER_DOMAIN}, {CALLEE_DOMAIN}: proxies, found by DNS; TLS proven both ways")
+                console.print(f"  {CALLER_DOMAIN}, {CALLEE_DOMAIN}: proxies; TLS proven both ways")
+                console.print(f"  found by DNS{_asked_at(triangle)}", highlight=False)
                 await callee.register()
                 await caller.register()
                 calls = await _set_up(caller, users[1].aor, arrived, console)
@@ -75,6 +76,10 @@ async def run_demo(audio: Samples, console: Console) -> DemoResult:
                 _draw(hops[setting_up:], console)
         unproven = {f"hop {hop.sender} to {hop.receiver}: its name is not proven" for hop in hops if not hop.proven}
         return replace(result, shortfalls=(*result.shortfalls, *sorted(unproven)))
+
+
+def _asked_at(triangle: Triangle) -> str:
+    return "" if triangle.name_server is None else f", asked over UDP at {triangle.name_server}"
 
 
 def _draw(hops: list[Hop], console: Console) -> None:

@@ -1,10 +1,12 @@
-"""A DNS zone in memory, for a demonstration or a test: what DnsResolver would bring, without a name server."""
+"""A DNS zone in memory, for a demonstration or a test; zone_server.py has it asked over the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sip.dns_records import HostAddress, Naptr, Question, Record, Srv
+from sip.dns_records import HostAddress, Naptr, Question, Record, RecordType, Srv
+
+RECORD_TYPES: tuple[RecordType, ...] = ("NAPTR", "SRV", "A", "AAAA")
 
 
 class EmbeddedZone:
@@ -18,10 +20,18 @@ class EmbeddedZone:
         """Serves other records from now on."""
         self._records = records
 
-    async def resolve(self, question: Question) -> tuple[Record, ...]:
-        """Returns the records of a question; see sip.dns_records.Resolver."""
+    def has(self, name: str) -> bool:
+        """Whether there are records of a name, of whatever type."""
+        return any(question.name == name for question in self._records)
+
+    def lookup(self, question: Question) -> tuple[Record, ...]:
+        """Returns the records of a question, () where there are none."""
         self.asked.append(question)
         return self._records.get(question, ())
+
+    async def resolve(self, question: Question) -> tuple[Record, ...]:
+        """Returns the records of a question, without a name server; see sip.dns_records.Resolver."""
+        return self.lookup(question)
 
 
 def records_of_domain(domain: str, address: str, port: int) -> dict[Question, tuple[Record, ...]]:

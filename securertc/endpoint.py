@@ -18,6 +18,7 @@ from sip import (
     NameAddr,
     Request,
     SipError,
+    SipParseError,
     SipUri,
     Timers,
     client_context,
@@ -28,19 +29,24 @@ from sip.digest_client import DEFAULT_ALGORITHMS
 from sip.dns_records import Resolver
 from sip.failover import Failover
 from sip.header_values import CSeq
-from sip.invite import IncomingInvite, InviteDialog, OutgoingInvite
+from sip.invite import IncomingInvite, OutgoingInvite
+from sip.invite_dialog import InviteDialog
 from sip.locator import Locator
-from sip.message import new_call_id, new_tag
+from sip.message import Response, new_call_id, new_tag
+from sip.outbound import OutboundRegistration
 from sip.registration import Registration
+from sip.replaces import Replaces
 from sip.target import target_of
 from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
+from sip.websocket_settings import WebSocketSettings
 
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
 from .errors import CallRefusedError, SecurityPolicyError
 from .late_keying import late_keying_of
 from .media_session import MediaSession
+from .messages import TextMessage
 from .security_policy import SecurityPolicy
 
 _CLOSE_TIMEOUT = 2.0
@@ -69,12 +75,17 @@ class EndpointSettings:
     `aor` is its address-of-record. `credentials` answer challenges, only those of their realms and destinations;
     where they name none, those are the realm, our domain and our proxy. `users`
     (name to password, with `realm`) make it challenge INVITEs by Digest with `digest_algorithms`.
-    `outbound_proxy` is where its requests go first. `resolver` finds servers of domains by DNS (RFC 3263); without
-    it names are resolved to addresses alone. `media_host` is the address that media is received on, by
-    default, or where it is 0.0.0.0 or ::, that of the signalling. A call that is not answered in `answer_timeout`
-    seconds is given up, from either side; one on which nothing has come for `media_timeout` seconds, RTCP included,
+    `outbound_proxy` is where its requests go first. With an `instance`, the URN of this device that stays the same
+    (sip.outbound.new_instance()), it registers over flows that are kept open (RFC 5626), as who is behind NAT has to:
+    one to each of `outbound_proxies`, or else to `outbound_proxy` or the registrar. `resolver` finds servers of
+    domains by DNS (RFC 3263); without it names are resolved to addresses alone. `media_host` is the address that
+    media is received on, by default, or where it is 0.0.0.0 or ::, that of the signalling. A call that is not
+    answered in `answer_timeout` seconds is given up, from either side; one on which nothing has come for
+    `media_timeout` seconds, RTCP included,
     is hung up (None: never).
-    Beyond `max_calls` at once callers hear 486.
+    Beyond `max_calls` at once callers hear 486. `websocket` is for transport=ws (RFC 7118). With `accept_replaces` an
+    INVITE may take the place of one of our calls (RFC 3891), whoever sends it, as the last step of an attended
+    transfer; without it hears 403.
     """
 
     aor: str
@@ -82,6 +93,8 @@ class EndpointSettings:
     credentials: tuple[Credentials, ...] = ()
     tls: TlsFiles = field(default_factory=TlsFiles)
     outbound_proxy: str | None = None
+    instance: str | None = None
+    outbound_proxies: tuple[str, ...] = ()
     resolver: Resolver | None = None
     realm: str | None = None
     users: dict[str, str] = field(default_factory=dict, repr=False)
@@ -91,21 +104,32 @@ class EndpointSettings:
     answer_timeout: float = 180.0
     media_timeout: float | None = 30.0
     max_calls: int = 1000
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+    accept_replaces: bool = False
 
 
 class Endpoint:
     """A SIP endpoint with audio, on the running event loop.
 
     Use it as `async with Endpoint(settings, on_call=...) as endpoint`, then listen(), register(), call().
-    `on_call` gets every incoming call that the policy lets pass, and has to answer or reject it.
+    `on_call` gets every incoming call that the policy lets pass, and has to answer or reject it. `on_message` gets
+    what comes by MESSAGE (RFC 3428).
     """
 
-    def __init__(self, settings: EndpointSettings, *, on_call: OnCall | None = None) -> None:
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        *,
+        on_call: OnCall | None = None,
+        on_message: Callable[[TextMessage], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.aor = SipUri.parse(settings.aor)
         self._on_call = on_call
+        self._on_message = on_message
         self._calls: set[Call] = set()
         self._registration: Registration | None = None
+        self._outbound: OutboundRegistration | None = None
         self._incoming_calls: set[IncomingCall] = set()
         self._background: set[asyncio.Future[Any]] = set()
         authenticator = None
@@ -118,6 +142,8 @@ class Endpoint:
             )
         self.user_agent = UserAgent(
             on_invite=self._incoming,
+            on_request=self._message,
+            extra_methods=frozenset() if on_message is None else frozenset(("MESSAGE",)),
             digest=self._digest_client(),
             authenticator=authenticator,
             outbound_proxy=None if settings.outbound_proxy is None else SipUri.parse(settings.outbound_proxy),
@@ -125,6 +151,7 @@ class Endpoint:
             tls_client=self._client_context(),
             allow_wildcards=settings.policy.allow_wildcards,
             timers=settings.timers,
+            websocket=settings.websocket,
         )
 
     async def __aenter__(self) -> Endpoint:
@@ -139,12 +166,12 @@ class Endpoint:
         return frozenset(self._calls)
 
     async def listen(self, transport: str, host: str = "127.0.0.1", port: int = 0) -> LocalAddress:
-        """Listens on udp, tcp or tls and returns the address; raises OSError as bind() does.
+        """Listens on udp, tcp, tls, ws or wss and returns the address; raises OSError as bind() does.
 
         TLS needs the certificate of the settings; ValueError without one.
         """
         tls: ssl.SSLContext | None = None
-        if transport == "tls":
+        if transport in ("tls", "wss"):
             files = self.settings.tls
             if files.certificate is None:
                 raise ValueError("listening on TLS needs a certificate")
@@ -155,8 +182,10 @@ class Endpoint:
     async def register(self, *, expires: int = 600) -> int:
         """Registers the address-of-record, refreshes it until close(), and returns the seconds granted.
 
-        Raises SipError when the registrar refuses or cannot be reached.
+        Raises SipError when the registrar refuses or cannot be reached, over every flow where there are several.
         """
+        if self.settings.instance is not None:
+            return await self._register_flows(self.settings.instance, expires)
         if self._registration is None:
             request = Request("REGISTER", SipUri(self.aor.scheme, self.aor.host, port=self.aor.port))
             request.uri = replace(self.aor, user=None)
@@ -167,16 +196,36 @@ class Endpoint:
             self._registration = Registration(self.user_agent, self.aor, contact, expires=expires)
         return await self._registration.register()
 
-    async def call(self, uri: str, *, on_progress: Callable[[int], None] | None = None) -> Call:
+    async def _register_flows(self, instance: str, expires: int) -> int:
+        given = self.settings.outbound_proxies
+        if not given and self.settings.outbound_proxy is not None:
+            given = (self.settings.outbound_proxy,)
+        proxies: list[SipUri | None] = [SipUri.parse(one) for one in given]
+        if self._outbound is not None:
+            await self._outbound.stop()
+        self._outbound = OutboundRegistration(self.user_agent, self.aor, instance, proxies or (None,), expires=expires)
+        return await self._outbound.register()
+
+    async def call(
+        self,
+        uri: str,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        replaces: Replaces | None = None,
+    ) -> Call:
         """Calls a SIP URI and returns the established call. `on_progress` hears provisional statuses.
 
+        `replaces` is the other side's call that this one is to take the place of (RFC 3891).
         Raises SecurityPolicyError, before anything is sent, when the policy's security cannot be had on the way
         there, or when the answer does not give it (the call is ended then); CallRefusedError when the other side
         refuses; SipError when it cannot be reached or proves another name; OSError or RtpError without
         ports for media. Cancelling the task cancels the call.
         """
         target = SipUri.parse(uri)
-        request = self._invite(target)
+        request = self._request("INVITE", target)
+        if replaces is not None:
+            request.headers.add("Replaces", str(replaces))
+            request.headers.add("Require", "replaces")
         self.user_agent.add_outbound_route(request)
         tries = await self.user_agent.tries_for(request)
         local, note = self.local_security(hop_is_secure=tries.target.secure)
@@ -193,6 +242,24 @@ class Endpoint:
             media.close("local")
             raise
 
+    async def send_message(self, uri: str, body: str | bytes, *, content_type: str = "text/plain") -> None:
+        """Sends a MESSAGE (RFC 3428); text goes as UTF-8.
+
+        Raises CallRefusedError when it is refused, and SipError when it cannot be delivered.
+        """
+        request = self._request("MESSAGE", SipUri.parse(uri))
+        request.headers.add("Content-Type", content_type)
+        request.body = body.encode() if isinstance(body, str) else body
+        response = await self.user_agent.request(request)
+        if not response.success:
+            raise CallRefusedError(f"{response.status} {response.reason}", status=response.status)
+
+    def _message(self, request: Request) -> Response:
+        if self._on_message is None:
+            return request.create_response(405)
+        self._on_message(TextMessage(str(request.from_.uri), request.body, request.content_type))
+        return request.create_response(200)
+
     async def close(self) -> None:
         """Hangs up all calls, refuses those that wait, removes the registration, and closes every socket."""
         for incoming in list(self._incoming_calls):
@@ -202,6 +269,8 @@ class Endpoint:
             await asyncio.wait(self._background, timeout=_CLOSE_TIMEOUT)
         if self._registration is not None:
             await self._registration.unregister()
+        if self._outbound is not None:
+            await self._outbound.unregister()
         await self.user_agent.close()
         await asyncio.gather(*self._background, return_exceptions=True)
 
@@ -209,6 +278,11 @@ class Endpoint:
     def registration(self) -> Registration | None:
         """The binding at the registrar, after register()."""
         return self._registration
+
+    @property
+    def outbound(self) -> OutboundRegistration | None:
+        """The bindings over kept flows, after register() with an `instance`."""
+        return self._outbound
 
     def facts_of(
         self, flow: Flow, digest_algorithm: str | None, user: str | None, *, path: tuple[str, ...] = ()
@@ -256,7 +330,7 @@ class Endpoint:
             raise
         assert invite.response is not None
         try:
-            agreed = negotiation.receive_answer(invite.response.body)
+            agreed = negotiation.receive_answer(invite.answer)
         except SdpError as error:
             # The call stands by its 2xx and has to be ended; no media was sent.
             self._in_background(asyncio.ensure_future(dialog.bye()))
@@ -294,6 +368,11 @@ class Endpoint:
             invite.reject(486)
             return
         try:
+            replaced = self._replaced_by(invite)
+        except CallRefusedError as error:
+            invite.reject(error.status, warning=str(error))
+            return
+        try:
             secure = invite.flow.secure and path_is_secure(invite.request)
             local, note = self.local_security(hop_is_secure=secure)
         except SecurityPolicyError as error:
@@ -316,13 +395,30 @@ class Endpoint:
             code = 306 if any(one.subject.startswith("a=key-mgmt") for one in refusals) else 399
             invite.reject(status, warning=str(error), warning_code=code)
             return
-        incoming = IncomingCall(self, invite, media, negotiation, note)
+        incoming = IncomingCall(self, invite, media, negotiation, note, replaced)
         self._incoming_calls.add(incoming)
         try:
             self._on_call(incoming)
         except Exception:
             incoming.reject(500)
             raise
+
+    def _replaced_by(self, invite: IncomingInvite) -> Call | None:
+        """The call that an INVITE is to take the place of; raises CallRefusedError for one it cannot (RFC 3891 3)."""
+        try:
+            replaces = Replaces.of(invite.request)
+        except SipParseError as error:
+            raise CallRefusedError(str(error), status=400) from error
+        if replaces is None:
+            return None
+        if not self.settings.accept_replaces:
+            raise CallRefusedError("calls are not handed over here", status=403)
+        found = next((call for call in self._calls if call.is_dialog(replaces)), None)
+        if found is None:
+            raise CallRefusedError("there is no such call", status=481)
+        if replaces.early_only:
+            raise CallRefusedError("the call has been answered", status=486)
+        return found
 
     def local_security(self, *, hop_is_secure: bool) -> tuple[MediaSecurity, str]:
         """What to ask of the media on this hop, and why it is less than the policy prefers, if it is."""
@@ -344,14 +440,13 @@ class Endpoint:
             telephone_event=_TELEPHONE_EVENT,
         )
 
-    def _invite(self, target: SipUri) -> Request:
-        request = Request("INVITE", target.without_headers())
+    def _request(self, method: str, target: SipUri) -> Request:
+        request = Request(method, target.without_headers())
         request.headers.add("Max-Forwards", "70")
         request.headers.add("From", str(NameAddr(replace(self.aor, parameters=())).with_tag(new_tag())))
         request.headers.add("To", str(NameAddr(SipUri(target.scheme, target.host, target.user, None, target.port))))
         request.headers.add("Call-ID", new_call_id())
-        request.headers.add("CSeq", str(CSeq(1, "INVITE")))
-        request.headers.add("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
+        request.headers.add("CSeq", str(CSeq(1, method)))
         return request
 
     def _open_media(self, flow: Flow) -> MediaSession:
@@ -369,9 +464,10 @@ class Endpoint:
         if not self.settings.credentials:
             return None
         home = {self.aor.host}
-        if self.settings.outbound_proxy is not None:
-            proxy = target_of(SipUri.parse(self.settings.outbound_proxy))
-            home.add(proxy.name if proxy.transport == "tls" else proxy.host)
+        single = self.settings.outbound_proxy
+        for one in (*self.settings.outbound_proxies, *(() if single is None else (single,))):
+            proxy = target_of(SipUri.parse(one))
+            home.add(proxy.name if proxy.secure else proxy.host)
         policy = self.settings.policy
         return DigestClient(
             tuple(one.also_for(home) for one in self.settings.credentials),

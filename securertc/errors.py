@@ -33,6 +33,14 @@ class ConfigurationError(SecureRtcError):
         self.key = key
 
 
+class UnsupportedCodecError(SecureRtcError):
+    """A stream was to be sent or heard as audio whose codec is not done here; RTP packets can be had of any."""
+
+
+class NoBundleError(SecureRtcError):
+    """Streams were to share a transport, and the peer did not agree on that."""
+
+
 class CallRefusedError(SecureRtcError):
     """The other side refused the call; `status` is the SIP status, 0 when there was no answer."""
 

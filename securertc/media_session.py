@@ -1,4 +1,4 @@
-"""The media of one call with its sockets: from audio frames to datagrams and back, whoever does the signalling."""
+"""One stream with its sockets: from audio frames or RTP packets to datagrams and back, whoever does the signalling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtp import Pacer, UdpSocket, bind_rtp_pair
+from rtp import Pacer, RtpPacket, UdpSocket, bind_rtp_pair
 from rtp.udp import Address
 from sdp import NegotiatedAudio
 from srtp import SrtpError
@@ -25,17 +25,20 @@ _TICK = 0.05
 
 
 class MediaSession:
-    """RTP or SRTP audio over UDP sockets of its own, usable with any signalling.
+    """RTP or SRTP over UDP sockets of its own, usable with any signalling.
 
     Create it on the running event loop, put `local_address` and `local_port` into the SDP, then start() with
     what was negotiated. Under SRTP nothing leaves in clear, RTCP included, and nothing that does not
     authenticate has any effect; without it only the signalled address is listened to.
 
+    With G.711 agreed on, what goes in and out is audio: send_audio() and receive_audio(), and digits. With `packets` it
+    is RTP of any codec: send_rtp() and receive_rtp(). A `MediaBundle` has several over one transport.
+
     Keys that come after the answer, as those of DTLS-SRTP do, are got by what key_by() is given: media starts once
     they are there, and keyed() waits for it; `on_keying_failure` hears why there will be none.
     """
 
-    def __init__(self, host: str | MediaPath) -> None:
+    def __init__(self, host: str | MediaPath, *, packets: bool = False) -> None:
         """Binds a pair of UDP ports on a numeric address; raises rtp.RtpError when there is none free.
 
         Or takes another path for RTP and RTCP together, as an `IceAgent` that has gathered its candidates.
@@ -50,6 +53,7 @@ class MediaSession:
             self._rtp = self._rtcp = host
             host.attach(self._received_rtp)
         self.local_address, self.local_port = self._rtp.local_address
+        self._packets = packets
         self._stream: MediaStream | None = None
         self._pacer = Pacer()
         self._sending = asyncio.Lock()
@@ -130,7 +134,7 @@ class MediaSession:
     def _start_stream(self, agreed: NegotiatedAudio) -> None:
         now = time.monotonic()
         if self._stream is None:
-            self._stream = MediaStream(agreed, now, unix_time=time.time())
+            self._stream = MediaStream(agreed, now, unix_time=time.time(), packets=self._packets)
             self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
         else:
             self._stream.renegotiate(agreed, now)
@@ -141,6 +145,16 @@ class MediaSession:
     def agreed(self) -> NegotiatedAudio | None:
         """What start() was last given, with its keys once they are there."""
         return self._agreed
+
+    @property
+    def ssrc(self) -> int | None:
+        """Our SSRC, None before media has started."""
+        return None if self._stream is None else self._stream.ssrc
+
+    @property
+    def remote_ssrc(self) -> int | None:
+        """The peer's SSRC, None before its first packet."""
+        return None if self._stream is None else self._stream.remote_ssrc
 
     @property
     def statistics(self) -> MediaStatistics:
@@ -200,6 +214,38 @@ class MediaSession:
             datagram = stream.audio(frame, time.monotonic())
             if datagram is not None:
                 self._send([datagram])
+
+    async def send_rtp(self, packet: RtpPacket) -> None:
+        """Sends a packet at once, protected as agreed; drops it while the peer holds the call.
+
+        Payload type, timestamp, marker, CSRCs, header extension and payload go as they are. The SSRC becomes ours,
+        and the sequence numbers go on from where the stream stands, by the same steps as the packets' own. Keys that
+        are still to come are waited for. Raises CallEndedError before an agreement and after close(),
+        SecurityPolicyError when there will be no keys, and SrtpError for a number sent before or a key used up.
+        """
+        if self._stream is None and self._agreed is not None:
+            await self.keyed()
+        async with self._on_air:
+            if self._stream is None or self._ended is not None:
+                raise CallEndedError(self._ended or "no media agreed yet")
+            datagram = self._stream.packet(packet, time.monotonic())
+            if datagram is not None:
+                self._send([datagram])
+
+    async def receive_rtp(self) -> RtpPacket:
+        """Returns the next packet of the peer's, authenticated and decrypted, in the order of arrival.
+
+        Needs `packets`. Up to 2,048 packets that nobody fetches are kept. Raises CallEndedError when the session has
+        ended and all have been fetched.
+        """
+        while True:
+            packet = None if self._stream is None else self._stream.next_packet()
+            if packet is not None:
+                return packet
+            if self._ended is not None:
+                raise CallEndedError(self._ended)
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def send_digits(self, digits: str, *, milliseconds: int = 100, gap: int = 100) -> None:
         """Sends DTMF digits (RFC 4733), each for so long and with such a gap behind it; returns with the last sent.

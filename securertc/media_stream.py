@@ -16,6 +16,7 @@ from rtp import (
     Goodbye,
     MalformedRtpError,
     ReceiverReport,
+    RtpPacket,
     SenderReport,
     SourceDescription,
     event_of_digit,
@@ -54,16 +55,17 @@ class MediaStream:
 
     `now` is always in seconds of one steady clock; `unix_time` is the time of day at the `now` given first.
     Raises SecurityPolicyError while the keys of SRTP that was agreed on are still to come.
+    With `packets` what is received is had by next_packet(), of any codec, and not as audio.
     The CNAME is random for each stream, so that it tells nothing of the user (RFC 7022 4.2).
     """
 
-    def __init__(self, agreed: NegotiatedAudio, now: float, *, unix_time: float) -> None:
+    def __init__(self, agreed: NegotiatedAudio, now: float, *, unix_time: float, packets: bool = False) -> None:
         _check_keys(agreed)
         self.agreed = agreed
         self._unix_offset = unix_time - now
         self._cname = base64.b64encode(secrets.token_bytes(12)).decode()
         self._sender = AudioSender(agreed)
-        self._receiver = AudioReceiver(agreed, own_ssrc=lambda: self._sender.ssrc)
+        self._receiver = AudioReceiver(agreed, own_ssrc=lambda: self._sender.ssrc, packets=packets)
         self._reports = 0
         self._reported_packets = (0, 0)
         self._round_trip: float | None = None
@@ -77,6 +79,11 @@ class MediaStream:
         """Our SSRC."""
         return self._sender.ssrc
 
+    @property
+    def remote_ssrc(self) -> int | None:
+        """The peer's SSRC that is reported on, None before the first packet that was the peer's."""
+        return self._receiver.source
+
     def renegotiate(self, agreed: NegotiatedAudio, now: float) -> None:
         """Goes on with another agreement; raises SecurityPolicyError when it would end the protection."""
         _check_keys(agreed)
@@ -89,6 +96,16 @@ class MediaStream:
         if not self.agreed.direction.sends:
             return None
         return Datagram(self._sender.audio(samples, now), self._receiver.rtp_address)
+
+    def packet(self, packet: RtpPacket, now: float) -> Datagram | None:
+        """Returns the datagram for a packet of the application's, None while the agreement lets us send nothing."""
+        if not self.agreed.direction.sends:
+            return None
+        return Datagram(self._sender.packet(packet, now), self._receiver.rtp_address)
+
+    def next_packet(self) -> RtpPacket | None:
+        """Returns the next RTP packet received, as it came; None when there is none."""
+        return self._receiver.rtp.popleft() if self._receiver.rtp else None
 
     def begin_digit(self, digit: str, milliseconds: int, now: float) -> list[EventPacket]:
         """Returns the packets of a DTMF digit that begins at `now`, for digit() to send each when it is due.

@@ -11,7 +11,7 @@ from sip.target import Target, target_of
 
 from .errors import MissingExtraError
 
-TRANSPORTS = ("tls", "tcp", "udp")
+TRANSPORTS = ("tls", "tcp", "udp", "wss", "ws")
 
 
 def name_resolver(name_servers: Sequence[str] = ()) -> Resolver | None:

@@ -11,8 +11,11 @@ from sip import SipParseError, SipUri, Timers
 from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
 from sip.proxy_limits import ProxyLimits
+from sip.target import SECURE_TRANSPORTS, TRANSPORTS, default_port
+from sip.websocket_settings import WebSocketSettings
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, MissingExtraError
+from .name_resolution import name_resolver
 
 STORES = ("none", "memory", "sqlite", "redis")
 _Value = TypeVar("_Value")
@@ -68,16 +71,21 @@ class AuthenticationSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """What `securertc proxy` runs. With `relay` strangers may reach other domains through it."""
+    """What `securertc proxy` runs. With `relay` strangers may reach other domains through it.
+
+    `name_servers`, each ADDRESS or ADDRESS:PORT, are asked for other domains; without any, the system's.
+    """
 
     listen: tuple[ListenSettings, ...]
     domains: frozenset[str]
     aliases: frozenset[str] = frozenset()
+    name_servers: tuple[str, ...] = ()
     relay: bool = False
     secret: bytes | None = field(default=None, repr=False)
     tls: TlsSettings = field(default_factory=TlsSettings)
     location: LocationSettings = field(default_factory=LocationSettings)
     authentication: AuthenticationSettings | None = None
+    websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     settings: ProxySettings = field(default_factory=ProxySettings)
     limits: ProxyLimits = field(default_factory=ProxyLimits)
     timers: Timers = field(default_factory=Timers)
@@ -104,11 +112,13 @@ def parse_config(content: dict[str, Any], folder: Path) -> ProxyConfig:
         listen=listen,
         domains=frozenset(name.lower() for name in top.strings("domains")),
         aliases=frozenset(name.lower() for name in top.strings("aliases")),
+        name_servers=tuple(top.strings("name_servers")),
         relay=top.take("relay", bool, False),
         secret=None if secret is None else _secret(secret),
         tls=_tls(top.table("tls")),
         location=_location(top.table("location")),
         authentication=_authentication(top.table("authentication")) if "authentication" in content else None,
+        websocket=_websocket(top.table("websocket")),
         settings=ProxySettings(
             record_route=top.take("record_route", bool, True), timer_c=top.take("timer_c", float, 200.0)
         ),
@@ -126,12 +136,16 @@ def _check(config: ProxyConfig) -> None:
     transports = [one.transport for one in config.listen]
     if len(set(transports)) < len(transports):
         raise ConfigurationError("one address for each transport is what can be served", key="listen")
-    if "tls" in transports and config.tls.certificate is None:
+    if not SECURE_TRANSPORTS.isdisjoint(transports) and config.tls.certificate is None:
         raise ConfigurationError("listening on TLS needs a certificate", key="tls.certificate")
     if config.tls.require_client_certificate and config.tls.ca_file is None:
         raise ConfigurationError("client certificates need authorities to check them by", key="tls.ca_file")
     if config.tls.prove_domains and not config.tls.require_client_certificate:
         raise ConfigurationError("without client certificates no domain is proven", key="tls.prove_domains")
+    try:
+        name_resolver(config.name_servers)
+    except (ValueError, MissingExtraError) as error:
+        raise ConfigurationError(str(error), key="name_servers") from None
     if config.settings.timer_c <= 180:
         raise ConfigurationError("has to be more than 180 seconds (RFC 3261 16.6)", key="timer_c")
     if min(config.timers.t1, config.timers.t2, config.timers.t4, config.timers.completed_invite) <= 0:
@@ -140,9 +154,9 @@ def _check(config: ProxyConfig) -> None:
 
 def _listen(table: _Table) -> ListenSettings:
     transport = table.take("transport", str, "udp")
-    if transport not in ("udp", "tcp", "tls"):
-        raise table.wrong("transport", "has to be udp, tcp or tls")
-    port = table.take("port", int, 5061 if transport == "tls" else 5060)
+    if transport not in TRANSPORTS:
+        raise table.wrong("transport", f"has to be one of {', '.join(TRANSPORTS)}")
+    port = table.take("port", int, default_port(transport))
     if not 0 <= port <= 65535:
         raise table.wrong("port", "has to be from 0 to 65535")
     found = ListenSettings(transport, table.needed("host"), port, table.take("advertised", str, None))
@@ -161,6 +175,19 @@ def _tls(table: _Table) -> TlsSettings:
     )
     table.finish()
     return found
+
+
+def _websocket(table: _Table) -> WebSocketSettings:
+    origins = tuple(table.strings("origins")) if table.has("origins") else None
+    for one in origins or ():
+        scheme, _, host = one.partition("://")
+        if scheme not in ("http", "https") or not host or "/" in host:
+            raise table.wrong("origins", f"{one!r} is no origin, such as https://example.com")
+    interval = table.take("ping_interval", float, WebSocketSettings().ping_interval)
+    if interval < 0:
+        raise table.wrong("ping_interval", "has to be 0 or more")
+    table.finish()
+    return WebSocketSettings(origins, interval)
 
 
 def _location(table: _Table) -> LocationSettings:
@@ -251,6 +278,9 @@ class _Table:
             names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
             raise self.wrong(key, f"has to be {names.get(kind, 'a table')}")
         return value
+
+    def has(self, key: str) -> bool:
+        return key in self._left
 
     def needed(self, key: str) -> str:
         value = self.take(key, str, None)

@@ -10,8 +10,8 @@ from sip.header_values import AuthParameters, NameAddr
 from sip.location import Binding
 from sip.location_service import LocationService
 from sip.proxy_events import ProxyTarget
-from sip.proxy_identity import ProxyIdentity
-from sip.proxy_routing import replace_values
+from sip.proxy_identity import ProxyIdentity, route_value
+from sip.proxy_routing import asks_for_flow, replace_values
 from sip.transport import Flow
 
 _ALLOWED = "ACK, BYE, CANCEL, INVITE, OPTIONS, REGISTER"
@@ -108,7 +108,9 @@ class ProxyService:
             if isinstance(first, SipUri) and first.user is not None and self.identity.is_ours(first):
                 # The connection is ours: no need to go round by the network.
                 path, flow = path[1:], first.user
-        return ProxyTarget(binding.uri, binding.q, path, flow, alternatives)
+        # Who registered a flow is reached by it or not at all (RFC 5626 7).
+        failure = None if binding.reg_id is None else 480
+        return ProxyTarget(binding.uri, binding.q, path, flow, alternatives, failure)
 
     # What is for the server itself.
 
@@ -127,10 +129,10 @@ class ProxyService:
             user = found.username
         else:
             user = _registered_user(request)
-        direct = len(request.vias) == 1 and flow.reliable
+        direct = len(request.vias) == 1 and (flow.reliable or asks_for_flow(request))
         if direct and self._shared and self.identity is not None:
-            address = self.identity.address(flow.transport)
-            request.headers.prepend("Path", f"<sip:{token}@{address.sent_by};transport={flow.transport};lr>")
+            route = route_value(self.identity.address(flow.transport), secure=False, token=token)
+            request.headers.prepend("Path", f"{route[:-1]};ob>" if asks_for_flow(request) else route)
         response = await self._location.register(request, user=user, flow=token if direct else None)
         if self._registrar is not None and found is not None and response.success:
             self._registrar.confirm(response, found)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sip.dns_records import Resolver
 from sip.location_memory import MemoryLocationStore
 from sip.locator import Locator
 from sip.proxy_resolver import DnsProxyResolver
@@ -51,6 +52,7 @@ class Hop:
 class Triangle:
     """Proxies for the domains of `users`, each with a registrar that asks for Digest by `algorithm`.
 
+    `name_server` is where the zone of both is asked, ADDRESS:PORT over UDP; None without the `dns` extra.
     `on_hop` hears of every message that a proxy sends. Everything is gone at the end of the `async with`.
     Raises OSError when nothing can be listened on, or `directory` cannot be written.
     """
@@ -64,13 +66,15 @@ class Triangle:
         self._on_hop = on_hop
         self._authority = ThrowawayAuthority(directory)
         self.zone = EmbeddedZone({})
+        self.name_server: str | None = None
         self.servers: dict[str, ProxyServer] = {}
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Triangle:
         try:
+            resolver = await self._resolver()
             for domain in dict.fromkeys(user.domain for user in self.users):
-                await self._stack.enter_async_context(self._proxy(domain))
+                await self._stack.enter_async_context(self._proxy(domain, resolver))
         except BaseException:
             await self._stack.aclose()
             raise
@@ -82,6 +86,17 @@ class Triangle:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    async def _resolver(self) -> Resolver:
+        """Asks the zone over the wire where dnspython is installed, else in memory."""
+        try:
+            from sip.dns_resolver import DnsResolver
+
+            from .zone_server import serve_zone
+        except ImportError:
+            return self.zone
+        self.name_server = await self._stack.enter_async_context(serve_zone(self.zone, HOST))
+        return DnsResolver([self.name_server])
 
     def port(self, domain: str) -> int:
         """Returns the TLS port of a domain's proxy."""
@@ -97,12 +112,12 @@ class Triangle:
         return TlsFiles(issued.certificate_path, issued.key_path, self._authority.certificate_path)
 
     @contextlib.asynccontextmanager
-    async def _proxy(self, domain: str) -> AsyncIterator[None]:
+    async def _proxy(self, domain: str, resolver: Resolver) -> AsyncIterator[None]:
         issued = self._authority.issue(domain, sip_domains=(domain,))
         server, service = await create_proxy(
             self._config(domain, issued),
             MemoryLocationStore(),
-            resolver=DnsProxyResolver(Locator(self.zone, address_types=("A",)), transports=("tls",)),
+            resolver=DnsProxyResolver(Locator(resolver, address_types=("A",)), transports=("tls",)),
             observer=lambda data, flow: self._on_hop(self._hop(domain, data, flow)),
         )
         async with server:

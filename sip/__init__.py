@@ -18,6 +18,7 @@ from .errors import (
     TlsVerificationError,
     TransactionTimeoutError,
     TransportError,
+    WebSocketError,
 )
 from .guess_limit import GuessLimit, GuessRate
 from .header_values import AllContacts, AuthParameters, CSeq, NameAddr, Via
@@ -32,6 +33,7 @@ from .stream_parser import KeepAlive, StreamParser
 from .timers import Timers
 from .tls import VerifiedPeer, client_context, server_context, verify_identity
 from .uri import OtherUri, SipUri, Uri, parse_uri
+from .websocket_settings import WebSocketSettings
 
 __all__ = [
     "AllContacts",
@@ -80,6 +82,8 @@ __all__ = [
     "Verdict",
     "VerifiedPeer",
     "Via",
+    "WebSocketError",
+    "WebSocketSettings",
     "client_context",
     "parse_message",
     "parse_uri",

@@ -192,3 +192,15 @@ class ClientTransaction:
         ack.headers.add("Call-ID", self.request.call_id)
         ack.headers.add("CSeq", f"{self.request.cseq.number} ACK")
         return ack
+
+
+def client_key(response: Response) -> tuple[str, str]:
+    """Returns what a response matches by (17.1.3): branch of the top Via, and method."""
+    via = response.headers.get("Via") or ""
+    method = (response.headers.get("CSeq") or "").rpartition(" ")[2]
+    first = via.partition(",")[0]
+    # As we write it; who echoes it in other words is read at length.
+    _, found, branch = first.rpartition(";branch=")
+    if not found or ";" in branch or '"' in via:
+        return response.top_via.branch or "", response.cseq.method
+    return branch.rstrip(), method

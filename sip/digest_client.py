@@ -261,7 +261,7 @@ def _destinations(request: Request, *, outside: bool) -> frozenset[str]:
     found = set()
     try:
         hop = target_of(next_hop(request))
-        found.add(hop.name if hop.transport == "tls" else hop.host)
+        found.add(hop.name if hop.secure else hop.host)
     except (SipParseError, TransportError):
         return frozenset()
     if outside and isinstance(request.uri, SipUri):

@@ -14,7 +14,7 @@ from .dns_records import HostAddress, Naptr, Question, Record, Srv
 from .errors import DiscoveryError, TransportError
 from .header_values import Via
 from .srv_selection import RandomInteger, order_servers
-from .target import SECURE_TRANSPORTS, Target, default_port
+from .target import SECURE_TRANSPORTS, Target, default_port, is_invalid
 from .uri import SipUri
 
 Answer = tuple[Record, ...] | DiscoveryError
@@ -79,7 +79,7 @@ def locate(uri: SipUri, rules: DiscoveryRules) -> Lookups:
     host = bare_host(uri.parameter("maddr") or uri.host)
     name = bare_host(uri.host)
     transport = _explicit_transport(uri, rules)
-    if host == "invalid" or host.endswith(".invalid"):
+    if is_invalid(host):
         raise DiscoveryError("the name has no address, as all of .invalid", domain=host)  # RFC 6761 6.4
     if is_numeric(host) or uri.port is not None or is_local_name(host):
         transport = transport or _default_transport(uri, rules)

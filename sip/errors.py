@@ -48,6 +48,10 @@ class TransportError(SipError):
         self.target = target
 
 
+class WebSocketError(TransportError):
+    """What came over a connection opens no WebSocket that carries SIP (RFC 7118)."""
+
+
 class TlsVerificationError(TransportError):
     """The peer's certificate does not prove the name that was asked for (RFC 5922); `presented` lists its names."""
 

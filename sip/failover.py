@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from .errors import SipError, SipParseError, TransactionTimeoutError, TransportError
-from .grammar import parse_number
+from .errors import SipError, TransactionTimeoutError, TransportError
 from .message import Request, Response
 from .target import MAX_UDP_REQUEST, Target
-from .target_health import LONGEST_AVOIDED, TargetHealth
+from .target_health import TargetHealth, retry_after
 from .transport import Flow
 
 # What start_request() puts on a request.
@@ -74,29 +73,21 @@ class Failover:
             if failure.status != 503:
                 self._health.recovered(self.target)
                 return False
-            return self._advance(_retry_after(failure))
+            return self._advance(retry_after(failure))
         if isinstance(failure, TransactionTimeoutError):
             return progress == 0 and self._advance(None)
         return isinstance(failure, TransportError) and progress <= 100 and self._advance(None)
 
-    def _advance(self, retry_after: float | None) -> bool:
-        self._health.failed(self.target, retry_after=retry_after)
+    def skip(self) -> bool:
+        """Goes on to the next target without blaming the one tried now; False when there is none."""
         if len(self._targets) == 1:
             return False
         del self._targets[0]
         return True
 
-
-def _retry_after(response: Response) -> float | None:
-    """The seconds of a Retry-After, whose comment and parameters do not matter here (RFC 3261 20.33)."""
-    value = response.headers.get("Retry-After")
-    if value is None:
-        return None
-    try:
-        number = value.partition(";")[0].partition("(")[0].strip()
-        return float(parse_number(number, (1 << 32) - 1, "Retry-After"))
-    except SipParseError:
-        return LONGEST_AVOIDED if value.strip()[:1].isdigit() else None
+    def _advance(self, retry_after: float | None) -> bool:
+        self._health.failed(self.target, retry_after=retry_after)
+        return self.skip()
 
 
 def is_large(request: Request) -> bool:

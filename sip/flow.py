@@ -26,6 +26,8 @@ class Flow(abc.ABC):
     peer: VerifiedPeer | None = None
     # The peer's, in DER, with its chain verified; None where it showed none, or none was asked for.
     certificate: bytes | None = None
+    # Whether the peer opened it.
+    accepted: bool = False
 
     @property
     def reliable(self) -> bool:
@@ -34,8 +36,13 @@ class Flow(abc.ABC):
 
     @property
     def secure(self) -> bool:
-        """Whether it is TLS."""
-        return self.transport == "tls"
+        """Whether it is TLS, under WebSocket or not."""
+        return self.transport in ("tls", "wss")
+
+    @property
+    def websocket(self) -> bool:
+        """Whether it is WebSocket: only one side of it can ever open it (RFC 7118)."""
+        return self.transport in ("ws", "wss")
 
     def proves(self, name: str) -> bool:
         """Whether the peer's certificate is for a SIP domain or IP address (RFC 5922 7.1), by no wildcard."""
@@ -68,7 +75,9 @@ class Flow(abc.ABC):
         """
 
 
-def via_host(address: tuple[str, int]) -> str:
-    """Returns an address as Via's sent-by has it."""
+def via_host(address: tuple[str, int | None]) -> str:
+    """Returns an address as Via's sent-by has it; the port may be left away."""
     host, port = address
+    if port is None:
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,16 +1,17 @@
-"""Calls at the SIP level: an INVITE made, an INVITE received, and the dialog that comes of it (RFC 3261 13 to 15)."""
+"""INVITEs at the SIP level: one of ours, and one received, until there is a call (RFC 3261 13)."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .cancel import create_cancel
+from .capabilities import allow, supported
 from .dialog import Dialog
+from .early_dialogs import EarlyDialogs
 from .errors import (
     CallCancelledError,
-    DialogError,
     DigestError,
     RequestFailedError,
     SipError,
@@ -19,24 +20,25 @@ from .errors import (
     TransportError,
 )
 from .failover import is_large
-from .header_values import CSeq, NameAddr
+from .header_values import NameAddr
+from .invite_dialog import InviteDialog
 from .message import Request, Response, new_branch, new_tag
-from .session_modification import GONE, MAX_TRIES, OutgoingReinvite, glare_delay, pending_error, refuse_glare
+from .reliable_provisional import ReliableSender
+from .session_timer import LEAST_INTERVAL, least_interval
 from .transport import Flow
 
 if TYPE_CHECKING:
     from .failover import Failover
     from .user_agent import ClientExchange, ServerExchange, UserAgent
 
-# How a re-INVITE is answered: (status, body) of the response.
-ReInvite = Callable[[Request], tuple[int, bytes]]
 MAX_CHALLENGES = 4
 
 
 class OutgoingInvite:
     """An INVITE of ours: run() sends it and returns the dialog, cancel() gives it up.
 
-    `on_progress` hears of every provisional response. `digest_algorithm` tells what answered a challenge.
+    `on_progress` hears of every provisional response. `digest_algorithm` tells what answered a challenge, `answer`
+    the session description that the 2xx, or a reliable response before it, answered ours with.
     """
 
     def __init__(self, user_agent: UserAgent, request: Request, *, tries: Failover | None = None) -> None:
@@ -56,6 +58,8 @@ class OutgoingInvite:
         self._last_wait: asyncio.TimerHandle | None = None  # for the final response after a CANCEL
         self._branch = new_branch()
         self._acks: dict[str, Request] = {}
+        self._early = EarlyDialogs(user_agent, request)
+        self._minimum = LEAST_INTERVAL  # of the session timer, by 422s
 
     async def run(self) -> InviteDialog:
         """Sends the INVITE, answers challenges, and returns the dialog of the first 2xx, acknowledged.
@@ -65,6 +69,7 @@ class OutgoingInvite:
         """
         user_agent = self._user_agent
         user_agent.add_outbound_route(self.request)
+        self._ask()
         tries = self._tries = self._tries or await user_agent.tries_for(self.request)
         challenges = 0
         while True:
@@ -81,6 +86,9 @@ class OutgoingInvite:
             if not self._cancelled and tries.goes_on_after(response, progress=self._progress):
                 self.request.headers.remove_first("Via")
                 continue
+            if response.status == 422 and self._asks_again(response):
+                user_agent.renew(self.request)
+                continue
             challenges += 1
             challenged = response.status in (401, 407) and user_agent.digest is not None and not self._cancelled
             if not challenged or challenges > MAX_CHALLENGES or user_agent.digest is None:
@@ -88,6 +96,30 @@ class OutgoingInvite:
             user_agent.digest.authorize(self.request, response, source=flow.remote[0])
             self.digest_algorithm = user_agent.digest.last_algorithm
             user_agent.renew(self.request)
+
+    def _ask(self) -> None:
+        """Says which extensions we understand, and asks for a session timer (RFC 4028 7.1)."""
+        headers = self.request.headers
+        headers.set("Allow", allow())
+        headers.set("Supported", supported())
+        timers = self._user_agent.session_timers
+        if timers is None:
+            headers.set("Supported", "100rel, replaces")
+        else:
+            timers.ask(self.request, minimum=self._minimum)
+
+    def _asks_again(self, response: Response) -> bool:
+        """Asks for the longer interval that a 422 wants (RFC 4028 7.3); False when it says none, or none longer."""
+        timers = self._user_agent.session_timers
+        try:
+            wanted = least_interval(response)
+        except SipParseError:
+            return False
+        if timers is None or self._cancelled or wanted <= max(self._minimum, timers.interval):
+            return False
+        self._minimum = wanted
+        timers.ask(self.request, minimum=wanted)
+        return True
 
     def _take(self, flow: Flow) -> Flow:
         """Uses a flow, and tells the peer to come back by it where our Contact was for another one."""
@@ -115,6 +147,12 @@ class OutgoingInvite:
                 self.cancel()
             raise
 
+    @property
+    def answer(self) -> bytes:
+        if self.response is None:
+            return b""
+        return self.response.body or self._early.answer_of(self.response.to.tag or "")
+
     def _finish(self, response: Response, flow: Flow) -> InviteDialog:
         self.response = response
         if not response.success:
@@ -139,12 +177,7 @@ class OutgoingInvite:
         self._cancelled = True
         if self._progress and not self._cancel_sent and not self._final.done() and self.flow is not None:
             self._cancel_sent = True
-            cancel = Request("CANCEL", self.request.uri)
-            for name in ("Route", "From", "To", "Call-ID"):
-                for value in self.request.headers.get_all(name):
-                    cancel.headers.add(name, value)
-            cancel.headers.add("Max-Forwards", "70")
-            cancel.headers.add("CSeq", str(CSeq(self.request.cseq.number, "CANCEL")))
+            cancel = create_cancel(self.request)
             ignore: Callable[[object], None] = lambda _: None  # noqa: E731  # the INVITE's own end counts
             self._user_agent.start_request(cancel, self.flow, ignore, ignore, branch=self._branch)
             wait = self._user_agent.timers.timeout
@@ -157,12 +190,15 @@ class OutgoingInvite:
         self._on_failure(CallCancelledError("the call was cancelled, and nobody answered"))
 
     def _stop_waiting(self) -> None:
+        self._early.end()
         if self._last_wait is not None:
             self._last_wait.cancel()
             self._last_wait = None
 
     def _on_response(self, response: Response) -> None:
         if response.provisional:
+            if self.flow is not None and not self._early.receive(response, self.flow):
+                return
             self._progress = max(self._progress, response.status)
             if self.on_progress is not None:
                 self.on_progress(response)
@@ -201,20 +237,24 @@ class OutgoingInvite:
 
     def _dialog_of(self, response: Response, flow: Flow) -> InviteDialog:
         dialog = Dialog.of_caller(self.request, response, secure=flow.secure)
+        dialog.local_cseq = max(dialog.local_cseq, self._early.next_cseq(response.to.tag or ""))
         ack = dialog.create_request("ACK", cseq=self.request.cseq.number)
         for name in ("Authorization", "Proxy-Authorization"):
             for value in self.request.headers.get_all(name):
                 ack.headers.add(name, value)
         self._acks[response.to.tag or ""] = ack
         self._user_agent.send_ack(ack, flow)
-        return InviteDialog(self._user_agent, dialog, flow)
+        established = InviteDialog(self._user_agent, dialog, flow)
+        established.heard(response)
+        established.session.agreed(response)
+        return established
 
 
 class IncomingInvite:
     """An INVITE received, to be accepted or rejected once.
 
     `cancelled` is done when the caller gave it up (487 has been sent then). `authenticated` is (username,
-    algorithm) after Digest, else None.
+    algorithm) after Digest, else None. `dialog` is the early one, once the caller has been told of it.
     """
 
     def __init__(self, user_agent: UserAgent, exchange: ServerExchange, request: Request) -> None:
@@ -224,6 +264,9 @@ class IncomingInvite:
         self.local_tag = new_tag()
         self.authenticated = exchange.authenticated
         self.cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.dialog: Dialog | None = None
+        self._reliable: ReliableSender | None = None
+        self._repeat: asyncio.TimerHandle | None = None
 
     @property
     def flow(self) -> Flow:
@@ -236,10 +279,72 @@ class IncomingInvite:
         return not self._exchange.transaction.answered
 
     def ring(self) -> None:
-        """Sends 180."""
+        """Sends 180, reliably where the caller wants or takes that (RFC 3262 3).
+
+        A reliable one has to carry an offer where the INVITE had none, which is better made when the call is
+        accepted: then it is sent as it always was, or not at all where the caller insists.
+        """
+        required = "100rel" in self.request.option_tags("Require")
+        reliable = bool(self.request.body) and (required or "100rel" in self.request.option_tags("Supported"))
+        if not self.pending or (required and not reliable):
+            return
         response = self.request.create_response(180, to_tag=self.local_tag)
         self._add_contact(response)
-        self._user_agent.respond(self._exchange, response)
+        if not reliable:
+            self._user_agent.respond(self._exchange, response)
+            return
+        if self.dialog is None:
+            self.dialog = Dialog.of_callee(self.request, response, secure=self.flow.secure)
+            self._user_agent.early_dialogs[self.dialog.id] = self
+        if self._reliable is None:
+            self._reliable = ReliableSender(timers=self._user_agent.timers)
+        self._send_reliably(self._reliable, self._reliable.send(response, self._now()))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _send_reliably(self, reliable: ReliableSender, responses: list[Response]) -> None:
+        for response in responses:
+            self._user_agent.respond(self._exchange, response)
+        self._stop_repeating()
+        due = reliable.next_timer()
+        if due is not None:
+            self._repeat = asyncio.get_running_loop().call_at(due, self._again, reliable)
+
+    def _again(self, reliable: ReliableSender) -> None:
+        responses = reliable.handle_timer(self._now())
+        if reliable.failed:
+            self.reject(504)
+            self._gave_up()
+            return
+        self._send_reliably(reliable, responses)
+
+    def _stop_repeating(self) -> None:
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
+
+    def receive(self, exchange: ServerExchange, request: Request) -> None:
+        """Answers a request of the caller's within the early dialog."""
+        status = 405
+        if request.method == "PRACK" and self._reliable is not None:
+            if request.body:
+                status = 488  # RFC 3262 5: an offer, before we have answered the first one
+            else:
+                status, following = self._reliable.acknowledge(request, self._now())
+                self._send_reliably(self._reliable, following)
+        elif request.method == "UPDATE":
+            status = 500 if request.body else 200  # RFC 3311 5.2: the offer of the INVITE has no answer yet
+        elif request.method == "BYE":
+            status = 200
+        response = request.create_response(status)
+        if request.method == "UPDATE":
+            self._add_contact(response)
+        if status == 500:
+            response.headers.add("Retry-After", "2")
+        self._user_agent.respond(exchange, response)
+        if request.method == "BYE":  # 15.1.2
+            self.cancel()
 
     def reject(
         self, status: int, *, warning: str | None = None, warning_code: int = 399, reason: str | None = None
@@ -252,6 +357,7 @@ class IncomingInvite:
             text = "".join(" " if ord(c) < 32 or c == "\x7f" else c for c in warning)[:300]
             text = text.replace("\\", "\\\\").replace('"', '\\"')
             response.headers.add("Warning", f'{warning_code} securertc "{text}"')
+        self._end_early()
         self._user_agent.respond(self._exchange, response)
 
     def accept(self, body: bytes) -> InviteDialog:
@@ -264,10 +370,17 @@ class IncomingInvite:
             raise CallCancelledError("the call was cancelled")
         response = self.request.create_response(200, to_tag=self.local_tag)
         self._add_contact(response)
+        response.headers.add("Supported", supported())
         response.headers.add("Content-Type", "application/sdp")
         response.body = body
         dialog = Dialog.of_callee(self.request, response, secure=self.flow.secure)
+        if self.dialog is not None:
+            dialog.remote_cseq, dialog.remote_target = self.dialog.remote_cseq, self.dialog.remote_target
         established = InviteDialog(self._user_agent, dialog, self.flow)
+        established.heard(self.request)
+        established.session.answer(self.request, response)
+        established.reliable = self._reliable
+        self._end_early()
         self._user_agent.respond(self._exchange, response)
         established.repeat_until_acknowledged(self._exchange, response)
         return established
@@ -276,8 +389,22 @@ class IncomingInvite:
         """The caller's CANCEL."""
         if self.pending:
             self.reject(487)
-            if not self.cancelled.done():
-                self.cancelled.set_result(None)
+            self._gave_up()
+
+    def abandon(self) -> None:
+        """Forgets the early dialog."""
+        self._end_early()
+
+    def _gave_up(self) -> None:
+        if not self.cancelled.done():
+            self.cancelled.set_result(None)
+
+    def _end_early(self) -> None:
+        self._stop_repeating()
+        if self._reliable is not None:
+            self._reliable.stop()
+        if self.dialog is not None:
+            self._user_agent.early_dialogs.pop(self.dialog.id, None)
 
     def _add_contact(self, response: Response) -> None:
         uri = self.request.uri
@@ -285,166 +412,4 @@ class IncomingInvite:
         secure = getattr(uri, "secure", False)
         contact: NameAddr = self._user_agent.contact(self.flow.transport, user, secure=secure, flow=self.flow)
         response.headers.add("Contact", str(contact))
-        response.headers.add("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
-
-
-class InviteDialog:
-    """An established call: bye() ends it, `ended` is done when it has ended, by whichever side.
-
-    The result of `ended` says how: "local", "remote", or what went wrong. `on_reinvite` answers re-INVITEs; without
-    it they are refused with 488 and the call goes on. `ack_body` is the body of the ACK, once one has come.
-    """
-
-    def __init__(self, user_agent: UserAgent, dialog: Dialog, flow: Flow) -> None:
-        self._user_agent = user_agent
-        self.dialog = dialog
-        self.flow = flow
-        self.on_reinvite: ReInvite | None = None
-        self.request_flow = flow  # the one that the last request of the peer came by
-        self.on_ack: Callable[[Request], None] | None = None
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._repeat: asyncio.TimerHandle | None = None
-        self._acknowledged = False
-        self._invite_cseq: int | None = dialog.remote_cseq
-        self._owner = dialog.remote_cseq is None  # of the Call-ID: the caller
-        self._modifying = False  # a reinvite() is under way
-        self._invite_pending = False  # an INVITE of ours waits for its final response
-        user_agent.dialogs[dialog.id] = self
-
-    async def bye(self) -> None:
-        """Ends the call; returns when the BYE was answered, or could not be delivered."""
-        if self.ended.done():
-            return
-        self._end("local")
-        with contextlib.suppress(SipError):
-            await self._user_agent.request(self.dialog.create_request("BYE"), flow=self._flow_to_target())
-
-    async def reinvite(self, body: bytes) -> Response:
-        """Offers the session anew by a re-INVITE and returns its final response, which may be a refusal.
-
-        Glare is waited out (14.1), up to eight times. A 408 or 481, or no answer, ends the call. Raises DialogError
-        while another INVITE is under way in the call or it has ended, and TransportError, TransactionTimeoutError or
-        DigestError.
-        """
-        if self.ended.done():
-            raise DialogError("the call has ended")
-        if self._modifying or self._repeat is not None:
-            raise pending_error()
-        self._modifying = True
-        try:
-            response = await self._reinvite_until_no_glare(body)
-        except TransactionTimeoutError:
-            self.end_soon()
-            raise
-        finally:
-            self._modifying = self._invite_pending = False
-        if response.status in GONE:
-            self.end_soon()
-        return response
-
-    async def _reinvite_until_no_glare(self, body: bytes) -> Response:
-        for _ in range(MAX_TRIES):
-            if self._repeat is None:
-                self._invite_pending = True
-                response = await OutgoingReinvite(self._user_agent, self.dialog).run(body, self._flow_to_target())
-                if response.status != 491:
-                    return response
-            # Meanwhile the peer's own may pass.
-            self._invite_pending = False
-            await asyncio.sleep(glare_delay(owner=self._owner))
-            if self.ended.done():
-                raise DialogError("the call has ended")
-        raise pending_error()
-
-    def _flow_to_target(self) -> Flow | None:
-        """The connection that the call came by, when it leads to the next hop; None where one has to be found.
-
-        Without routes that is when the peer's Contact is its other end: it listens nowhere else. With routes, when
-        TLS has proven the name of the first one there, on its port (RFC 5923): no address alone makes it the same.
-        """
-        flow, routes = self.flow, self.dialog.route_set
-        if not flow.reliable or flow.closed:
-            return None
-        if routes:
-            hop = routes[0].sip_uri
-            proven = flow.secure and hop.port == flow.remote[1] and flow.proves(hop.host)
-            return flow if proven and (hop.secure or hop.transport == flow.transport) else None
-        target = self.dialog.remote_target
-        named = (target.host.strip("[]"), target.port)
-        return flow if target.transport == flow.transport and named == flow.remote else None
-
-    def end_soon(self) -> None:
-        """Ends the call in the background."""
-        self._user_agent.spawn(asyncio.ensure_future(self.bye()))
-
-    def abandon(self) -> None:
-        """Forgets the call without a BYE."""
-        self._end("closed")
-
-    def acknowledged(self, ack: Request) -> None:
-        """The ACK of our 2xx came."""
-        if ack.cseq.number == self._invite_cseq and not self._acknowledged:
-            self._acknowledged = True
-            self._stop_repeating()
-            if self.on_ack is not None:
-                self.on_ack(ack)
-
-    def repeat_until_acknowledged(self, exchange: ServerExchange, response: Response) -> None:
-        """Repeats a 2xx at T1, doubling to T2, for 64*T1; without an ACK by then the call is ended (13.3.1.4)."""
-        loop = asyncio.get_running_loop()
-        timers = self._user_agent.timers
-        self._acknowledged = False
-        self._invite_cseq = response.cseq.number
-        give_up = loop.time() + timers.timeout
-
-        def again(interval: float) -> None:
-            if loop.time() >= give_up:
-                self.end_soon()
-                return
-            self._user_agent.resend(exchange, response)
-            self._repeat = loop.call_later(min(2 * interval, timers.t2), again, min(2 * interval, timers.t2))
-
-        self._stop_repeating()
-        self._repeat = loop.call_later(timers.t1, again, timers.t1)
-
-    def receive(self, exchange: ServerExchange, request: Request) -> None:
-        """Answers a request within the dialog."""
-        user_agent = self._user_agent
-        self.request_flow = exchange.flow
-        if request.method == "BYE":
-            user_agent.respond(exchange, request.create_response(200))
-            self._end("remote")
-        elif request.method == "INVITE":
-            self._reinvite(exchange, request)
-        else:
-            user_agent.respond(exchange, request.create_response(405))
-
-    def _reinvite(self, exchange: ServerExchange, request: Request) -> None:
-        user_agent = self._user_agent
-        refusal = refuse_glare(request, ours_pending=self._invite_pending, theirs_pending=self._repeat is not None)
-        if refusal is not None:
-            user_agent.respond(exchange, refusal)
-            return
-        status, body = (488, b"") if self.on_reinvite is None else self.on_reinvite(request)
-        response = request.create_response(status)
-        if response.success:
-            user = getattr(self.dialog.local.uri, "user", None)
-            flow = exchange.flow
-            contact: NameAddr = user_agent.contact(flow.transport, user, secure=self.dialog.secure, flow=flow)
-            response.headers.add("Contact", str(contact))
-            response.headers.add("Content-Type", "application/sdp")
-            response.body = body
-        user_agent.respond(exchange, response)
-        if response.success:
-            self.repeat_until_acknowledged(exchange, response)
-
-    def _end(self, how: str) -> None:
-        self._stop_repeating()
-        self._user_agent.dialogs.pop(self.dialog.id, None)
-        if not self.ended.done():
-            self.ended.set_result(how)
-
-    def _stop_repeating(self) -> None:
-        if self._repeat is not None:
-            self._repeat.cancel()
-            self._repeat = None
+        response.headers.add("Allow", allow())

@@ -6,21 +6,21 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .client_transaction import ClientTransaction
+from .client_transaction import ClientTransaction, client_key
 from .errors import SipParseError
 from .header_values import Via
 from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
-from .proxy_exchange import ClientExchange, ServerExchange, client_key, trying_delay
+from .proxy_exchange import ClientExchange, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
 from .proxy_limits import ProxyLimits
+from .proxy_recording import recorded_path, recorded_routes
 from .proxy_routing import (
+    asks_for_flow,
     forwarded_copy,
-    is_dialog_forming,
-    must_record_route,
     next_routes,
-    record_routes,
     replace_values,
+    return_address,
     take_in_routes,
     without_top_via,
 )
@@ -28,7 +28,8 @@ from .proxy_transactions import ProxyTransactions
 from .proxy_validation import branch_with, incoming_breadth, loop_part, options_response, refuse_forwarding
 from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
 from .server_transaction import ServerState, ServerTransaction, server_key
-from .target import MAX_UDP_REQUEST, Target, add_received, default_port, response_address
+from .target import MAX_UDP_REQUEST, Target, add_received
+from .target_health import TargetHealth, retry_after
 from .timers import DEFAULT_TIMERS, Timers
 from .uri import SipUri
 
@@ -77,6 +78,8 @@ class Proxy(ProxyTransactions):
         self._authorize = authorize
         self._token_of = token_of or (lambda flow: None)
         self._contexts: set[ResponseContext] = set()
+        self._now = 0.0
+        self._health = TargetHealth(lambda: self._now)
 
     # What is going on, for those who count that nothing is left behind.
 
@@ -137,7 +140,8 @@ class Proxy(ProxyTransactions):
     def resolved(self, branch: Branch, hops: Sequence[Target], now: float) -> list[Event]:
         """Takes the answer to Resolve: the hops in order of trial; without any the branch fails (RFC 3263: 503)."""
         if not branch.finished:
-            branch.hops = tuple(hops)
+            self._now = now
+            branch.hops = tuple(self._health.order(hops))
             branch.failure = _HOP_FAILED
             self._try_next_hop(branch, now)
         return self._take_events()
@@ -154,6 +158,7 @@ class Proxy(ProxyTransactions):
     def unreachable(self, branch: Branch, now: float) -> list[Event]:
         """Takes it that there is no flow for Connect or UseFlow."""
         if not branch.finished:
+            self._blame(branch, now)
             self._hop_failed(branch, _HOP_FAILED, now)
         return self._take_events()
 
@@ -190,7 +195,7 @@ class Proxy(ProxyTransactions):
         if noted is not via:
             values = request.vias[1:]
             replace_values(request.headers, "Via", [str(noted), *map(str, values)])
-        address = _response_address(noted, flow)
+        address = return_address(noted, flow)
         if request.method == "CANCEL":
             self._cancel(request, key, flow, address, now)
             return
@@ -207,15 +212,15 @@ class Proxy(ProxyTransactions):
             if exchange is not None:
                 self._respond(exchange, refusal, now)
             return
-        token = take_in_routes(request, self.identity)
+        token, held = take_in_routes(request, self.identity)
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
         if exchange is not None:
             exchange.context = context
-            if (flow.reliable or via.host != flow.remote[0]) and len(request.vias) == 1:
+            if (flow.reliable or via.host != flow.remote[0] or asks_for_flow(request)) and len(request.vias) == 1:
                 context.inbound_token = self._token_of(flow)
         if token is not None and token == self._token_of(flow):
             token = None
-        self._find_targets(context, token, now)
+        self._find_targets(context, token, now, held=held)
         if exchange is not None and not exchange.transaction.terminated:
             self._clock.schedule(exchange, now)
 
@@ -248,14 +253,15 @@ class Proxy(ProxyTransactions):
         if invite is not None and invite.context is not None:
             self._do_actions(invite.context, invite.context.cancel(), now)
 
-    def _find_targets(self, context: ResponseContext, token: str | None, now: float) -> None:
-        """16.5."""
+    def _find_targets(self, context: ResponseContext, token: str | None, now: float, *, held: bool) -> None:
+        """16.5; a request that is `held` to a registered flow has no other way (RFC 5626 5.3.1)."""
         request, uri = context.request, context.request.uri
+        failure = _FLOW_FAILED if held else None
         self._contexts.add(context)
         if not isinstance(uri, SipUri):
             self._do_actions(context, context.refuse(416), now)
         elif uri.parameter("maddr") is not None or not self.identity.serves(uri):
-            self._do_actions(context, context.add_targets((ProxyTarget(uri, flow=token),)), now)
+            self._do_actions(context, context.add_targets((ProxyTarget(uri, flow=token, flow_failure=failure),)), now)
         elif uri.user is not None and request.method != "REGISTER":
             self._events.append(Locate(context, uri))
         elif "Route" in request.headers:
@@ -302,6 +308,12 @@ class Proxy(ProxyTransactions):
         else:
             self._hop_failed(branch, branch.failure, now)
 
+    def _blame(self, branch: Branch, now: float, *, seconds: float | None = None) -> None:
+        """Has the hop tried after others for a while (RFC 3263 4.3)."""
+        if branch.hop is not None:
+            self._now = now
+            self._health.failed(branch.hop, retry_after=seconds)
+
     def _hop_failed(self, branch: Branch, status: int, now: float) -> None:
         """Goes on with the next hop, or the next way to the same target; without any the branch has failed."""
         branch.failure = status
@@ -313,7 +325,7 @@ class Proxy(ProxyTransactions):
             self._events.append(Connect(branch, branch.hop))
         elif branch.hops:
             self._try_next_hop(branch, now)
-        elif branch.target.flow is not None and branch.hop is None:
+        elif _by_flow_only(branch) and branch.target.flow_failure is None:
             # The connection is gone: what can be reached without it still is.
             branch.target = replace(branch.target, flow=None)
             self._start(branch, now)
@@ -321,6 +333,8 @@ class Proxy(ProxyTransactions):
             branch.target, branch.alternatives = branch.alternatives[0], branch.alternatives[1:]
             branch.hop = None
             self._start(branch, now)
+        elif _by_flow_only(branch) and status == _HOP_FAILED:
+            self._branch_failed(branch, branch.target.flow_failure or status, now)
         else:
             self._branch_failed(branch, status, now)
 
@@ -341,9 +355,10 @@ class Proxy(ProxyTransactions):
             request,
             uri,
             via=f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={branch_id}",
-            record_route=self._record(context, flow, target.flow),
+            record_route=recorded_routes(context, self.identity, flow, target.flow, always=self.settings.record_route),
             routes=routes,
             max_breadth=branch.breadth,
+            path=recorded_path(context, self.identity),
         )
         data = forwarded.serialize()
         if request.method == "ACK":
@@ -372,16 +387,6 @@ class Proxy(ProxyTransactions):
         self._events.append(SendData(flow, data, None, exchange))
         self._clock.schedule(exchange, now)
 
-    def _record(self, context: ResponseContext, flow: Way, token: str | None) -> Sequence[str]:
-        """The Record-Route values of a forwarded request (16.6 step 4)."""
-        server, request = context.server, context.request
-        if server is None or not is_dialog_forming(request):
-            return ()
-        if not self.settings.record_route and not must_record_route(request, server.flow):
-            return ()
-        tokens = {"inbound_token": context.inbound_token, "outbound_token": token}
-        return record_routes(request, self.identity, server.flow, flow, **tokens)
-
     # Responses.
 
     def _deliver(self, exchange: ClientExchange, response: Response, now: float) -> None:
@@ -394,6 +399,7 @@ class Proxy(ProxyTransactions):
         invite = exchange.transaction.key[1] == "INVITE"
         if status < 200:
             exchange.proceeding = True
+            exchange.rang = exchange.rang or status > 100
             if exchange.cancel_wanted:
                 self._send_cancel(exchange, now)
             if status == 100 or not invite:
@@ -403,8 +409,16 @@ class Proxy(ProxyTransactions):
         else:
             exchange.timer_c = exchange.give_up = None
             exchange.transaction.release()
+            if status == _HOP_FAILED:
+                self._blame(branch, now, seconds=retry_after(response))
+            elif self._health and branch.hop is not None:
+                self._health.recovered(branch.hop)
             if status in (_HOP_FAILED, _FLOW_FAILED) and not branch.finished and (branch.hops or branch.alternatives):
                 self._hop_failed(branch, status, now)
+                return
+            if status == _FLOW_FAILED and not branch.finished and branch.target.flow_failure is not None:
+                # Nobody but who knows other flows is told so (RFC 5626 11.5).
+                self._branch_failed(branch, branch.target.flow_failure, now)
                 return
         headers = without_top_via(response.headers)
         if "Via" not in headers:
@@ -448,12 +462,6 @@ class Proxy(ProxyTransactions):
             context.release()
 
 
-def _response_address(via: Via, flow: Way) -> tuple[str, int] | None:
-    """Where responses go (18.2.2) when not to the flow's remote end: by UDP always, by TCP once that is closed."""
-    if flow.transport == "tcp":
-        host, _ = response_address(via)
-        return host, via.port or default_port("tcp")
-    if flow.reliable:
-        return None
-    address = response_address(via)
-    return None if address == flow.remote else address
+def _by_flow_only(branch: Branch) -> bool:
+    """Whether nothing but the target's flow was tried."""
+    return branch.target.flow is not None and branch.hop is None

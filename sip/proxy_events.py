@@ -34,7 +34,8 @@ class ProxyTarget:
 
     Targets of higher `q` (thousandths) are tried first, those of equal q at once. `path` are the Route values that
     the request has to take (RFC 3327 5.3), the first one first; `flow` is the token of the connection it has to go
-    by (RFC 5626 5.3). `alternatives` are tried one by one when no response came of this one.
+    by (RFC 5626 5.3). `alternatives` are tried one by one when no response came of this one. `flow_failure` is the
+    status that it comes to when its flow is gone; with None the target is tried without the flow.
     """
 
     uri: Uri
@@ -42,6 +43,7 @@ class ProxyTarget:
     path: tuple[str, ...] = ()
     flow: str | None = None
     alternatives: tuple[ProxyTarget, ...] = ()
+    flow_failure: int | None = None
 
 
 class TargetSource(Protocol):

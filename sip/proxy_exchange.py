@@ -6,7 +6,6 @@ import heapq
 from itertools import count
 
 from .client_transaction import ClientTransaction
-from .message import Response
 from .proxy_events import Way
 from .response_context import Branch, ResponseContext
 from .server_transaction import ServerTransaction
@@ -58,6 +57,7 @@ class ClientExchange:
         "flow",
         "give_up",
         "proceeding",
+        "rang",
         "scheduled",
         "timer_c",
         "transaction",
@@ -70,6 +70,7 @@ class ClientExchange:
         self.branch = branch
         self.upstream: ServerExchange | None = None
         self.proceeding = False
+        self.rang = False  # a provisional response other than 100 came
         self.cancel_wanted = False
         self.cancel_sent = False
         self.timer_c: float | None = None
@@ -142,15 +143,3 @@ def trying_delay(timers: Timers) -> float:
         if interval < timers.t2:
             passed += interval
     return passed
-
-
-def client_key(response: Response) -> tuple[str, str]:
-    """Returns what a response matches by (17.1.3): branch of the top Via, and method."""
-    via = response.headers.get("Via") or ""
-    method = (response.headers.get("CSeq") or "").rpartition(" ")[2]
-    first = via.partition(",")[0]
-    # As we write it; who echoes it in other words is read at length.
-    _, found, branch = first.rpartition(";branch=")
-    if not found or ";" in branch or '"' in via:
-        return response.top_via.branch or "", response.cseq.method
-    return branch.rstrip(), method

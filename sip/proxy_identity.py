@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from .target import default_port
+from .target import default_port, transport_parameter
 from .uri import SipUri
 
 
@@ -58,7 +58,10 @@ class ProxyIdentity:
         host = bare_host(uri.host)
         if uri.port is None:
             # Without a port a name leads to us by DNS, an address by the default port.
-            port = default_port("tls" if uri.secure else uri.transport or "udp")
+            transport = uri.transport or "udp"
+            if uri.secure:
+                transport = "wss" if transport in ("ws", "wss") else "tls"
+            port = default_port(transport)
             return host in self.domains or host in self.aliases or (host, port) in self._places
         return (host, uri.port) in self._places
 
@@ -87,9 +90,9 @@ class ProxyIdentity:
 def route_value(address: ListenAddress, *, secure: bool, token: str | None = None) -> str:
     """Returns the Record-Route value of an address; `token` is that of a flow."""
     user = "" if token is None else f"{token}@"
+    transport = "" if address.transport == "udp" else f";transport={transport_parameter(address.transport)}"
     if secure:
-        return f"<sips:{user}{address.sent_by};lr>"
-    transport = "" if address.transport == "udp" else f";transport={address.transport}"
+        return f"<sips:{user}{address.sent_by}{transport if 'ws' in transport else ''};lr>"
     return f"<sip:{user}{address.sent_by}{transport};lr>"
 
 

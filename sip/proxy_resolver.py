@@ -8,12 +8,14 @@ from .locator import Locator
 from .target import Target
 from .uri import SipUri
 
+_TRANSPORTS = ("tls", "tcp", "udp", "wss", "ws")
+
 
 class DnsProxyResolver:
     """The resolver of a ProxyServer over a Locator; `transports` are those that the proxy can send by."""
 
-    def __init__(self, locator: Locator, *, transports: tuple[str, ...] = ("tls", "tcp", "udp")) -> None:
-        self._locator = locator
+    def __init__(self, locator: Locator, *, transports: tuple[str, ...] = _TRANSPORTS) -> None:
+        self.locator = locator
         self._transports = transports
 
     async def resolve(self, uri: SipUri) -> Sequence[Target]:
@@ -21,4 +23,4 @@ class DnsProxyResolver:
 
         See Locator.locate().
         """
-        return await self._locator.locate(uri, transports=self._transports)
+        return await self.locator.locate(uri, transports=self._transports)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .header_values import NameAddr, split_values
+from .header_values import NameAddr, Via, split_values
 from .headers import Headers, Row
 from .message import Request, request_uri_of
 from .proxy_events import Way
-from .proxy_identity import ProxyIdentity, route_value
+from .proxy_identity import ListenAddress, ProxyIdentity, route_value
+from .target import default_port, response_address
 from .uri import SipUri, Uri
 
 # Requests that make a dialog, beside all whose method is not known here.
@@ -18,13 +19,13 @@ _WITHOUT_DIALOG = frozenset(
 )
 
 
-def take_in_routes(request: Request, identity: ProxyIdentity) -> str | None:
+def take_in_routes(request: Request, identity: ProxyIdentity) -> tuple[str | None, bool]:
     """Strips from a received request the routes that led here, as 16.4 says; changes `request`.
 
     A Request-URI that we once recorded comes from a strict router: its place takes the last Route. Returns the
-    flow token of the last route that was ours, None without any.
+    flow token of the last route that was ours, None without any, and whether it stands for a registered flow (ob).
     """
-    token = None
+    token, held = None, False
     uri = request.uri
     has_routes = "Route" in request.headers
     if isinstance(uri, SipUri):
@@ -37,22 +38,22 @@ def take_in_routes(request: Request, identity: ProxyIdentity) -> str | None:
         if isinstance(uri, SipUri) and uri.parameter("maddr") is not None:
             request.uri = _without_own_maddr(uri, identity)
     if not has_routes:
-        return token
+        return token, held
     values = split_values(request.headers.get_all("Route"), "Route")
     passed = 0
     while passed < len(values):
         if identity.is_own_route(values[passed]):
-            token = None
+            token, held = None, False
             passed += 1
             continue
         route = NameAddr.parse(values[passed]).uri
         if not isinstance(route, SipUri) or not identity.is_ours(route):
             break
-        token = route.user
+        token, held = route.user, route.parameter("ob") is not None
         passed += 1
     if passed:
         replace_values(request.headers, "Route", values[passed:])
-    return token
+    return token, held
 
 
 def _without_own_maddr(uri: SipUri, identity: ProxyIdentity) -> SipUri:
@@ -85,8 +86,13 @@ def is_dialog_forming(request: Request) -> bool:
     return request.method not in _WITHOUT_DIALOG and request.to.tag is None
 
 
-def must_record_route(request: Request, inbound: Way) -> bool:
-    """Whether 16.6 step 4 leaves no choice: a SIPS request that did not come over TLS."""
+def must_record_route(request: Request, inbound: Way, outbound: Way) -> bool:
+    """Whether there is no choice: a SIPS request that did not come over TLS (16.6 step 4), or WebSocket on one side.
+
+    A WebSocket client is reached by the connection to us and by nothing else (RFC 7118 5).
+    """
+    if any(way.transport in ("ws", "wss") for way in (inbound, outbound)):
+        return True
     return isinstance(request.uri, SipUri) and request.uri.secure and not inbound.secure
 
 
@@ -109,6 +115,25 @@ def record_routes(
         return [towards_caller]
     towards_callee = route_value(identity.address(outbound.transport), secure=secure, token=outbound_token)
     return [towards_callee, towards_caller]
+
+
+def asks_for_flow(request: Request) -> bool:
+    """Whether a user agent wants to be reached by the flow that its request comes by (RFC 5626 4.2.1, 4.3)."""
+    contact = (request.headers.get("Contact") or "").lower()
+    return ("reg-id" if request.method == "REGISTER" else ";ob") in contact
+
+
+def path_value(request: Request, address: ListenAddress, token: str) -> str | None:
+    """Returns the Path value of the first hop of a REGISTER, `token` naming its flow (RFC 3327 5.2, RFC 5626 5.1).
+
+    None where the user agent speaks neither of Path nor of flows.
+    """
+    held = asks_for_flow(request)
+    if not held and "path" not in request.option_tags("Supported"):
+        return None
+    secure = isinstance(request.uri, SipUri) and request.uri.secure
+    value = route_value(address, secure=secure, token=token)
+    return f"{value[:-1]};ob>" if held else value
 
 
 def next_routes(request: Request, uri: Uri, pushed: Sequence[str]) -> tuple[Uri, list[str] | None, Uri]:
@@ -137,14 +162,17 @@ def forwarded_copy(
     record_route: Sequence[str],
     routes: Sequence[str] | None,
     max_breadth: int | None,
+    path: str | None = None,
 ) -> Request:
     """Returns the request as it goes on (16.6 steps 1 to 6 and 8), all that is not named left as it came.
 
     `via` is our Via value, `routes` replace those of the request unless None. Max-Forwards is counted down, or
-    added; Max-Breadth is set, except where it is None.
+    added; Max-Breadth is set, except where it is None. `path` is our Path value, where we add one.
     """
     rows: list[Row] = [("via", "Via", via)]
     rows += [("record-route", "Record-Route", value) for value in record_route]
+    if path is not None:
+        rows.append(("path", "Path", path))
     if routes is not None:
         rows += [("route", "Route", value) for value in routes]
     limited = False
@@ -175,3 +203,16 @@ def without_top_via(headers: Headers) -> Headers:
                     kept.append((key, name, ", ".join(others)))
             return Headers.of_checked(kept + rows[index + 1 :], {})
     return headers
+
+
+def return_address(via: Via, flow: Way) -> tuple[str, int] | None:
+    """Where responses go (18.2.2) when not to the flow's remote end: always by UDP, else once it is closed.
+
+    None for WebSocket, whose clients cannot be connected to (RFC 7118 5).
+    """
+    if flow.transport in ("ws", "wss"):
+        return None
+    if flow.reliable:
+        return response_address(via)[0], via.port or default_port(flow.transport)
+    address = response_address(via)
+    return None if address == flow.remote else address

@@ -14,16 +14,19 @@ from typing import Any, Protocol
 
 from .errors import SipError, SipParseError, TransportError
 from .flow_tokens import FlowTokens
+from .locator import Locator
 from .message import Message, Request, Response
-from .parser import DEFAULT_LIMITS, Limits
+from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .proxy import Proxy, ProxySettings
 from .proxy_events import Connect, Distrust, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
 from .proxy_identity import ListenAddress, ProxyIdentity
 from .proxy_limits import ProxyLimits
+from .response_failover import flow_for_response
 from .target import Target, add_received, response_address, target_of
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer
 from .uri import SipUri
+from .websocket_settings import WebSocketSettings
 
 # How exact timers are: all that is due within is done at once.
 _TICK = 0.01
@@ -77,7 +80,8 @@ class UriResolver:
 class ProxyServer:
     """A proxy on the network. start() it, and close() it; both are what `async with` does.
 
-    `location` finds the users of `domains`, `resolver` the servers of all else. A listener with a wildcard address
+    `location` finds the users of `domains`, `resolver` the servers of all else, and `response_locator`
+    senders whose connection is gone (RFC 3263 5; None: by their address alone). A listener with a wildcard address
     needs a name to be `advertised`. `tls_client` is used for outgoing TLS; without it there is none.
     """
 
@@ -88,6 +92,7 @@ class ProxyServer:
         domains: frozenset[str],
         location: TargetSource,
         resolver: Resolver | None = None,
+        response_locator: Locator | None = None,
         hooks: ProxyHooks | None = None,
         aliases: frozenset[str] = frozenset(),
         settings: ProxySettings | None = None,
@@ -99,12 +104,14 @@ class ProxyServer:
         secret: bytes | None = None,
         name: str = "securertc",
         observer: Observer | None = None,
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         self._listeners = listeners
         self._domains = domains
         self._aliases = aliases
         self._location = location
         self._resolver = resolver or UriResolver()
+        self._response_locator = response_locator
         self._hooks = hooks or OpenHooks()
         self._settings = settings
         self._limits = limits or ProxyLimits()
@@ -121,6 +128,7 @@ class ProxyServer:
             limits=message_limits,
             max_connections=self._limits.connections,
             max_source_connections=self._limits.source_connections,
+            websocket=websocket,
         )
         self.tokens = FlowTokens(self._transports, self._secret)
         self._loop = asyncio.get_running_loop()
@@ -280,12 +288,12 @@ class ProxyServer:
         return True
 
     def _send_elsewhere(self, event: SendData, flow: Flow) -> bool:
+        if flow.reliable:
+            self._ask(self._send_anew(event))
+            return True
         host, port = event.address or flow.remote
         if not is_numeric(host):
-            return False  # a name in a Via is nothing that we would look up for anybody
-        if flow.reliable:
-            self._ask(self._send_anew(event, Target(flow.transport, host, port, host)))
-            return True
+            return False  # only maddr can be a name here, and is looked up for nobody
         way = self._transports.udp_flow((host.strip("[]"), port))
         try:
             if way is not None:
@@ -342,11 +350,13 @@ class ProxyServer:
         if not isinstance(error, SipError):
             self._loop.call_exception_handler({"message": "a question of the proxy failed", "exception": error})
 
-    async def _send_anew(self, event: SendData, target: Target) -> None:
-        """A response whose connection is closed goes over a new one (18.2.2)."""
+    async def _send_anew(self, event: SendData) -> None:
+        """A response whose connection is closed goes over a new one (18.2.2, RFC 3263 5)."""
         try:
-            (await self._transports.flow_to(target)).send(event.data)
-        except TransportError:
+            response = parse_message(event.data)
+            assert isinstance(response, Response)
+            (await flow_for_response(self._transports, self._response_locator, response)).send(event.data)
+        except SipError:
             return
 
     # Time.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .cancel import create_cancel
 from .client_transaction import ClientTransaction, Deliver, Send
 from .client_transaction import Output as ClientOutput
-from .message import Request, Response
+from .message import Response
 from .proxy_events import Distrust, Event, SendData, Way
 from .proxy_exchange import ClientExchange, Clock, ServerExchange
 from .proxy_limits import Admission, ProxyLimits
@@ -63,6 +64,10 @@ class ProxyTransactions:
 
     def _branch_failed(self, branch: Branch, status: int, now: float) -> None:
         """Takes it that a branch ended without a response."""
+        raise NotImplementedError
+
+    def _blame(self, branch: Branch, now: float) -> None:
+        """Takes it that the hop of a branch did not answer."""
         raise NotImplementedError
 
     # Driving the machines.
@@ -135,7 +140,11 @@ class ProxyTransactions:
             return
         if exchange.cancel_sent:
             self._branch_failed(branch, 408, now)
+        elif exchange.rang:
+            # A phone that rings must not be called a second time.
+            self._branch_failed(branch, status, now)
         else:
+            self._blame(branch, now)
             self._hop_failed(branch, status, now)
 
     def _end_client(self, exchange: ClientExchange) -> None:
@@ -156,14 +165,8 @@ class ProxyTransactions:
         exchange.give_up = now + self._timers.timeout
         self._clock.schedule(exchange, now)
         invite = exchange.transaction.request
-        cancel = Request("CANCEL", invite.uri)
-        cancel.headers.add("Via", invite.headers.get("Via") or "")
-        for value in invite.headers.get_all("Route"):
-            cancel.headers.add("Route", value)
-        cancel.headers.add("Max-Forwards", "70")
-        for name in ("From", "To", "Call-ID"):
-            cancel.headers.add(name, invite.headers.get(name) or "")
-        cancel.headers.add("CSeq", f"{invite.cseq.number} CANCEL")
+        cancel = create_cancel(invite)
+        cancel.headers.prepend("Via", invite.headers.get("Via") or "")
         branch = exchange.transaction.key[0]
         transaction = ClientTransaction(cancel, reliable=exchange.flow.reliable, timers=self._timers, branch=branch)
         sending = self._clients[transaction.key] = ClientExchange(transaction, exchange.flow, None)

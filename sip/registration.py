@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from typing import TYPE_CHECKING
 
-from .errors import RequestFailedError, SipError, SipParseError
+from .errors import RequestFailedError, SipError, SipParseError, TransportError
+from .flow import Flow, via_host
 from .grammar import parse_number
 from .header_values import CSeq, NameAddr
 from .message import Request, Response, new_call_id, new_tag
 from .uri import SipUri
 
 if TYPE_CHECKING:
+    from .flow import Flow
     from .user_agent import UserAgent
 
 DEFAULT_EXPIRES = 600
 MIN_REFRESH = 5.0
 RETRY_DELAY = 30.0
+# A connection that is lost is replaced within so many seconds, at random: a server that comes up again has many to.
+RECOVERY_SPREAD = 2.0
+
+
+def route_to(proxy: SipUri) -> str:
+    """Returns the Route value that leads through a proxy, which is taken for a loose router."""
+    parameters = proxy.parameters if proxy.loose_router else (*proxy.parameters, ("lr", None))
+    return str(NameAddr(SipUri(proxy.scheme, proxy.host, proxy.user, None, proxy.port, parameters)))
 
 
 class Registration:
     """The binding of one address-of-record to our Contact, and to `more` contacts, refreshed until unregister().
 
+    When the connection is lost by which it was registered, it is registered anew by another one soon (RFC 5626 4.5):
+    whoever has no address of his own, a WebSocket client, is reached by that connection alone.
     `bindings` are those of the address-of-record, ours and others', as the registrar told them last; GRUUs stand
-    in their pub-gruu and temp-gruu where the contact has a +sip.instance (RFC 5627).
+    in their pub-gruu and temp-gruu where the contact has a +sip.instance (RFC 5627). With a `flow` it is registered by
+    that alone, through `route` where there is one (RFC 5626); `response` is the registrar's last.
     """
 
     def __init__(
-        self, user_agent: UserAgent, aor: SipUri, contact: NameAddr, *more: NameAddr, expires: int = DEFAULT_EXPIRES
+        self,
+        user_agent: UserAgent,
+        aor: SipUri,
+        contact: NameAddr,
+        *more: NameAddr,
+        expires: int = DEFAULT_EXPIRES,
+        route: SipUri | None = None,
+        flow: Flow | None = None,
     ) -> None:
         self._user_agent = user_agent
         self.aor = aor
@@ -37,9 +59,14 @@ class Registration:
         self.bindings: tuple[NameAddr, ...] = ()
         self.digest_algorithm: str | None = None
         self.failure: SipError | None = None
+        self.response: Response | None = None
+        self._route = route
+        self._given_flow = flow
         self._call_id = new_call_id()
         self._cseq = 0
         self._refreshing: asyncio.Task[None] | None = None
+        self._flow: Flow | None = None
+        self._lost = asyncio.Event()
 
     @property
     def active(self) -> bool:
@@ -51,9 +78,10 @@ class Registration:
 
         Raises RequestFailedError when the registrar refuses, and what UserAgent.request() raises.
         """
-        granted = await self._send(self.expires)
+        granted = await self.send()
         if self._refreshing is None:
             self._refreshing = asyncio.ensure_future(self._refresh(granted))
+            self._user_agent.on_flow_lost.add(self._flow_lost)
         return granted
 
     async def unregister(self) -> None:
@@ -62,12 +90,13 @@ class Registration:
             await self.stop()
             try:
                 async with asyncio.timeout(4 * self._user_agent.timers.t2):
-                    await self._send(0)
+                    await self.send(expires=0)
             except (SipError, TimeoutError):
                 return
 
     async def stop(self) -> None:
         """Ends the refreshing, and leaves the binding to expire."""
+        self._user_agent.on_flow_lost.discard(self._flow_lost)
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
@@ -85,15 +114,32 @@ class Registration:
     async def _refresh(self, granted: int) -> None:
         delay = max(MIN_REFRESH, granted * 0.8)
         while True:
-            await asyncio.sleep(delay)
+            await self._wait(delay)
             try:
-                granted = await self._send(self.expires)
+                granted = await self.send()
             except SipError as error:
                 self.failure, delay = error, RETRY_DELAY
             else:
                 self.failure, delay = None, max(MIN_REFRESH, granted * 0.8)
 
-    async def _send(self, expires: int) -> int:
+    async def _wait(self, delay: float) -> None:
+        """Waits for the time to refresh, or for the loss of the connection."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._lost.wait()
+                await asyncio.sleep(random.uniform(0, RECOVERY_SPREAD))  # noqa: S311  # no secret
+        self._lost.clear()
+
+    def _flow_lost(self, flow: Flow) -> None:
+        if flow is self._flow:
+            self._lost.set()
+
+    async def send(self, *, expires: int | None = None) -> int:
+        """Registers once, for `expires` seconds or as long as always, and returns the seconds granted.
+
+        Raises as register() does, and TransportError when the flow it is to go by is gone.
+        """
+        expires = self.expires if expires is None else expires
         contacts = tuple(str(one) for one in self.contacts)
         try:
             response = await self._exchange(self._request(expires, contacts))
@@ -107,13 +153,21 @@ class Registration:
         return self._granted(response, expires)
 
     async def _exchange(self, request: Request) -> Response:
-        response = await self._user_agent.request(request)
+        if self._given_flow is not None:
+            if self._given_flow.closed:
+                raise TransportError("the flow is gone", target=via_host(self._given_flow.remote))
+            response = await self._user_agent.request(request, flow=self._given_flow)
+        else:
+            self._user_agent.add_outbound_route(request)
+            tries = await self._user_agent.tries_for(request)
+            response = await self._user_agent.request(request, tries=tries)
+            self._flow = tries.last_flow
         self._cseq = max(self._cseq, request.cseq.number)
         if not response.success:
             raise RequestFailedError(response)
         if self._user_agent.digest is not None and "Authorization" in request.headers:
             self.digest_algorithm = self._user_agent.digest.last_algorithm
-        self.bindings = tuple(response.contacts)
+        self.bindings, self.response = tuple(response.contacts), response
         return response
 
     def _request(self, expires: int | None, contacts: tuple[str, ...]) -> Request:
@@ -127,7 +181,9 @@ class Registration:
         request.headers.add("To", str(aor))
         request.headers.add("Call-ID", self._call_id)
         request.headers.add("CSeq", str(CSeq(self._cseq, "REGISTER")))
-        request.headers.add("Supported", "path, gruu")
+        request.headers.add("Supported", "path, gruu" if self._given_flow is None else "path, gruu, outbound")
+        if self._route is not None:
+            request.headers.add("Route", route_to(self._route))
         for contact in contacts:
             request.headers.add("Contact", contact)
         if expires is not None:

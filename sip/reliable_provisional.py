@@ -60,6 +60,7 @@ class ReliableSender:
         self._timers = timers
         self._next = 1 + secrets.randbelow(MAX_FIRST_RSEQ) if first is None else first
         self._pending: tuple[RAck, Response] | None = None
+        self._late: RAck | None = None  # of a response that a final one overtook
         self._queue: list[Response] = []
         self._interval = timers.t1
         self._retransmit = self._end = 0.0
@@ -94,13 +95,18 @@ class ReliableSender:
         text = prack.headers.get("RAck")
         if text is None:
             raise SipParseError("missing", header="RAck")
-        if self._pending is None or RAck.parse(text) != self._pending[0]:
+        rack = RAck.parse(text)
+        if rack == self._late:
+            self._late = None
+            return 200, []
+        if self._pending is None or rack != self._pending[0]:
             return 481, []
         self._pending = None
         return 200, self.send(self._queue.pop(0), now) if self._queue else []
 
     def stop(self) -> None:
-        """Ends repeating: the final response was sent (3)."""
+        """Ends repeating: the final response was sent (3). The PRACK of what waits for it may still come."""
+        self._late = None if self._pending is None else self._pending[0]
         self._pending = None
         self._queue.clear()
 

@@ -26,12 +26,16 @@ KNOWN_METHODS = frozenset(
 
 
 def refuse_request(
-    request: Request, *, allowed: frozenset[str], supported: frozenset[str] = frozenset(), body_types: frozenset[str]
+    request: Request,
+    *,
+    allowed: frozenset[str],
+    supported: frozenset[str] = frozenset(),
+    body_types: frozenset[str] | None,
 ) -> Response | None:
     """Returns the response that refuses a request, or None when it may be processed.
 
-    `allowed` are the methods served, `supported` the option tags, `body_types` the media types understood. In
-    the RFC's order: method (405 for a known one, 501 for others), Request-URI scheme (416), Require (420),
+    `allowed` are the methods served, `supported` the option tags, `body_types` the media types understood (None:
+    any). In the RFC's order: method (405 for a known one, 501 for others), Request-URI scheme (416), Require (420),
     body type (415). ACK is never answered.
     """
     if request.method == "ACK":
@@ -48,7 +52,7 @@ def refuse_request(
             response = request.create_response(420)
             response.headers.add("Unsupported", ", ".join(unsupported))
             return response
-    if request.body and not _is_optional(request) and request.content_type not in body_types:
+    if request.body and body_types is not None and not _is_optional(request) and request.content_type not in body_types:
         response = request.create_response(415)
         response.headers.add("Accept", ", ".join(sorted(body_types)))
         return response

@@ -34,8 +34,8 @@ async def flow_for_response(transports: TransportLayer, locator: Locator | None,
 
 async def _targets(transports: TransportLayer, locator: Locator | None, via: Via) -> list[Target]:
     transport = via.transport.lower()
-    if transport not in transports.supported:
-        return []
+    if transport not in transports.supported or transport in ("ws", "wss"):
+        return []  # nobody can connect to a WebSocket client (RFC 7118 5)
     name = bare_host(via.host)
     source = via.parameter("received") or (name if is_numeric(name) else None)
     found = [] if source is None else [Target(transport, source, via.port or default_port(transport), name)]

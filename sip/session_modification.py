@@ -6,13 +6,16 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
+from .capabilities import allow
 from .dialog import Dialog
 from .errors import DialogError, SipError
 from .header_values import NameAddr
 from .message import Request, Response
+from .target import transport_parameter
 from .transport import Flow
 
 if TYPE_CHECKING:
+    from .session_refresh import SessionRefresh
     from .user_agent import UserAgent
 
 # Of a re-INVITE that meets 491.
@@ -32,9 +35,10 @@ def glare_delay(*, owner: bool) -> float:
 class OutgoingReinvite:
     """A re-INVITE of ours in a dialog: run() sends it and returns its final response, acknowledged."""
 
-    def __init__(self, user_agent: UserAgent, dialog: Dialog) -> None:
+    def __init__(self, user_agent: UserAgent, dialog: Dialog, session: SessionRefresh) -> None:
         self._user_agent = user_agent
         self._dialog = dialog
+        self._session = session
         self._ack: Request | None = None
 
     async def run(self, body: bytes, flow: Flow | None) -> Response:
@@ -60,7 +64,9 @@ class OutgoingReinvite:
 
     def _request(self, body: bytes) -> Request:
         request = self._dialog.create_request("INVITE")
-        request.headers.add("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS")
+        request.headers.add("Allow", allow())
+        request.headers.add("Supported", "replaces")
+        self._session.ask(request)
         if body:
             request.headers.add("Content-Type", "application/sdp")
             request.body = body
@@ -100,6 +106,27 @@ class OutgoingReinvite:
                 for value in request.headers.get_all(name):
                     self._ack.headers.add(name, value)
         self._user_agent.send_ack(self._ack, flow)
+
+
+def flow_to_target(dialog: Dialog, flow: Flow) -> Flow | None:
+    """The connection that a call came by, when it leads to the next hop; None where one has to be found.
+
+    Without routes that is when the peer's Contact is its other end: it listens nowhere else. With routes, when
+    TLS has proven the name of the first one there, on its port (RFC 5923): no address alone makes it the same.
+    A WebSocket that the peer opened is the only way to him, whatever his Contact says (RFC 7118 5).
+    """
+    routes = dialog.route_set
+    if not flow.reliable or flow.closed:
+        return None
+    if flow.websocket and flow.accepted:
+        return flow
+    if routes:
+        hop = routes[0].sip_uri
+        proven = flow.secure and hop.port == flow.remote[1] and flow.proves(hop.host)
+        return flow if proven and (hop.secure or hop.transport == transport_parameter(flow.transport)) else None
+    target = dialog.remote_target
+    named = (target.host.strip("[]"), target.port)
+    return flow if target.transport == transport_parameter(flow.transport) and named == flow.remote else None
 
 
 def refuse_glare(request: Request, *, ours_pending: bool, theirs_pending: bool) -> Response | None:

@@ -74,9 +74,14 @@ class SessionTimer:
     def due(self) -> float:
         """Seconds after the last refresh at which this side acts: by a refresh, or by the BYE of 10.
 
-        The refresher has half of the interval left (7.2); the other side ends the session shortly before its expiry.
+        The refresher has half of the interval left (7.2).
         """
-        return self.interval / 2 if self.refreshing else self.interval - min(32.0, self.interval / 3)
+        return self.interval / 2 if self.refreshing else self.expiry
+
+    @property
+    def expiry(self) -> float:
+        """Seconds after the last refresh at which this side ends the session, shortly before its expiration (10)."""
+        return self.interval - min(32.0, self.interval / 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ class SessionTimerPolicy:
         # 9: never longer than what was asked for, never shorter than the caller's Min-SE.
         interval = min(wanted.interval, max(self.interval, least_interval(request)))
         response.headers.set("Session-Expires", str(SessionExpires(interval, refresher)))
-        if refresher is Refresher.UAC:
+        if supported:  # a MUST for uac, a SHOULD for uas (9)
             response.headers.add("Require", "timer")
         return SessionTimer(interval, refresher is Refresher.UAS)
 

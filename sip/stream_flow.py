@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import StreamFramingError, TlsVerificationError, TransportError
 from .flow import Flow, via_host
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 MAX_WRITE_BUFFER = 1 << 20
 # An idle peer is asked after a minute whether it is there; what it does not acknowledge in half a minute ends it.
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 30_000))
+
+
+class FlowWatcher(Protocol):
+    """Who keeps a connection alive, and so hears of all that comes by it, and of its end."""
+
+    def heard(self) -> None:
+        """Something came."""
+
+    def lost(self) -> None:
+        """The connection has ended."""
 
 
 class StreamFlow(asyncio.Protocol, Flow):
@@ -40,6 +50,7 @@ class StreamFlow(asyncio.Protocol, Flow):
         self.peer = None
         self.failure: TransportError | None = None
         self.last_used = time.monotonic()
+        self.watcher: FlowWatcher | None = None
         self._heard = 0.0  # when, by the clock of the event loop, anything came
 
     @property
@@ -61,7 +72,7 @@ class StreamFlow(asyncio.Protocol, Flow):
         self.remote = remote[:2]
         self._local = transport.get_extra_info("sockname")[:2]
         notice_dead_peers(transport.get_extra_info("socket"))
-        if self.transport == "tls":
+        if self.secure:
             try:
                 self.peer = self._verify(transport.get_extra_info("ssl_object"))
             except TlsVerificationError as error:
@@ -83,11 +94,16 @@ class StreamFlow(asyncio.Protocol, Flow):
         identity, kind = verify_identity(certificate, self._expected_name, allow_wildcards=self._layer.allow_wildcards)
         return VerifiedPeer(protocol, cipher, identity, kind)
 
+    async def ready(self) -> None:
+        """Waits until messages can be sent; raises TransportError when it does not come to that."""
+
     def data_received(self, data: bytes) -> None:
         if self.failure is not None:
             return
         self.last_used = time.monotonic()
         self._heard = asyncio.get_running_loop().time()
+        if self.watcher is not None:
+            self.watcher.heard()
         try:
             messages = self._parser.feed(data)
         except StreamFramingError as error:
@@ -100,6 +116,8 @@ class StreamFlow(asyncio.Protocol, Flow):
     def _take(self, messages: list[Message | KeepAlive]) -> None:
         for message in messages:
             if isinstance(message, KeepAlive):
+                if self.watcher is not None:
+                    continue  # two answers to pings of ours look like a ping
                 with contextlib.suppress(TransportError):
                     self.send(b"\r\n")
             else:
@@ -107,16 +125,22 @@ class StreamFlow(asyncio.Protocol, Flow):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._layer.forget(self)
+        if self.watcher is not None:
+            self.watcher.lost()
 
     def send(self, data: bytes) -> None:
+        self._check_writable()
+        assert self._stream is not None
+        self.last_used = time.monotonic()
+        self._stream.write(data)
+
+    def _check_writable(self) -> None:
         if self._stream is None or self._stream.is_closing():
             raise TransportError("the connection is closed", target=via_host(self.remote))
         if self._stream.get_write_buffer_size() > MAX_WRITE_BUFFER:
             # A peer that does not read must not make us keep what it does not take.
             self.abort()
             raise TransportError("the peer does not read", target=via_host(self.remote))
-        self.last_used = time.monotonic()
-        self._stream.write(data)
 
     def distrust(self, since: float) -> None:
         if self._heard <= since:

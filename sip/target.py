@@ -10,15 +10,16 @@ from .header_values import Via
 from .message import Request
 from .uri import SipUri
 
-TRANSPORTS = ("udp", "tcp", "tls")
+TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss")
 SECURE_TRANSPORTS = frozenset(("tls", "wss"))
 # Of a UDP request, before it must move to a transport with congestion control (18.1.1).
 MAX_UDP_REQUEST = 1300
+_DEFAULT_PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A transport (udp, tcp or tls), a host (name or address) and a port; `name` is what TLS must prove."""
+    """A transport (udp, tcp, tls, ws or wss), a host (name or address) and a port; `name` is what TLS must prove."""
 
     transport: str
     host: str
@@ -27,7 +28,7 @@ class Target:
 
     @property
     def secure(self) -> bool:
-        """Whether it is reached by TLS."""
+        """Whether it is reached by TLS, under WebSocket or not."""
         return self.transport in SECURE_TRANSPORTS
 
     def __str__(self) -> str:
@@ -36,24 +37,38 @@ class Target:
 
 
 def default_port(transport: str) -> int:
-    """Returns the port of a transport where a URI or Via names none (RFC 3261 19.1.2)."""
-    return 5061 if transport == "tls" else 5060
+    """Returns the port of a transport where a URI or Via names none (RFC 3261 19.1.2, RFC 7118 5.5)."""
+    return _DEFAULT_PORTS.get(transport, 5060)
+
+
+def transport_parameter(transport: str) -> str:
+    """Returns the transport parameter of a URI for a transport: WebSocket has one for both (RFC 7118 5.2)."""
+    return "ws" if transport == "wss" else transport
+
+
+def is_invalid(host: str) -> bool:
+    """Whether a host stands for none (RFC 2606), as WebSocket clients put it into Via and Contact (RFC 7118)."""
+    host = host.rstrip(".").lower()
+    return host == "invalid" or host.endswith(".invalid")
 
 
 def target_of(uri: SipUri) -> Target:
     """Returns where a request with this next-hop URI goes: its transport and port, or the scheme's.
 
-    A sips URI goes by TLS whatever its transport parameter says, and never by anything else (RFC 5630).
-    Raises TransportError for a transport that is not supported.
+    A sips URI goes by TLS whatever its transport parameter says, and never by anything else (RFC 5630); with
+    `transport=ws` that is WebSocket over TLS. So is `transport=wss`, which no RFC has and many write. Raises
+    TransportError for a transport that is not supported, and for a host that is `.invalid`.
     """
     transport = uri.transport or "udp"
     if uri.secure:
         if transport == "udp" and uri.transport is not None:
             raise TransportError("a sips URI cannot go over UDP", target=str(uri))
-        transport = "tls"
+        transport = "wss" if transport in ("ws", "wss") else "tls"
     if transport not in TRANSPORTS:
         raise TransportError(f"the transport {transport} is not supported", target=str(uri))
     host = _bare(uri.parameter("maddr") or uri.host)
+    if is_invalid(host):
+        raise TransportError("this host is none, and only reached by a connection of its own", target=host)
     return Target(transport, host, uri.port or default_port(transport), uri.host.strip("[]"))
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .errors import SipParseError
+from .grammar import parse_number
+from .message import Response
 from .target import Target
 
 AVOIDED_FOR = 30.0
@@ -18,6 +21,9 @@ class TargetHealth:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._avoided: dict[Target, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._avoided)
 
     def failed(self, target: Target, *, retry_after: float | None = None) -> None:
         """Has a target tried last for 30 s, or as long as its 503 asked for, 10 minutes at most."""
@@ -40,9 +46,23 @@ class TargetHealth:
 
     def order(self, targets: Sequence[Target]) -> list[Target]:
         """Returns the targets with those that failed lately behind the others, the order kept otherwise."""
+        if not self._avoided:
+            return list(targets)
         self._forget(self._clock())
         return sorted(targets, key=lambda target: target in self._avoided)
 
     def _forget(self, now: float) -> None:
         for target in [target for target, until in self._avoided.items() if until <= now]:
             del self._avoided[target]
+
+
+def retry_after(response: Response) -> float | None:
+    """Returns the seconds of a Retry-After, whose comment and parameters do not matter here (RFC 3261 20.33)."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        number = value.partition(";")[0].partition("(")[0].strip()
+        return float(parse_number(number, (1 << 32) - 1, "Retry-After"))
+    except SipParseError:
+        return LONGEST_AVOIDED if value.strip()[:1].isdigit() else None

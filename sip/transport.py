@@ -1,25 +1,32 @@
-"""The edge to the network: SIP over UDP, TCP and TLS by asyncio (RFC 3261 18)."""
+"""The edge to the network: SIP over UDP, TCP, TLS and WebSocket by asyncio (RFC 3261 18, RFC 7118)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import socket
 import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .errors import SipParseError, TlsVerificationError, TransportError
 from .flow import Flow as Flow
 from .flow import LocalAddress as LocalAddress
 from .flow import via_host as via_host
+from .flow_keep_alive import answer_binding
 from .message import Message
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .stream_flow import StreamFlow
 from .target import Target
 from .tls_accept import TlsHandshake
+from .websocket_settings import WebSocketSettings
+
+if TYPE_CHECKING:
+    from .websocket_flow import WebSocketFlow
 
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 3600.0
@@ -104,6 +111,9 @@ class UdpListener:
         if not data.strip(b"\r\n\0"):
             return  # a keep-alive
         flow = self.flow(address)
+        if data[0] < 2:
+            self._layer.stun(data, flow)
+            return
         try:
             message = parse_message(data, limits=self._layer.limits)
         except SipParseError as error:
@@ -158,6 +168,7 @@ class TransportLayer:
         limits: Limits = DEFAULT_LIMITS,
         max_connections: int = MAX_CONNECTIONS,
         max_source_connections: int | None = None,
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         self._received = received
         self._malformed = malformed
@@ -167,6 +178,8 @@ class TransportLayer:
         self.limits = limits
         self._max_connections = max_connections
         self._max_source_connections = max_source_connections
+        self._websocket = websocket or WebSocketSettings()
+        self._has_websocket = importlib.util.find_spec("websockets") is not None
         self._accepted: Counter[str] = Counter()
         self._udp: list[UdpListener] = []
         self._servers: list[asyncio.Server] = []
@@ -174,13 +187,16 @@ class TransportLayer:
         self._opened: dict[Target, StreamFlow] = {}
         self._opening: dict[Target, asyncio.Future[StreamFlow]] = {}
         self.listening: list[LocalAddress] = []
+        # Who takes the STUN messages of a UDP flow, by its remote end.
+        self.stun_keepers: dict[tuple[str, int], Callable[[bytes], None]] = {}
         self._replies_since = 0.0
         self._replies = 0
 
     @property
     def supported(self) -> tuple[str, ...]:
         """The transports that requests can go by, the preferred one first."""
-        return ("udp", "tcp") if self._tls_client is None else ("tls", "tcp", "udp")
+        own = ("udp", "tcp") if self._tls_client is None else ("tls", "tcp", "udp")
+        return own + tuple(one for one in ("wss", "ws") if self._has_websocket and (one == "ws" or "tls" in own))
 
     @property
     def connections(self) -> int:
@@ -197,7 +213,7 @@ class TransportLayer:
             self._udp.append(listener)
             address = LocalAddress("udp", *listener.local)
         else:
-            if transport == "tls" and tls is None:
+            if transport in ("tls", "wss") and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
             server = await loop.create_server(self._acceptor(transport, tls), host, port)
             self._servers.append(server)
@@ -208,10 +224,14 @@ class TransportLayer:
     def _acceptor(self, transport: str, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
         """Makes what takes each connection that a peer opens."""
 
+        websocket = self._websocket_flow() if transport in ("ws", "wss") else None
+
         def flow() -> StreamFlow:
+            if websocket is not None:
+                return websocket(self, transport, self._websocket)
             return StreamFlow(self, transport, None, accepted=True)
 
-        if tls is None:
+        if tls is None or transport in ("tcp", "ws"):
             return flow
         context = tls
         return lambda: TlsHandshake(self, context, flow)
@@ -244,21 +264,29 @@ class TransportLayer:
 
     async def _connect(self, target: Target) -> StreamFlow:
         tls = None
-        if target.transport == "tls":
+        if target.secure:
             if self._tls_client is None:
                 raise TransportError("no TLS context for outgoing connections", target=str(target))
             tls = self._tls_client
         loop = asyncio.get_running_loop()
-        name = target.name if target.transport == "tls" else None
+        name = target.name if target.secure else None
+        websocket = self._websocket_flow() if target.transport in ("ws", "wss") else None
+
+        def make() -> StreamFlow:
+            if websocket is not None:
+                return websocket(self, target.transport, self._websocket, target)
+            return StreamFlow(self, target.transport, name)
+
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 _, flow = await loop.create_connection(
-                    lambda: StreamFlow(self, target.transport, name),
+                    make,
                     target.host,
                     target.port,
                     ssl=tls,
                     server_hostname=target.name if tls is not None else None,
                 )
+                await self._ready(flow)
         except TimeoutError:
             raise TransportError(f"no connection in {CONNECT_TIMEOUT:g} s", target=str(target)) from None
         except ssl.SSLCertVerificationError as error:
@@ -266,9 +294,25 @@ class TransportLayer:
             raise TlsVerificationError(reason, expected=target.name) from None
         except (OSError, ssl.SSLError) as error:
             raise TransportError(reason_of(error), target=str(target)) from None
+        return flow
+
+    @staticmethod
+    async def _ready(flow: StreamFlow) -> None:
         if flow.failure is not None:
             raise flow.failure
-        return flow
+        try:
+            await flow.ready()
+        except BaseException:
+            flow.abort()
+            raise
+
+    @staticmethod
+    def _websocket_flow() -> type[WebSocketFlow]:
+        try:
+            from .websocket_flow import WebSocketFlow
+        except ImportError:
+            raise TransportError("WebSocket needs the extra: pip install 'securertc[websocket]'") from None
+        return WebSocketFlow
 
     async def _udp_flow(self, target: Target) -> Flow:
         try:
@@ -292,6 +336,15 @@ class TransportLayer:
             if (":" in listener.local[0]) == (":" in remote[0]):
                 return listener.flow(remote)
         return None
+
+    def stun(self, data: bytes, flow: UdpFlow) -> None:
+        """Answers a Binding request, and passes on what may answer one of ours (RFC 5626 8)."""
+        answer = answer_binding(data, flow.remote)
+        if answer is not None:
+            with contextlib.suppress(TransportError):
+                flow.send(answer)
+        elif (keeper := self.stun_keepers.get(flow.remote)) is not None:
+            keeper(data)
 
     def received(self, message: Message, flow: Flow) -> None:
         """Passes a message on."""

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
 from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
 from .client_transaction import Output as ClientOutput
 from .dialog import DialogId, request_dialog_id
 from .digest_client import DigestClient
 from .digest_server import Authentication, DigestServer, Verdict
 from .discovery import is_numeric
+from .early_dialogs import CallerEarlyDialog
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
 from .failover import Failover, is_large
+from .grammar import Parameters
 from .header_values import CSeq, NameAddr
-from .invite import IncomingInvite, InviteDialog, OutgoingInvite
+from .invite import IncomingInvite, OutgoingInvite
+from .invite_dialog import InviteDialog
 from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
 from .registrar import SUPPORTED as REGISTER_EXTENSIONS
+from .registration import route_to
 from .request_validation import refuse_request
 from .response_failover import flow_for_response
 from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
-from .target import Target, add_received, next_hop, response_address, target_of
+from .session_refresh import refusal_by
+from .session_timer import SessionTimerPolicy
+from .target import add_received, next_hop, response_address, target_of, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, local_host_of, via_host
 from .uri import SipUri
+from .websocket_settings import WebSocketSettings
 
-ALLOWED = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"))
-BODY_TYPES = frozenset(("application/sdp",))
 MAX_TRANSACTIONS = 10000
+DEFAULT_SESSION_TIMERS = SessionTimerPolicy()
 _NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
 
 Answer = Callable[[Request], Response]
@@ -94,16 +102,19 @@ class UserAgent:
         tls_client: ssl.SSLContext | None = None,
         allow_wildcards: bool = False,
         timers: Timers = DEFAULT_TIMERS,
+        session_timers: SessionTimerPolicy | None = DEFAULT_SESSION_TIMERS,
         name: str = "securertc",
+        websocket: WebSocketSettings | None = None,
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
         self._registrar = registrar
-        self._allowed = ALLOWED | extra_methods | (frozenset() if registrar is None else {"REGISTER"})
+        self._allowed = METHODS | extra_methods | (frozenset() if registrar is None else {"REGISTER"})
         self.digest = digest
         self._authenticator = authenticator
         self.outbound_proxy = outbound_proxy
         self.timers = timers
+        self.session_timers = session_timers
         self._locator = locator
         self._name = name
         self._loop = asyncio.get_running_loop()
@@ -113,12 +124,20 @@ class UserAgent:
             lost=self._flow_lost,
             tls_client=tls_client,
             allow_wildcards=allow_wildcards,
+            websocket=websocket,
         )
+        # The flows that registrations are kept over, by transport and remote end (RFC 5626), and who hears their STUN.
+        self.kept: set[tuple[str, tuple[str, int]]] = set()
+        self.stun_keepers = self._transports.stun_keepers
+        # The host of who can only be reached by a connection that he opened himself (RFC 7118 8.1).
+        self._no_host = f"{secrets.token_hex(6)}.invalid"
         self._health = TargetHealth(self._loop.time)
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
+        self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended
+        self.early_dialogs: dict[DialogId, CallerEarlyDialog | IncomingInvite] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -132,7 +151,7 @@ class UserAgent:
     @property
     def active_dialogs(self) -> int:
         """How many dialogs are not ended."""
-        return len(self.dialogs)
+        return len(self.dialogs) + len(self.early_dialogs)
 
     @property
     def connections(self) -> int:
@@ -151,18 +170,18 @@ class UserAgent:
         Over the latter a peer or proxy reaches us as long as that connection stands. Raises TransportError when
         nothing listens on the transport and there is no flow of it.
         """
-        local = next(((one.host, one.port) for one in self._transports.listening if one.transport == transport), None)
+        local: tuple[str, int | None] | None = next(
+            ((one.host, one.port) for one in self._transports.listening if one.transport == transport), None
+        )
         if flow is not None and flow.transport == transport:
             local = self._sent_by(flow)
         if local is None:
             raise TransportError(f"nothing listens on {transport}")
         host = f"[{local[0]}]" if ":" in local[0] else local[0]
-        parameters = () if transport == "udp" else (("transport", transport),)
+        parameters: Parameters = () if transport == "udp" else (("transport", transport_parameter(transport)),)
+        if flow is not None and (flow.transport, flow.remote) in self.kept:
+            parameters = (*parameters, ("ob", None))  # RFC 5626 4.3
         return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
-
-    def target(self, request: Request) -> Target:
-        """Returns where a request goes by its URI alone; raises TransportError when a sips request would leave TLS."""
-        return target_of(next_hop(request))
 
     def spawn(self, work: asyncio.Task[None]) -> None:
         """Keeps a task of ours until it is done."""
@@ -174,6 +193,8 @@ class UserAgent:
         self._closed = True
         for dialog in list(self.dialogs.values()):
             dialog.abandon()
+        for early in list(self.early_dialogs.values()):
+            early.abandon()
         for client in list(self._clients.values()):
             self._end_client(client)
             client.on_failure(TransportError("the user agent was closed"))
@@ -191,11 +212,13 @@ class UserAgent:
 
         Raises DiscoveryError when it finds none, and TransportError when a sips request would leave TLS.
         """
-        hop = next_hop(request)
+        return await self.tries_towards(next_hop(request), large=self._locator is not None and is_large(request))
+
+    async def tries_towards(self, hop: SipUri, *, large: bool = False) -> Failover:
+        """Returns the targets of a next hop's URI; see tries_for()."""
         if self._locator is None:
             found = [target_of(hop)]
         else:
-            large = is_large(request)
             found = await self._locator.locate(hop, transports=self._transports.supported, large=large)
         return Failover(found, self._transports.flow_to, self._health)
 
@@ -224,14 +247,17 @@ class UserAgent:
         self._do_client(exchange, transaction.start(self._loop.time()))
         return exchange
 
-    def _sent_by(self, flow: Flow) -> tuple[str, int]:
-        """Where responses shall come if the flow is gone: the address we listen on for its transport."""
+    def _sent_by(self, flow: Flow) -> tuple[str, int | None]:
+        """Where responses shall come if the flow is gone: the address we listen on for its transport.
+
+        A WebSocket client has none: browsers cannot be connected to.
+        """
         for address in self._transports.listening:
             if address.transport == flow.transport and (":" in address.host) == (":" in flow.remote[0]):
                 if address.host not in WILDCARDS:
                     return address.host, address.port
                 return local_host_of(flow), address.port
-        return flow.local
+        return (self._no_host, None) if flow.websocket else flow.local
 
     async def request(self, request: Request, *, flow: Flow | None = None, tries: Failover | None = None) -> Response:
         """Sends a request other than INVITE and returns its final response, after answering a challenge.
@@ -265,12 +291,7 @@ class UserAgent:
     def add_outbound_route(self, request: Request) -> None:
         """Puts the outbound proxy's Route on a request outside any dialog that has none yet."""
         if self.outbound_proxy is not None and request.to.tag is None and "Route" not in request.headers:
-            parameters = self.outbound_proxy.parameters
-            if not self.outbound_proxy.loose_router:
-                parameters = (*parameters, ("lr", None))
-            proxy = self.outbound_proxy
-            route = SipUri(proxy.scheme, proxy.host, proxy.user, None, proxy.port, parameters)
-            request.headers.add("Route", str(NameAddr(route)))
+            request.headers.add("Route", route_to(self.outbound_proxy))
 
     @staticmethod
     def renew(request: Request) -> None:
@@ -364,8 +385,15 @@ class UserAgent:
             dialog.acknowledged(ack)
 
     def _process(self, exchange: ServerExchange, request: Request) -> None:
-        supported = REGISTER_EXTENSIONS if self._registrar is not None and request.method == "REGISTER" else frozenset()
-        refusal = refuse_request(request, allowed=self._allowed, supported=supported, body_types=BODY_TYPES)
+        registers = self._registrar is not None and request.method == "REGISTER"
+        refusal = refuse_request(
+            request,
+            allowed=self._allowed,
+            supported=REGISTER_EXTENSIONS if registers else OPTION_TAGS,
+            body_types=body_types(request.method),
+        )
+        if refusal is None and request.method == "INVITE" and self.session_timers is not None:
+            refusal = refusal_by(self.session_timers, request)
         if refusal is not None:
             self.respond(exchange, refusal)
         elif request.method == "CANCEL":
@@ -419,8 +447,9 @@ class UserAgent:
         )
 
     def _process_in_dialog(self, exchange: ServerExchange, request: Request) -> None:
-        dialog = self.dialogs.get(request_dialog_id(request))
-        if dialog is None:
+        id_ = request_dialog_id(request)
+        dialog = self.dialogs.get(id_) or self.early_dialogs.get(id_)
+        if dialog is None or dialog.dialog is None:
             self.respond(exchange, request.create_response(481))
             return
         try:
@@ -435,8 +464,9 @@ class UserAgent:
 
     def _options(self, request: Request) -> Response:
         response = request.create_response(200)
-        response.headers.add("Allow", ", ".join(sorted(self._allowed)))
-        response.headers.add("Accept", ", ".join(sorted(BODY_TYPES)))
+        response.headers.add("Allow", allow(self._allowed))
+        response.headers.add("Accept", ", ".join(sorted(SESSION_BODIES)))
+        response.headers.add("Supported", supported())
         return response
 
     def _cancel(self, exchange: ServerExchange, request: Request) -> None:
@@ -575,6 +605,9 @@ class UserAgent:
             if client.transaction.request.method != "INVITE" or client.transaction.state.value != "accepted":
                 self._end_client(client)
                 client.on_failure(TransportError("the connection was lost", target=via_host(flow.remote)))
+        if not self._closed:
+            for hear in list(self.on_flow_lost):
+                hear(flow)
 
     def invite(self, request: Request, *, tries: Failover | None = None) -> OutgoingInvite:
         """Returns the call that an INVITE makes, to `tries` where they are known; nothing is sent before its run()."""

@@ -12,6 +12,8 @@ from sip import TransportError
 
 # Into the first line, the header, the body of an INVITE, behind it, and into what follows.
 OFFSETS = (0, 1, 7, 100, 300, 480, 520, 560, 700, 900, 1200, 1500)
+# And of a WebSocket, into its opening handshake and the header of a frame.
+CUTS = [("tcp", offset) for offset in OFFSETS] + [("ws", offset) for offset in (1, 150, 190, 250, 450, 1000)]
 LEGS = {"endpoints": (BOB,), "proxy": (NEAR, BOB), "triangle": (NEAR, FAR, BOB)}
 
 
@@ -27,10 +29,10 @@ def first_connection_to(host, what):
     return on_connect
 
 
-@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize(("transport", "offset"), CUTS)
 @pytest.mark.parametrize("direction", ["request", "response"])
 @pytest.mark.parametrize(("shape", "leg"), [(shape, leg) for shape in SHAPES for leg in LEGS[shape]])
-def test_a_reset_in_the_middle_of_a_message(shape, leg, direction, offset):
+def test_a_reset_in_the_middle_of_a_message(shape, leg, direction, transport, offset):
     ends = []
 
     def reset(stream):
@@ -40,7 +42,7 @@ def test_a_reset_in_the_middle_of_a_message(shape, leg, direction, offset):
     network = Network(on_connect=first_connection_to(leg, reset))
 
     async def script():
-        async with stage(network, shape, "tcp") as scene:
+        async with stage(network, shape, transport) as scene:
             outcome = await asyncio.wait_for(scene.call(), 400)
             await asyncio.sleep(400)
             # Where the BYE was lost with its connection, Bob only learns by his own that there is no call.
@@ -56,14 +58,15 @@ def test_a_reset_in_the_middle_of_a_message(shape, leg, direction, offset):
     assert run(network, script) in {"finished", "TransportError", 500, 503}
 
 
+@pytest.mark.parametrize("transport", ["tcp", "ws"])
 @pytest.mark.parametrize(("shape", "leg"), [(shape, leg) for shape in SHAPES for leg in LEGS[shape]])
-def test_a_half_open_connection_is_found_out_and_replaced(shape, leg):
+def test_a_half_open_connection_is_found_out_and_replaced(shape, leg, transport):
     """It takes all and gives nothing. One request times out on it; the next one has a new connection."""
     halves = []
     network = Network(on_connect=first_connection_to(leg, halves.append))
 
     async def script():
-        async with stage(network, shape, "tcp") as scene:
+        async with stage(network, shape, transport) as scene:
             assert await scene.call() == "finished"
             for end in (halves[0], halves[0].other):
                 end.silent = True
@@ -119,3 +122,21 @@ def test_a_peer_that_connects_and_is_gone_before_it_is_looked_at():
 
     network = Network()
     assert run(network, script) == "TransportError"
+
+
+def test_an_idle_websocket_that_is_half_open_is_found_out_by_pings():
+    """On both sides, without anybody asking for anything; one that is not stays open all the time."""
+    halves = []
+    network = Network(on_connect=first_connection_to(BOB, halves.append))
+
+    async def script():
+        async with stage(network, "endpoints", "ws") as scene:
+            assert await scene.call() == "finished"
+            await asyncio.sleep(600)
+            assert scene.alice.connections == scene.bob.connections == 1
+            for end in (halves[0], halves[0].other):
+                end.silent = True
+            await asyncio.sleep(61)
+            assert scene.alice.connections == scene.bob.connections == 0
+
+    run(network, script)

@@ -17,6 +17,8 @@ from damage import fuzz
 
 from sdp import (
     AudioNegotiation,
+    BundlePolicy,
+    Codec,
     CryptoAttribute,
     LocalMedia,
     MediaSecurity,
@@ -61,6 +63,10 @@ PIECES += [
     b"KDR=",
     b"UNENCRYPTED_SRTP",
     b"FEC_KEY=inline:",
+    b"a=group:BUNDLE a v\r\n",
+    b"a=bundle-only\r\n",
+    b"a=rtcp-mux\r\n",
+    b"a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n",
 ]
 VALUES = [
     b"1 AES_CM_128_HMAC_SHA1_80 inline:NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj|2^20|1:32",
@@ -74,6 +80,15 @@ OFFERS = [
     for profile in (b"SAVP", b"AVP", b"SAVPF")
     for value in VALUES
 ]
+GROUPS = [
+    HEAD + b"a=group:BUNDLE a v\r\n"
+    b"m=audio 5000 RTP/%s 0\r\na=mid:a\r\na=rtcp-mux\r\na=crypto:%s\r\n"
+    % (profile, VALUES[0])
+    + b"m=video %d RTP/%s 99\r\na=mid:v\r\na=rtpmap:99 VP8/90000\r\na=%s\r\n" % (port, profile, flag)
+    for profile in (b"SAVP", b"AVP")
+    for port, flag in ((0, b"bundle-only"), (5002, b"rtcp-mux"))
+]
+VP8 = Codec("VP8", 90000, 99)
 
 
 def check_description(data: bytes) -> None:
@@ -129,8 +144,52 @@ def check_session(data: bytes) -> None:
         SessionDescription.parse(negotiation.create_offer())
 
 
+def bundled(policy: BundlePolicy) -> SessionNegotiation:
+    media = [
+        LocalMedia("192.0.2.2", 4000, security=MediaSecurity.PREFERRED, mid="a"),
+        LocalMedia("192.0.2.2", 4002, media="video", codecs=(VP8,), mid="v"),
+    ]
+    return SessionNegotiation(media, bundle=policy)
+
+
+def check_group(data: bytes) -> None:
+    """A group offered and answered, then our offer of it, then the first one again."""
+    negotiation = bundled(BundlePolicy.ACCEPT)
+    with contextlib.suppress(SdpError):
+        negotiation.receive_offer(data)
+        negotiation.create_answer()
+        check_carried(negotiation)
+        SessionDescription.parse(negotiation.create_offer())
+        negotiation.withdraw()
+        negotiation.receive_offer(data)
+        negotiation.create_answer()
+        check_carried(negotiation)
+
+
+def check_group_answer(data: bytes) -> None:
+    for policy in (BundlePolicy.OFFER, BundlePolicy.ONLY):
+        negotiation = bundled(policy)
+        negotiation.create_offer()
+        with contextlib.suppress(SdpError):
+            negotiation.receive_answer(data)
+            check_carried(negotiation)
+
+
+def check_carried(negotiation: SessionNegotiation) -> None:
+    """Required media is secured, and what is carried goes where its carrier goes, under the same keys."""
+    assert negotiation.agreement is not None
+    for agreed in negotiation.agreement.media:
+        if agreed is not None:
+            assert agreed.secured or agreed.media == "audio"
+            if agreed.bundled_with is not None:
+                carrier = negotiation.agreement.of_stream(agreed.bundled_with)
+                assert carrier is not None
+                assert (carrier.remote_address, carrier.remote_port) == (agreed.remote_address, agreed.remote_port)
+                assert (carrier.inbound, carrier.outbound) == (agreed.inbound, agreed.outbound)
+
+
 if __name__ == "__main__":
     answers = [offer.partition(b"m=video")[0] for offer in OFFERS]
     checks = [(check_description, OFFERS), (check_crypto, VALUES), (check_offer, OFFERS), (check_answer, answers)]
-    checks.append((check_session, OFFERS))
+    checks += [(check_session, OFFERS), (check_group, GROUPS), (check_group_answer, GROUPS)]
     sys.exit(fuzz(checks, PIECES, sys.argv[1:]))

@@ -8,6 +8,7 @@ import pytest
 from peers.baresip import Baresip
 from peers.tones import assert_tone, read_samples
 
+from sdp.keying_sdescriptions import DEFAULT_SUITES
 from securertc import CallRefusedError, MediaSecurity, SecurityPolicy, TierStatus
 
 pytestmark = [pytest.mark.interop("baresip"), pytest.mark.timeout(60)]
@@ -112,3 +113,44 @@ async def test_digits_both_ways(baresip, settings, ours):
     assert heard == ["7", "*"]
     started = [event["param"] for event in peer.events if event.get("type") == "CALL_DTMF_START"]
     assert started == ["1", "5", "#"]
+
+
+@pytest.mark.parametrize("suite", [one for one in DEFAULT_SUITES if not one.startswith("AES_256")])
+async def test_every_suite_of_our_defaults_that_baresip_has(baresip, settings, ours, talk, suite):
+    """Each alone, so that it is the one that is taken."""
+    policy = SecurityPolicy(crypto_suites=(suite,))
+    with baresip() as peer:
+        async with ours(settings("alice", policy=policy)) as side:
+            call = await side.endpoint.call(f"sip:bob@127.0.0.1:{peer.tls_port};transport=tls")
+            heard = await talk(call, frequency=440, seconds=2.0)
+            report = call.security
+            await call.hangup()
+        await poll(peer, "CALL_CLOSED")
+        await asyncio.sleep(0.3)
+    assert_tone(heard, 1000)
+    assert_tone(read_samples(peer.decoded_audio()), 440)
+    assert report.media.fact("suite") == suite
+    assert report.media.fact("authentication failures") == "0"
+
+
+@pytest.mark.parametrize(("encryption", "status"), [("srtp", TierStatus.SECURED), ("", TierStatus.NONE)])
+@pytest.mark.parametrize("we_call", [True, False])
+async def test_opportunistic_srtp(baresip, settings, ours, talk, we_call, encryption, status):
+    """RFC 8643: RTP/AVP with a=crypto both ways, and plain RTP with a peer that has no keys at all."""
+    policy = SecurityPolicy(media=MediaSecurity.PREFERRED)
+    with baresip(encryption=encryption) as peer:
+        async with ours(settings("alice", policy=policy)) as side:
+            if we_call:
+                call = await side.endpoint.call(f"sip:bob@127.0.0.1:{peer.tls_port};transport=tls")
+            else:
+                peer.dial(f"sip:alice@127.0.0.1:{side.port};transport=tls")
+                async with asyncio.timeout(10):
+                    call = await side.calls.get()
+            heard = await talk(call, frequency=440, seconds=2.0)
+            report = call.security
+            await call.hangup()
+        await poll(peer, "CALL_CLOSED")
+        await asyncio.sleep(0.3)
+    assert_tone(heard, 1000)
+    assert_tone(read_samples(peer.decoded_audio()), 440)
+    assert report.media.status is status

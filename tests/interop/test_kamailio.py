@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 from peers.kamailio import PASSWORDS, REALM, Kamailio
@@ -55,3 +56,32 @@ async def test_call_through_the_proxy(kamailio, settings, ours, talk, hangs_up):
     # The route through the proxy was recorded; that the BYE took it is in its own log.
     assert f"the proxies sip:127.0.0.1:{kamailio.tls_port}" in report.body.fact("visible to")
     assert "REQ BYE" in kamailio.log
+
+
+@pytest.mark.parametrize("transport", ["ws", "wss"])
+async def test_calls_from_websocket_to_tls_and_back(tmp_path, authority, settings, ours, talk, transport):
+    """Alice is a WebSocket client of kamailio's, whom it can only reach by her connection; Bob is on TLS."""
+    with Kamailio(tmp_path / "kamailio", authority, algorithm="SHA-256", websocket=True) as kamailio:
+        kamailio.algorithm = "SHA-256"
+        port = kamailio.port if transport == "ws" else kamailio.tls_port
+        uri = f"sip:127.0.0.1:{port};transport={transport}"
+        policy = SecurityPolicy(allow_cleartext_keys=transport == "ws")
+        browser = dataclasses.replace(member(settings, "alice", kamailio), outbound_proxy=uri, policy=policy)
+        phone = dataclasses.replace(member(settings, "bob", kamailio), policy=policy)
+        async with ours(browser) as alice, ours(phone) as bob:
+            for side in (alice, bob):
+                assert await side.endpoint.register() > 0
+            for caller, callee, aor in ((alice, bob, f"sip:bob@{REALM}"), (bob, alice, f"sip:alice@{REALM}")):
+                outgoing = await caller.endpoint.call(aor)
+                answered = await callee.calls.get()
+                heard_by_callee, heard_by_caller = await asyncio.gather(
+                    talk(answered, frequency=1000, seconds=1.5), talk(outgoing, frequency=440, seconds=1.5)
+                )
+                assert_tone(heard_by_caller, 1000)
+                assert_tone(heard_by_callee, 440)
+                await answered.hangup()
+                async with asyncio.timeout(5):
+                    assert await outgoing.wait_ended() == "remote"
+            contact = alice.endpoint.registration.contact.sip_uri
+            assert contact.host.endswith(".invalid")
+            assert contact.transport == "ws"

@@ -46,7 +46,7 @@ async def test_negotiate_and_protect() -> None:
     process = await start("negotiate_and_protect.py")
     printed, _ = await process.communicate()
     assert process.returncode == 0, printed
-    assert b"agreed: AES_CM_128_HMAC_SHA1_80" in printed
+    assert b"agreed: AEAD_AES_256_GCM" in printed
     assert b"the same packet again:" in printed
 
 

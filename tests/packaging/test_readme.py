@@ -75,4 +75,4 @@ async def test_call_of_the_securertc_example(
         await namespace["call"](f"sip:bob@example.com:{port};transport=tls;maddr=127.0.0.1", np.zeros(8000, np.int16))
         assert await asyncio.gather(*answering) == ["remote"]
     printed = capsys.readouterr().out
-    assert re.search(r"^media secured .*AES_CM_128_HMAC_SHA1_80", printed, re.MULTILINE), printed
+    assert re.search(r"^media secured .*AEAD_AES_256_GCM", printed, re.MULTILINE), printed

@@ -136,10 +136,11 @@ def test_what_is_pending_never_goes_on_in_clear():
 
 def test_several_methods_are_offered_and_the_preferred_is_taken():
     """RFC 8643 3.1: under RTP/AVP every method's attributes stand side by side."""
-    both = (ALICE, Sdescriptions())
+    two_suites = Sdescriptions(("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"))
+    both = (ALICE, two_suites)
     for answering, taken, passed in (
         (
-            (BOB, Sdescriptions()),
+            (BOB, two_suites),
             "dtls-srtp",
             {"a=crypto:1 AES_CM_128_HMAC_SHA1_80", "a=crypto:2 AES_CM_128_HMAC_SHA1_32"},
         ),

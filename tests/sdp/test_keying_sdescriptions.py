@@ -106,6 +106,51 @@ def test_fec_streams_are_refused_and_their_key_hidden():
     assert parsed.key_derivation_rate == 1 << 24
 
 
+FEC = "a=rtpmap:78 parityfec/8000\r\na=fmtp:78 {}\r\n"
+FEC_KEY = f"FEC_KEY=inline:{OTHER_KEY}|2^20"
+
+
+@pytest.mark.parametrize(
+    ("place", "parameter", "taken"),
+    [
+        ("5006 IN IP4 192.0.2.9", f" {FEC_KEY}", True),
+        ("5006 IN IP4 192.0.2.9", "", False),  # "An FEC_KEY MUST be specified"
+        ("5000 IN IP4 192.0.2.77", f" {FEC_KEY}", True),
+        ("5000 IN IP4 192.0.2.77", "", False),
+        ("5000 IN IP4 192.0.2.9", f" {FEC_KEY}", False),  # "MUST NOT be specified"
+        ("5000 IN IP4 192.0.2.9", " FEC_ORDER=FEC_SRTP", True),
+        ("5000 IN IP4 192.0.2.9", " FEC_ORDER=SRTP_FEC", False),
+        ("5006 IN IP4 192.0.2.9", f" FEC_ORDER=FEC_SRTP {FEC_KEY}", True),
+        ("5006 IN IP4 192.0.2.9", f" FEC_KEY=inline:{KEY}", False),  # a key of the media's too
+        ("5006 IN IP4 192.0.2.9", " FEC_KEY=inline:AAAA", False),
+        ("5006 IN IP4 192.0.2.9", f" {FEC_KEY} {FEC_KEY}", False),
+        ("mode=1", f" {FEC_KEY}", False),
+        ("", "", True),
+    ],
+)
+def test_fec_has_a_key_of_its_own_where_it_has_an_address_of_its_own(place, parameter, taken):
+    """RFC 4568 6.3.5, and RFC 2733 11.1 for where FEC goes."""
+    text = (
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"
+        f"m=audio 5000 RTP/SAVP 0 78\r\n{FEC.format(place)}a=crypto:1 {SUITE} inline:{KEY}{parameter}\r\n"
+    )
+    two = SessionNegotiation([LocalMedia("192.0.2.1", 4000)])
+    if taken:
+        two.receive_offer(text)
+        answer = two.create_answer()
+        assert "m=audio 4000 RTP/SAVP 0\r\n" in answer  # FEC is not done here, the media is
+        assert "FEC" not in answer  # declarative: ours to say, not to echo
+        agreed = two.agreement.media[0]
+        assert bytes(agreed.inbound.master_key) == base64.b64decode(KEY)[:16]
+        assert OTHER_KEY not in repr(agreed)
+        return
+    with pytest.raises(NegotiationError) as error:
+        two.receive_offer(text)
+    assert error.value.refusals[-1].code in ("session-parameter", "key-reuse", "key-length")
+    assert KEY not in str(error.value)
+    assert OTHER_KEY not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "elsewhere",
     [

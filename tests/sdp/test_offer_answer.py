@@ -21,7 +21,7 @@ OTHER_KEY = "NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj"
 
 
 def side(security=REQUIRED, **more):
-    return AudioNegotiation(LocalMedia("192.0.2.1", 4000, security=security, **more))
+    return AudioNegotiation(LocalMedia("192.0.2.1", 4000, security=security, **{"crypto_suites": SUITES, **more}))
 
 
 def sdp(media, *, address="192.0.2.9", session=""):
@@ -71,6 +71,27 @@ def test_required_offers_savp_and_preferred_offers_avp_with_crypto():
     assert "m=audio 4000 RTP/AVP 0 8" in preferred
     assert [line[1] for line in crypto_lines(preferred)] == list(SUITES)
     assert not crypto_lines(off)
+
+
+def test_the_suites_we_offer_by_default_and_what_a_peer_with_few_takes():
+    one = AudioNegotiation(LocalMedia("192.0.2.1", 4000))
+    offered = [line[1] for line in crypto_lines(one.create_offer())]
+    assert offered == [
+        "AEAD_AES_256_GCM",
+        "AES_256_CM_HMAC_SHA1_80",
+        "AEAD_AES_128_GCM",
+        "AES_CM_128_HMAC_SHA1_80",
+        "AES_CM_128_HMAC_SHA1_32",
+    ]
+    for suite in offered:
+        two = side(crypto_suites=(suite,))
+        two.receive_offer(one.create_offer())
+        assert one.receive_answer(two.create_answer()).crypto_suite == suite
+        # And of all of them, whatever the order of a peer's lines, we take the strongest.
+        three = AudioNegotiation(LocalMedia("192.0.2.1", 4000))
+        three.receive_offer(side(crypto_suites=tuple(reversed(offered))).create_offer())
+        three.create_answer()
+        assert three.negotiated.crypto_suite == offered[0]
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,6 +14,7 @@ TESTS = Path(__file__).resolve().parents[1]
 
 SDES, NEGOTIATION = "sdp/test_keying_sdescriptions.py", "sdp/test_session_negotiation.py"
 FINGERPRINT, CONNECTION = "sdp/dtls/test_fingerprint.py", "sdp/dtls/test_dtls_connection.py"
+STREAM = "securertc/test_media_stream.py"
 AUTHENTICATION = "sdp/mikey/test_authentication.py"
 
 PITFALLS = [
@@ -31,14 +32,34 @@ PITFALLS = [
     ("parameters that weaken are taken unasked", SDES, "weakening_parameters_are_refused_by_default"),
     ("an unknown mandatory parameter is passed over", SDES, "an_unknown_or_malformed_parameter_makes_the_line_invalid"),
     ("a re-INVITE resets the ROC", NEGOTIATION, "a_refresh_keeps_keys_and_a_new_address_or_a_wish_changes_them"),
+    (
+        "further keys of a line are dropped",
+        "sdp/test_crypto_policy.py",
+        "packets_under_each_key_of_a_line_are_taken_by_their_mki",
+    ),
+    ("no change of keys with the address", NEGOTIATION, "the_answerer_that_moves_takes_a_new_key"),
+    ("a refused re-offer ends what was agreed", NEGOTIATION, "a_rejected_reoffer_leaves_what_was_agreed"),
+    ("packets under the former key are lost", STREAM, "a_new_key_keeps_the_stream_and_takes_stragglers"),
+    ("old packets again restart the stream", STREAM, "replays_are_dropped_and_counted"),
+    ("the CNAME tells who it is", STREAM, "every_stream_has_its_own_ssrc_and_cname"),
+    ("FEC_KEY is passed over", SDES, "fec_has_a_key_of_its_own_where_it_has_an_address_of_its_own"),
     # Downgrades
+    ("RTP Bleed: media from anywhere", STREAM, "plain_media_is_taken_from_the_signalled_address_only"),
+    ("a replay draws secured media elsewhere", STREAM, "authenticated_media_moves_the_address_once"),
+    ("a stream offered twice is taken in clear", NEGOTIATION, "of_a_stream_offered_twice_the_secured_one_is_taken"),
+    (
+        "a group carries a stream in clear",
+        "sdp/test_bundle.py",
+        "no_stream_is_carried_with_less_security_than_it_asks_for",
+    ),
+    ("a forged mid draws a stream away", "securertc/test_media_bundle.py", "forged_packets_teach_nothing"),
     ("RTP/AVP is taken where SRTP is mandatory", "sdp/test_offer_answer.py", "required_and_nothing_acceptable"),
     ("one way in clear when the peer has no crypto", SDES, "a_peer_without_crypto_is_refused_under_required"),
     ("the peer's profile alone turns encryption off", NEGOTIATION, "a_secured_stream_never_goes_on_in_clear"),
     ("keys that are still to come fall back to clear", "sdp/test_keying.py", "what_is_pending_never_goes_on_in_clear"),
     ("media before the keys", "securertc/test_dtls_media.py", "nothing_leaves_before_the_keys_are_there"),
-    ("the RTCP BYE goes out in clear", "securertc/test_media_stream.py", "rtcp_is_protected_the_goodbye_included"),
-    ("a packet that does not open is used", "securertc/test_media_stream.py", "forged_packets_change_nothing"),
+    ("the RTCP BYE goes out in clear", STREAM, "rtcp_is_protected_the_goodbye_included"),
+    ("a packet that does not open is used", STREAM, "forged_packets_change_nothing"),
     ("a call is talked into clear", "securertc/test_calls.py", "a_secured_call_cannot_be_talked_into_clear"),
     ("an overflow by ptime", "sdp/test_offer_answer.py", "a_packet_time_that_cannot_be_is_not_taken"),
     ("10 MB of SDP", SDES, "ten_megabytes_are_refused_without_being_read"),

@@ -159,6 +159,17 @@ def test_a_refresh_keeps_keys_and_a_new_address_or_a_wish_changes_them():
     talk(one, two)
 
 
+def test_a_peer_that_moves_with_its_old_key_gets_a_new_one_of_ours():
+    """Who is at the new address may not know our ROC (RFC 4568 7.1.4), whatever became of the peer's own key."""
+    one, two = SessionNegotiation([audio()]), peer(audio())
+    _, answer = exchange(one, two)
+    two.receive_offer(one.create_offer().replace("m=audio 4000", "m=audio 4100"))
+    again = two.create_answer()
+    assert keys(again) != keys(answer)
+    one.receive_answer(again)
+    talk(one, two)
+
+
 def test_the_answerer_that_moves_takes_a_new_key():
     one, two = SessionNegotiation([audio()]), peer(audio())
     offer, answer = exchange(one, two)

@@ -42,7 +42,7 @@ def test_demo_proves_the_call(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert done.stdout.count("all 8000 samples exact") == 2
-    facts = ("TLSv1.3", "local.edu (SIP URI)", "remote.edu (SIP URI)", "SHA-256", "AES_CM_128_HMAC_SHA1_80")
+    facts = ("TLSv1.3", "local.edu (SIP URI)", "remote.edu (SIP URI)", "SHA-256", "AEAD_AES_256_GCM")
     for fact in (*facts, "visible to", "50 RTP", "phone31.remote.edu", "407 Proxy", "BYE"):
         assert fact in done.stdout
     for tier in ("transaction", "identity", "body", "media"):
@@ -84,7 +84,7 @@ def test_demo_prints_where_there_is_only_ascii():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     done = subprocess.run([*COMMAND, "demo", "--seconds", "0.2"], env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert b"AES_CM_128_HMAC_SHA1_80" in done.stdout
+    assert b"AEAD_AES_256_GCM" in done.stdout
 
 
 def test_demo_plays_my_own_file(tmp_path):
@@ -221,7 +221,7 @@ def test_call_and_answer_over_tls_with_digest(tmp_path, tls_files):
     assert "proven to be alice by Digest" in out
     assert "remote.example (SIP URI)" in done.stdout
     for output in (out, done.stdout):
-        assert "AES_CM_128_HMAC_SHA1_80" in output
+        assert "AEAD_AES_256_GCM" in output
         assert "secret" not in output.replace("secured", "")
     np.testing.assert_array_equal(read_wav(heard)[:4000], decode_pcmu(encode_pcmu(samples))[:4000])
 
@@ -422,7 +422,7 @@ def test_on_a_terminal_the_line_lives():
     assert len(set(counts)) >= 4
     assert counts == sorted(counts)
     assert counts[-1] == 75
-    assert "AES_CM_128_HMAC_SHA1_80" in text
+    assert "AEAD_AES_256_GCM" in text
 
 
 def test_help_says_what_there_is():

@@ -103,6 +103,20 @@ async def test_contacts_query_and_removal(authority):
         assert (await store.load(AOR)).bindings == ()
 
 
+@pytest.mark.parametrize("transport", ["tls", "tcp", "udp"])
+async def test_over_a_flow_that_is_kept_open(authority, transport):
+    instance = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+    async with registrar(authority, transport=transport) as (store, aor):
+        code, out, err = await run(authority, aor, "--instance", instance, "--once")
+        assert (code, err) == (0, "")
+        assert "over a flow kept open" in out
+        [binding] = (await store.load(AOR)).bindings
+        assert (binding.instance, binding.reg_id) == (instance, 1)
+        code, out, _ = await run(authority, aor, "--instance", instance, "--duration", "0.2")
+        assert (code, "removed" in out) == (0, True)
+        assert (await store.load(AOR)).bindings == ()
+
+
 async def test_what_is_refused_says_why(authority, tmp_path):
     stranger = ThrowawayAuthority(tmp_path)
     async with registrar(authority) as (store, aor):
@@ -128,6 +142,8 @@ async def test_what_is_refused_says_why(authority, tmp_path):
     ("arguments", "text"),
     [
         (("tel:1",), "AOR"),
+        (("sip:a@b", "--instance", "alice"), "no URN"),
+        (("sip:a@b", "--instance", "urn:x:1", "--query"), "--instance registers"),
         (("sip:a@b", "--contact", "x"), "--contact"),
         (("sip:a@b", "--proxy", "x"), "--proxy"),
         (("sip:a@b", "--expires", "0"), "--expires"),

@@ -107,7 +107,7 @@ async def test_all_that_leaves_is_srtp_to_libsrtp_too(nothing_left, melody, suit
 async def test_what_libsrtp_sends_is_heard_and_what_it_forges_is_not(nothing_left, melody):
     suite = "AES_CM_128_HMAC_SHA1_80"
     ours = MediaSession("127.0.0.1")
-    caller = AudioNegotiation(LocalMedia(ours.local_address, ours.local_port))
+    caller = AudioNegotiation(LocalMedia(ours.local_address, ours.local_port, crypto_suites=(suite,)))
     offer = caller.create_offer()
     peer = await Relay.open(("127.0.0.1", 9))
     key = bytes(range(30))

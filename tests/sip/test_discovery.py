@@ -324,3 +324,52 @@ def test_srv_order_loses_nothing(servers, source):
     ordered = order_servers(servers, source.randint)
     assert Counter(ordered) == Counter(servers)
     assert [one.priority for one in ordered] == sorted(one.priority for one in servers)
+
+
+# RFC 7118 5.5: services SIP+D2W and SIPS+D2W, SRV names under _ws, ports 80 and 443.
+WEBSOCKET_ZONE = {
+    "NAPTR example.com": [
+        (10, 50, "s", "SIPS+D2W", "", "_sips._ws.example.com"),
+        (20, 50, "s", "SIP+D2W", "", "_sip._ws.example.com"),
+        (30, 50, "s", "SIP+D2U", "", "_sip._udp.example.com"),
+    ],
+    "SRV _sips._ws.example.com": [(0, 1, 8443, "server1.example.com")],
+    "SRV _sip._ws.example.com": [(0, 1, 8080, "server2.example.com")],
+    "SRV _sip._udp.example.com": [(0, 1, 5060, "server2.example.com")],
+    "A server1.example.com": ["192.0.2.1"],
+    "A server2.example.com": ["192.0.2.2"],
+    "A plain.example": ["192.0.2.9"],
+}
+ALL = ("tls", "tcp", "udp", "wss", "ws")
+
+
+@pytest.mark.parametrize(
+    ("uri", "transports", "targets"),
+    [
+        ("sip:example.com", ALL, ["wss:192.0.2.1:8443"]),
+        ("sips:example.com", ALL, ["wss:192.0.2.1:8443"]),
+        ("sip:example.com", ("tls", "tcp", "udp", "ws"), ["ws:192.0.2.2:8080"]),
+        ("sip:example.com", ("tls", "tcp", "udp"), ["udp:192.0.2.2:5060"]),
+        ("sip:example.com;transport=ws", ALL, ["ws:192.0.2.2:8080"]),
+        ("sips:example.com;transport=ws", ALL, ["wss:192.0.2.1:8443"]),
+        ("sip:example.com;transport=wss", ALL, ["wss:192.0.2.1:8443"]),
+        ("sip:plain.example;transport=ws", ALL, ["ws:192.0.2.9:80"]),
+        ("sips:plain.example;transport=ws", ALL, ["wss:192.0.2.9:443"]),
+        ("sip:plain.example", ALL, ["udp:192.0.2.9:5060"]),
+        ("sip:example.com:81;transport=ws", ALL, None),
+    ],
+)
+def test_websocket_servers(uri, transports, targets):
+    if targets is None:
+        with pytest.raises(DiscoveryError):
+            found(uri, WEBSOCKET_ZONE, transports=transports)
+    else:
+        assert found(uri, WEBSOCKET_ZONE, transports=transports) == targets
+
+
+@pytest.mark.parametrize("uri", ["sip:a@df7jal23ls0d.invalid;transport=ws", "sip:a@b.invalid", "sip:invalid:5060"])
+def test_nobody_is_asked_for_an_invalid_name(uri):
+    asked = Asked()
+    with pytest.raises(DiscoveryError):
+        found(uri, WEBSOCKET_ZONE, asked, transports=ALL)
+    assert not asked

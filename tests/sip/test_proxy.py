@@ -276,6 +276,18 @@ def hops(*hosts):
     return [Target("udp", host, 5060, host) for host in hosts]
 
 
+def test_a_connection_without_an_answer_is_distrusted(stage):
+    """It may be half-open, and would make every request after this one wait as long."""
+    stage.request(make_request(uri="sip:bob@192.0.2.99;transport=tcp"))
+    [sent] = stage.take()
+    stage.pass_time(32.5)
+    assert stage.distrusted == [sent.flow]
+    stage.request(make_request(branch="z9hG4bKother", cseq=2))
+    stage.pass_time(32.5)
+    assert stage.distrusted == [sent.flow]  # nothing of the kind by UDP
+    stage.settle()
+
+
 def test_next_hop_after_a_timeout(stage):
     stage.servers["far.example"] = hops("192.0.2.10", "192.0.2.11")
     stage.request(make_request(uri="sip:bob@far.example"))

@@ -77,22 +77,22 @@ async def test_glare_is_491_and_tried_again_after_a_wait(monkeypatch, caller_fir
     async with a_call() as (caller, callee, _):
         ours, theirs = (caller, callee) if caller_first else (callee, caller)
         theirs.on_reinvite = lambda _: (200, SDP)
-        theirs._invite_pending = True  # as if its own were on the way to us
+        theirs._offer_pending = True  # as if its own were on the way to us
         waits = []
 
         def wait(*, owner):
             waits.append(owner)
-            theirs._invite_pending = len(waits) < 2
+            theirs._offer_pending = len(waits) < 2
             return 0.01
 
-        monkeypatch.setattr("sip.invite.glare_delay", wait)
+        monkeypatch.setattr("sip.invite_dialog.glare_delay", wait)
         assert (await ours.reinvite(SDP)).status == 200
         assert waits == [caller_first] * 2
         await asyncio.sleep(0.05)
 
 
 async def test_both_sides_at_once_come_through(monkeypatch):
-    monkeypatch.setattr("sip.invite.glare_delay", lambda *, owner: 0.4 if owner else 0.05)
+    monkeypatch.setattr("sip.invite_dialog.glare_delay", lambda *, owner: 0.4 if owner else 0.05)
     async with a_call() as (caller, callee, _):
         caller.on_reinvite = callee.on_reinvite = lambda _: (200, SDP)
         first, second = await asyncio.gather(caller.reinvite(SDP), callee.reinvite(SDP))

@@ -38,7 +38,7 @@ def test_the_answer_and_how_the_caller_reads_it(value, supported, interval, refr
     timer = SessionTimerPolicy().answer(asking(value, supported=supported), response)
     assert (timer.interval, timer.refreshing) == (interval, ours)
     assert session_expires(response) == SessionExpires(interval, refresher)
-    assert ("timer" in response.option_tags("Require")) == (refresher is Refresher.UAC)
+    assert ("timer" in response.option_tags("Require")) == supported
     assert agreed_by(response).refreshing is not ours
 
 

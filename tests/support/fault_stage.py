@@ -11,7 +11,8 @@ from typing import Any
 from virtual_network import Network
 
 from sip import Request, SipError, SipUri, TransportError
-from sip.invite import IncomingInvite, InviteDialog
+from sip.invite import IncomingInvite
+from sip.invite_dialog import InviteDialog
 from sip.message import new_call_id, new_tag
 from sip.proxy_events import ProxyTarget
 from sip.proxy_server import Listener, ProxyServer

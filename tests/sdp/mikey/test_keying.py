@@ -57,15 +57,15 @@ def methods(pair: Pair, mode: Mode, **more: object) -> tuple[MikeyKeying, MikeyK
     return alice, MikeyKeying(pair.bob, to_alice, proposal, replay_cache=ReplayCache(), clock=clock)
 
 
-def local(address: str, *keying: object) -> LocalMedia:
-    return LocalMedia(address, 4000, security=MediaSecurity.REQUIRED, keying=keying)  # type: ignore[arg-type]
+def local(address: str, *keying: object, port: int = 4000) -> LocalMedia:
+    return LocalMedia(address, port, security=MediaSecurity.REQUIRED, keying=keying)  # type: ignore[arg-type]
 
 
 def sessions(pair: Pair, mode: Mode, count: int = 1, **more: object) -> tuple[SessionNegotiation, SessionNegotiation]:
     ours, theirs = methods(pair, mode, **more)
     return (
-        SessionNegotiation(tuple(local("192.0.2.1", ours) for _ in range(count))),
-        SessionNegotiation(tuple(local("192.0.2.2", theirs) for _ in range(count))),
+        SessionNegotiation(tuple(local("192.0.2.1", ours, port=4000 + 2 * n) for n in range(count))),
+        SessionNegotiation(tuple(local("192.0.2.2", theirs, port=4000 + 2 * n) for n in range(count))),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from av import AudioFrame
+from av import AudioFrame, VideoFrame
 from numpy.typing import NDArray
 
 from .tones import tone
@@ -36,23 +36,47 @@ class _ToneTrack(MediaStreamTrack):  # type: ignore[misc]  # aiortc is not typed
         return frame
 
 
-class AiortcPeer:
-    """One peer connection with a tone to send; `heard` are the samples it decoded, at 8 kHz."""
+class _PictureTrack(MediaStreamTrack):  # type: ignore[misc]
+    """Twenty grey pictures a second, ever brighter."""
 
-    def __init__(self, frequency: float) -> None:
+    kind = "video"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = 0
+
+    async def recv(self) -> VideoFrame:
+        await asyncio.sleep(0.05)
+        picture = np.full((48, 64, 3), self._number % 200, np.uint8)
+        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = self._number * 4500, fractions.Fraction(1, 90000)
+        self._number += 1
+        return frame
+
+
+class AiortcPeer:
+    """One peer connection with a tone to send, and pictures where `video` asks for them.
+
+    `heard` are the samples it decoded, at 8 kHz; `seen` the sizes of the pictures.
+    """
+
+    def __init__(self, frequency: float, *, video: bool = False) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.connection.addTrack(_ToneTrack(frequency))
+        if video:
+            self.connection.addTrack(_PictureTrack())
         self.heard: list[NDArray[np.int16]] = []
-        self._listening: asyncio.Task[None] | None = None
+        self.seen: list[tuple[int, int]] = []
+        self._listening: list[asyncio.Task[None]] = []
         self.connection.on("track", self._listen)
 
     async def __aenter__(self) -> AiortcPeer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.gather(self._listening, return_exceptions=True)
+        for task in self._listening:
+            task.cancel()
+        await asyncio.gather(*self._listening, return_exceptions=True)
         await self.connection.close()
 
     async def offer(self) -> str:
@@ -101,7 +125,13 @@ class AiortcPeer:
         return self.connection.getSenders()[0].transport
 
     def _listen(self, track: MediaStreamTrack) -> None:
-        self._listening = asyncio.ensure_future(self._hear(track))
+        self._listening.append(asyncio.ensure_future(self._hear(track) if track.kind == "audio" else self._see(track)))
+
+    async def _see(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(Exception):  # the track ends by an error of its own
+            while True:
+                frame = await track.recv()
+                self.seen.append((frame.width, frame.height))
 
     async def _hear(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(Exception):  # the track ends by an error of its own

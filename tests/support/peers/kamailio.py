@@ -34,10 +34,20 @@ ca_list = {ca}
 class Kamailio(PeerProcess):
     """A registrar and proxy for peers.test; its certificate is good for 127.0.0.1 and kamailio.test.
 
-    `algorithm` is the Digest algorithm it challenges with: MD5 or SHA-256.
+    `algorithm` is the Digest algorithm it challenges with: MD5 or SHA-256. With `websocket` the TCP port speaks WS too,
+    and the TLS port WSS. With `outbound` it insists on flows that user agents keep open (RFC 5626), and asks to be
+    pinged each second.
     """
 
-    def __init__(self, directory: Path, authority: TestAuthority, *, algorithm: str = "MD5") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        authority: TestAuthority,
+        *,
+        algorithm: str = "MD5",
+        websocket: bool = False,
+        outbound: bool = False,
+    ) -> None:
         self.port = free_ports(2)
         self.tls_port = self.port + 1
         directory.mkdir(parents=True, exist_ok=True)
@@ -61,6 +71,10 @@ class Kamailio(PeerProcess):
         command += ["-Y", str(directory), "-P", str(directory / "kamailio.pid")]
         if algorithm == "SHA-256":
             command += ["-A", "WITH_SHA256"]
+        if websocket:
+            command += ["-A", "WITH_WS"]
+        if outbound:
+            command += ["-A", "WITH_OUTBOUND"]
         super().__init__(command, directory, name="kamailio")
 
     def start(self) -> None:

@@ -1,0 +1,34 @@
+"""How a proxy stays on a path: Record-Route on dialogs (RFC 3261 16.6 step 4), Path on registrations (RFC 3327)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .proxy_events import Way
+from .proxy_identity import ProxyIdentity
+from .proxy_routing import is_dialog_forming, must_record_route, path_value, record_routes
+from .response_context import ResponseContext
+
+
+def recorded_routes(
+    context: ResponseContext, identity: ProxyIdentity, flow: Way, token: str | None, *, always: bool
+) -> Sequence[str]:
+    """Returns the Record-Route values of a request that is forwarded by `flow`, to which `token` holds it.
+
+    Unless `always` there are none but where there have to be.
+    """
+    server, request = context.server, context.request
+    if server is None or not is_dialog_forming(request):
+        return ()
+    if not always and not must_record_route(request, server.flow, flow):
+        return ()
+    tokens = {"inbound_token": context.inbound_token, "outbound_token": token}
+    return record_routes(request, identity, server.flow, flow, **tokens)
+
+
+def recorded_path(context: ResponseContext, identity: ProxyIdentity) -> str | None:
+    """Returns our Path value of a REGISTER whose first hop we are, None where there is to be none."""
+    server, token = context.server, context.inbound_token
+    if context.request.method != "REGISTER" or server is None or token is None:
+        return None
+    return path_value(context.request, identity.address(server.flow.transport), token)
