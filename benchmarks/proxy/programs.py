@@ -189,17 +189,16 @@ def udp_outcome(statistics: Path, calls: int, rate: int) -> Outcome:
     with statistics.open() as lines:
         rows = list(csv.DictReader(lines, delimiter=";"))
     succeeded = int(rows[-1]["SuccessfulCall(C)"])
-    starting = [row for row in rows if int(row["OutgoingCall(C)"]) < calls]
-    begun = [row for row in rows if int(row["OutgoingCall(C)"]) >= calls] or rows[-1:]
-    whole = _seconds(begun[0]["ElapsedTime(C)"])
-    started = calls / whole if starting and whole else float(rate)
-    return Outcome(succeeded, calls - succeeded, started)
+    # Told each second; the last time before all were begun, since the very last row comes when all are over.
+    begun = [(int(row["OutgoingCall(C)"]), _seconds(row["ElapsedTime(C)"])) for row in rows]
+    begun = [one for one in begun if one[0] < calls and one[1] >= 1] or [(rate, 1.0)]
+    return Outcome(succeeded, calls - succeeded, begun[-1][0] / begun[-1][1])
 
 
 def _seconds(text: str) -> float:
-    """sipp's hh:mm:ss, with microseconds behind."""
-    hours, minutes, seconds = text.split(":")[:3]
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
+    """sipp's hours:minutes:seconds:microseconds."""
+    hours, minutes, seconds, *microseconds = (int(part) for part in text.replace(".", ":").split(":"))
+    return hours * 3600 + minutes * 60 + seconds + (microseconds[0] / 1e6 if microseconds else 0)
 
 
 def udp_calls(proxy: Proxy, rate: int, seconds: float) -> Outcome:
