@@ -179,7 +179,7 @@ def start_udp_calls(proxy: Proxy, rate: int, calls: int) -> tuple[subprocess.Pop
     command = ["taskset", "-c", str(LOAD_CORE), "sipp", f"127.0.0.1:{proxy.port}", "-sf", str(HERE / "caller.xml")]
     command += ["-i", "127.0.0.1", "-p", str(free_port()), "-r", str(rate), "-m", str(calls)]
     command += ["-l", str(max(200, rate * 4)), "-trace_stat", "-stf", str(statistics), "-fd", "1", "-nostdin"]
-    command += ["-timeout", f"{calls / rate * 1.5 + 15:.0f}s", "-timeout_error"]
+    command += ["-timeout", f"{calls / rate * 1.2 + 5:.0f}s", "-timeout_error"]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(command, cwd=proxy.folder, stdin=quiet, stdout=quiet, stderr=quiet), statistics
 
