@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from .errors import SipError
-from .message import Request, Response
+from .message import Request, Response, WrittenMessage
 from .timers import DEFAULT_TIMERS, Timers
 
 
@@ -14,7 +14,7 @@ from .timers import DEFAULT_TIMERS, Timers
 class Send:
     """A message for the transport to send to the request's target."""
 
-    message: Request | Response
+    message: Request | Response | WrittenMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class ClientTransaction:
         self._interval = timers.t1
         self._retransmit: float | None = None  # timer A or E
         self._end: float | None = None  # timer B or F, then D, K or M
-        self._ack: Request | None = None
+        self._ack: WrittenMessage | None = None
         # What responses match by (17.1.3): branch and the method of CSeq.
         self.key = ((request.top_via.branch or "") if branch is None else branch, request.method)
 
@@ -151,7 +151,7 @@ class ClientTransaction:
             elif response.success:
                 self.state, self._end = ClientState.ACCEPTED, now + self._timers.timeout
             else:
-                self._ack = self._make_ack(response)
+                self._ack = WrittenMessage(self._make_ack(response).serialize())
                 self._complete(0.0 if self.reliable else self._timers.completed_invite, now)
                 return [Send(self._ack), Deliver(response)]
             return [Deliver(response)]

@@ -224,6 +224,17 @@ class Response(_Fields):
 Message = Request | Response
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenMessage:
+    """A message that may have to be sent once more, as the bytes it was: all that is left of it."""
+
+    data: bytes
+
+    def serialize(self) -> bytes:
+        """Returns the message's bytes."""
+        return self.data
+
+
 def new_tag() -> str:
     """Returns a random tag (19.3: at least 32 bits; this has 64)."""
     return secrets.token_hex(8)

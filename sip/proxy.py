@@ -6,16 +6,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from .cancel import create_cancel
-from .client_transaction import ClientTransaction, Deliver, Send, client_key
-from .client_transaction import Output as ClientOutput
+from .client_transaction import ClientTransaction, client_key
 from .errors import SipParseError
 from .header_values import Via
 from .message import Request, Response
-from .proxy_events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
-from .proxy_exchange import ClientExchange, Clock, ServerExchange, trying_delay
+from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
+from .proxy_exchange import ClientExchange, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
-from .proxy_limits import Admission, ProxyLimits
+from .proxy_limits import ProxyLimits
 from .proxy_recording import recorded_path, recorded_routes
 from .proxy_routing import (
     asks_for_flow,
@@ -26,9 +24,9 @@ from .proxy_routing import (
     take_in_routes,
     without_top_via,
 )
+from .proxy_transactions import ProxyTransactions
 from .proxy_validation import branch_with, incoming_breadth, loop_part, options_response, refuse_forwarding
 from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
-from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerState, ServerTransaction, server_key
 from .target import MAX_UDP_REQUEST, Target, add_received
 from .target_health import TargetHealth, retry_after
@@ -55,7 +53,7 @@ Authorize = Callable[[Request, Way], Response | None]
 TokenOf = Callable[[Way], str | None]
 
 
-class Proxy:
+class Proxy(ProxyTransactions):
     """Forwards requests and responses.
 
     Feed it by receive_request(), receive_response(), handle_timer() and the answers to its events; each returns
@@ -73,37 +71,22 @@ class Proxy:
         authorize: Authorize | None = None,
         token_of: TokenOf | None = None,
     ) -> None:
+        super().__init__(limits or ProxyLimits(), timers)
         self.identity = identity
         self.settings = settings or ProxySettings()
-        self.admission = Admission(limits or ProxyLimits())
-        self._timers = timers
         self._trying_delay = trying_delay(timers)
         self._authorize = authorize
         self._token_of = token_of or (lambda flow: None)
-        self._servers: dict[tuple[str, ...], ServerExchange] = {}
-        self._clients: dict[tuple[str, str], ClientExchange] = {}
-        self._by_flow: dict[Way, set[ClientExchange]] = {}
         self._contexts: set[ResponseContext] = set()
-        self._clock = Clock()
         self._now = 0.0
         self._health = TargetHealth(lambda: self._now)
-        self._events: list[Event] = []
 
     # What is going on, for those who count that nothing is left behind.
-
-    @property
-    def active_transactions(self) -> int:
-        """How many transactions are not terminated."""
-        return len(self._servers) + len(self._clients)
 
     @property
     def active_contexts(self) -> int:
         """How many requests are being forwarded."""
         return len(self._contexts)
-
-    def next_timer(self) -> float | None:
-        """Returns when handle_timer() wants to be called, or None."""
-        return self._clock.next_due()
 
     # What comes in.
 
@@ -133,15 +116,6 @@ class Proxy:
             self._do_client(exchange, exchange.transaction.receive(response, now), now)
         return self._take_events()
 
-    def handle_timer(self, now: float) -> list[Event]:
-        """Does what is due by `now`."""
-        for exchange in self._clock.pop_due(now):
-            if isinstance(exchange, ServerExchange):
-                self._wake_server(exchange, now)
-            else:
-                self._wake_client(exchange, now)
-        return self._take_events()
-
     # The answers to events.
 
     def located(self, context: ResponseContext, targets: Sequence[ProxyTarget] | None, now: float) -> list[Event]:
@@ -167,7 +141,7 @@ class Proxy:
         """Takes the answer to Resolve: the hops in order of trial; without any the branch fails (RFC 3263: 503)."""
         if not branch.finished:
             self._now = now
-            branch.hops = self._health.order(hops)
+            branch.hops = tuple(self._health.order(hops))
             branch.failure = _HOP_FAILED
             self._try_next_hop(branch, now)
         return self._take_events()
@@ -329,7 +303,7 @@ class Proxy:
 
     def _try_next_hop(self, branch: Branch, now: float) -> None:
         if branch.hops and not branch.context.stopped:
-            branch.hop = branch.hops.pop(0)
+            branch.hop, branch.hops = branch.hops[0], branch.hops[1:]
             self._events.append(Connect(branch, branch.hop))
         else:
             self._hop_failed(branch, branch.failure, now)
@@ -356,7 +330,7 @@ class Proxy:
             branch.target = replace(branch.target, flow=None)
             self._start(branch, now)
         elif branch.alternatives:
-            branch.target = branch.alternatives.pop(0)
+            branch.target, branch.alternatives = branch.alternatives[0], branch.alternatives[1:]
             branch.hop = None
             self._start(branch, now)
         elif _by_flow_only(branch) and status == _HOP_FAILED:
@@ -419,7 +393,9 @@ class Proxy:
         """16.7, for a response that its client transaction let through."""
         branch, status = exchange.branch, response.status
         if branch is None:
-            return  # of a CANCEL of ours
+            if exchange.upstream is not None and response.success:
+                self._send_late(exchange.upstream, response)
+            return
         invite = exchange.transaction.key[1] == "INVITE"
         if status < 200:
             exchange.proceeding = True
@@ -453,6 +429,13 @@ class Proxy:
         upstream = Response(status, response.reason, headers, response.body)
         self._do_actions(branch.context, branch.context.received(branch, upstream), now)
 
+    def _send_late(self, server: ServerExchange, response: Response) -> None:
+        """A 2xx to an INVITE that was answered before goes up all the same (16.7 step 5)."""
+        headers = without_top_via(response.headers)
+        if "Via" in headers:
+            upstream = Response(response.status, response.reason, headers, response.body)
+            self._events.append(SendData(server.flow, upstream.serialize(), server.address))
+
     def _do_actions(self, context: ResponseContext, actions: Sequence[Action], now: float) -> None:
         server = context.server
         for action in actions:
@@ -477,112 +460,6 @@ class Proxy:
         if context.answered and context.finished:
             self._contexts.discard(context)
             context.release()
-
-    def _send_cancel(self, exchange: ClientExchange, now: float) -> None:
-        """9.1: a CANCEL for a pending INVITE, which goes where that went."""
-        if exchange.cancel_sent or not exchange.transaction.waiting:
-            return
-        exchange.cancel_sent = True
-        exchange.timer_c = None
-        exchange.give_up = now + self._timers.timeout
-        self._clock.schedule(exchange, now)
-        invite = exchange.transaction.request
-        cancel = create_cancel(invite)
-        cancel.headers.prepend("Via", invite.headers.get("Via") or "")
-        branch = exchange.transaction.key[0]
-        transaction = ClientTransaction(cancel, reliable=exchange.flow.reliable, timers=self._timers, branch=branch)
-        sending = self._clients[transaction.key] = ClientExchange(transaction, exchange.flow, None)
-        self._do_client(sending, transaction.start(now), now)
-
-    # Driving the machines.
-
-    def _respond(self, exchange: ServerExchange, response: Response, now: float) -> None:
-        if not response.provisional:
-            exchange.trying_at = exchange.context = None
-        self._do_server(exchange, exchange.transaction.respond(response, now), now)
-        if exchange.transaction.answered:
-            exchange.transaction.release()
-
-    def _do_server(self, exchange: ServerExchange, outputs: Sequence[ServerOutput], now: float) -> None:
-        for output in outputs:
-            if isinstance(output, Send):
-                self._events.append(SendData(exchange.flow, output.message.serialize(), exchange.address, exchange))
-        if exchange.transaction.terminated:
-            self._end_server(exchange)
-        else:
-            self._clock.schedule(exchange, now)
-
-    def _wake_server(self, exchange: ServerExchange, now: float) -> None:
-        if exchange.trying_at is not None and now >= exchange.trying_at:
-            exchange.trying_at = None
-            trying = exchange.transaction.request.create_response(100)
-            self._do_server(exchange, exchange.transaction.respond(trying, now), now)
-        else:
-            self._do_server(exchange, exchange.transaction.handle_timer(now), now)
-
-    def _end_server(self, exchange: ServerExchange) -> None:
-        if self._servers.pop(exchange.transaction.key, None) is not None:
-            self.admission.released(exchange.source)
-
-    def _do_client(self, exchange: ClientExchange, outputs: Sequence[ClientOutput], now: float) -> None:
-        timed_out = False
-        for output in outputs:
-            if isinstance(output, Send):
-                self._events.append(SendData(exchange.flow, output.message.serialize(), None, exchange))
-            elif isinstance(output, Deliver):
-                self._deliver(exchange, output.response, now)
-            else:
-                timed_out = True
-        if timed_out:
-            if exchange.flow.reliable:
-                self._events.append(Distrust(exchange.flow, now - self._timers.timeout))
-            self._client_failed(exchange, 408, now)
-        elif exchange.transaction.terminated:
-            self._end_client(exchange)
-        else:
-            self._clock.schedule(exchange, now)
-
-    def _wake_client(self, exchange: ClientExchange, now: float) -> None:
-        if exchange.give_up is not None and now >= exchange.give_up:
-            exchange.transaction.transport_failed()
-            self._client_failed(exchange, 408, now)
-        elif exchange.timer_c is not None and now >= exchange.timer_c:
-            exchange.timer_c = None
-            if exchange.proceeding:
-                self._send_cancel(exchange, now)
-            else:
-                exchange.transaction.transport_failed()
-                self._client_failed(exchange, 408, now)
-        else:
-            self._do_client(exchange, exchange.transaction.handle_timer(now), now)
-
-    def _client_failed(self, exchange: ClientExchange, status: int, now: float) -> None:
-        """A client transaction ended without a final response."""
-        self._end_client(exchange)
-        branch = exchange.branch
-        if branch is None or branch.finished or branch.exchange is not exchange:
-            return
-        if exchange.cancel_sent:
-            self._branch_failed(branch, 408, now)
-        elif exchange.rang:
-            # A phone that rings must not be called a second time.
-            self._branch_failed(branch, status, now)
-        else:
-            self._blame(branch, now)
-            self._hop_failed(branch, status, now)
-
-    def _end_client(self, exchange: ClientExchange) -> None:
-        self._clients.pop(exchange.transaction.key, None)
-        if exchange.flow.reliable:
-            using = self._by_flow.get(exchange.flow)
-            if using is not None:
-                using.discard(exchange)
-                if not using:
-                    del self._by_flow[exchange.flow]
-
-    def _take_events(self) -> list[Event]:
-        events, self._events = self._events, []
-        return events
 
 
 def _by_flow_only(branch: Branch) -> bool:

@@ -42,8 +42,10 @@ class ServerExchange:
 
 
 class ClientExchange:
-    """A client transaction: the branch it belongs to (None: a CANCEL of ours), and how it may have to end.
+    """A client transaction: the branch it belongs to, and how it may have to end.
 
+    Without a branch it is a CANCEL of ours, or lingers after all was answered: then `upstream` is the INVITE's server
+    transaction, which late 2xx are for.
     `timer_c` is when an INVITE without final response is given up (16.8), `give_up` when a cancelled one without
     final response is (9.1).
     """
@@ -59,12 +61,14 @@ class ClientExchange:
         "scheduled",
         "timer_c",
         "transaction",
+        "upstream",
     )
 
     def __init__(self, transaction: ClientTransaction, flow: Way, branch: Branch | None) -> None:
         self.transaction = transaction
         self.flow = flow
         self.branch = branch
+        self.upstream: ServerExchange | None = None
         self.proceeding = False
         self.rang = False  # a provisional response other than 100 came
         self.cancel_wanted = False

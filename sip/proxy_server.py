@@ -365,9 +365,12 @@ class ProxyServer:
         due = self.proxy.next_timer()
         if due is None or (self._timer is not None and self._timer_at <= due):
             return
+        due = max(due, self._loop.time() + _TICK)
         if self._timer is not None:
+            if self._timer_at <= due:
+                return  # or it would be put off by every message, and never come to its turn
             self._timer.cancel()
-        self._timer_at = max(due, self._loop.time() + _TICK)
+        self._timer_at = due
         self._timer = self._loop.call_at(self._timer_at, self._wake)
 
     def _wake(self) -> None:

@@ -41,8 +41,8 @@ class Branch:
         self.target = target
         self.breadth = breadth
         self.hop: Target | None = None  # the one being tried
-        self.hops: list[Target] = []  # those not tried yet
-        self.alternatives = list(target.alternatives)
+        self.hops: tuple[Target, ...] = ()  # those not tried yet
+        self.alternatives = target.alternatives
         self.fallback: Target | None = None  # to be tried if the hop by TCP, instead of UDP, cannot be reached
         self.exchange: ClientExchange | None = None
         self.failure = 408  # what it comes to when no hop is left
@@ -122,7 +122,17 @@ class ResponseContext:
         return self._request
 
     def release(self) -> None:
-        """Lets go of all that was needed to come to an answer; late 2xx still pass."""
+        """Lets go of all that was needed to come to an answer, and leaves no cycle of references behind.
+
+        Client transactions linger after that: a late 2xx that one lets through goes up by its `upstream`.
+        """
+        for branch in self.branches:
+            exchange, branch.exchange = branch.exchange, None
+            if exchange is not None:
+                exchange.branch = None
+                exchange.upstream = self.server if self._invite else None
+        if self.server is not None:
+            self.server.context = None
         self._request = None
         self._waiting, self._seen, self.branches, self.responses = [], [], [], []
 

@@ -7,7 +7,7 @@ import enum
 from .client_transaction import Send, TimedOut
 from .errors import SipError
 from .header_values import BRANCH_COOKIE, Via
-from .message import Request, Response
+from .message import Request, Response, WrittenMessage
 from .timers import DEFAULT_TIMERS, Timers
 
 Output = Send | TimedOut
@@ -77,7 +77,7 @@ class ServerTransaction:
         self._timers = timers
         self._invite = request.method == "INVITE"
         self.state = ServerState.PROCEEDING if self._invite else ServerState.TRYING
-        self._last: Response | None = None
+        self._last: Response | WrittenMessage | None = None
         self._interval = timers.t1
         self._retransmit: float | None = None  # timer G
         self._end: float | None = None  # timer H, I, J or L
@@ -91,8 +91,10 @@ class ServerTransaction:
         return self._request
 
     def release(self) -> None:
-        """Lets go of the request, when a final response was sent and nobody else asks for it."""
+        """Lets go of the request, when a final response was sent and nobody else asks for it; keeps that as bytes."""
         self._request = None
+        if self._last is not None:
+            self._last = WrittenMessage(self._last.serialize())
 
     @property
     def terminated(self) -> bool:

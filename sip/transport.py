@@ -34,6 +34,7 @@ MAX_CONNECTIONS = 1000
 MAX_DATAGRAM = 65507
 UDP_RECEIVE_BUFFER = 4 << 20
 DATAGRAMS_PER_TURN = 32
+KNOWN_UDP_FLOWS = 1024
 ERROR_REPLIES_PER_SECOND = 50
 WILDCARDS = frozenset(("0.0.0.0", "::"))  # noqa: S104  # compared, not bound
 
@@ -92,6 +93,7 @@ class UdpListener:
             raise
         self.local: tuple[str, int] = self._socket.getsockname()[:2]
         self.closed = False
+        self._flows: dict[tuple[str, int], UdpFlow] = {}
         self._loop.add_reader(self._socket, self._readable)
 
     def _readable(self) -> None:
@@ -108,7 +110,7 @@ class UdpListener:
     def _received(self, data: bytes, address: tuple[str, int]) -> None:
         if not data.strip(b"\r\n\0"):
             return  # a keep-alive
-        flow = UdpFlow(self, address)
+        flow = self.flow(address)
         if data[0] < 2:
             self._layer.stun(data, flow)
             return
@@ -118,6 +120,15 @@ class UdpListener:
             self._layer.malformed(error, flow)
             return
         self._layer.received(message, flow)
+
+    def flow(self, remote: tuple[str, int]) -> UdpFlow:
+        """Returns the way to an address, the same one for the same address where that is met often."""
+        flow = self._flows.get(remote)
+        if flow is None:
+            if len(self._flows) >= KNOWN_UDP_FLOWS:
+                self._flows.clear()
+            flow = self._flows[remote] = UdpFlow(self, remote)
+        return flow
 
     def send(self, data: bytes, remote: tuple[str, int]) -> None:
         if self.closed:
@@ -323,7 +334,7 @@ class TransportLayer:
         """Returns the flow to an address over the UDP socket of its family, None when there is no such socket."""
         for listener in self._udp:
             if (":" in listener.local[0]) == (":" in remote[0]):
-                return UdpFlow(listener, remote)
+                return listener.flow(remote)
         return None
 
     def stun(self, data: bytes, flow: UdpFlow) -> None:

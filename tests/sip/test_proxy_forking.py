@@ -10,6 +10,7 @@ from proxy_stage import FakeFlow, Stage, make_request
 from sip import Response, SipUri
 from sip.proxy_events import ProxyTarget
 from sip.response_choice import choose_response
+from sip.target import Target
 
 BOB = "sip:bob@example.com"
 
@@ -285,3 +286,79 @@ def test_alternatives_of_a_flow(stage):
     stage.answer(second, 200)
     assert whats(stage.take()) == [200]
     stage.settle()
+
+
+def carry_round(stage, limit=1000):
+    """Brings what the proxy sends to its own address back to it.
+
+    Returns how many requests came round, how many were forwarded at the same time at most, and what was sent elsewhere.
+    """
+    itself, rounds, most, others = FakeFlow("udp", ("192.0.2.1", 5060)), 0, 0, []
+    while sent := stage.take():
+        for one in sent:
+            if one.flow.remote != itself.remote:
+                others.append(one)
+            elif isinstance(one.message, Response):
+                stage.run(stage.proxy.receive_response(one.message, stage.now))
+            else:
+                rounds += one.what == "INVITE"
+                stage.request(one.message, itself)
+        most = max(most, stage.proxy.active_contexts)
+        assert rounds < limit
+    return rounds, most, others
+
+
+def test_contacts_that_lead_back_to_us_do_not_multiply(stage):
+    # The attack of RFC 5393 3: each round would double the requests, 2^70 of them by Max-Forwards alone.
+    stage.servers["example.com"] = [Target("udp", "192.0.2.1", 5060, "example.com")]
+    stage.locations[BOB] = [ProxyTarget(SipUri.parse(f"{BOB};n={number}")) for number in (1, 2)]
+    stage.request(make_request("INVITE", BOB))
+    rounds, _, answers = carry_round(stage)
+    assert rounds == 2 + 4 + 4  # both; of their four two are the same once more, and the others lead to four such
+    assert whats(answers) == [482]
+    end(stage)
+
+
+def test_breadth_bounds_all_rounds_where_no_loop_is_seen(stage):
+    # Each round goes to a new address, so that no loop shows; at any time no more than Max-Breadth are on their way.
+    stage.servers["example.com"] = [Target("udp", "192.0.2.1", 5060, "example.com")]
+    names = iter(range(100_000))
+
+    class Ever(dict):
+        def get(self, name, default=None):
+            return [ProxyTarget(SipUri.parse(f"sip:u{next(names)}@example.com")) for _ in range(2)]
+
+    stage.locations = Ever()
+    stage.request(make_request("INVITE", BOB, Max_Forwards="5", Max_Breadth="4"))
+    rounds, most, answers = carry_round(stage)
+    assert rounds == 2 + 4 + 8 + 16 + 32
+    assert most <= 1 + 2 + 4 + 4 + 4  # at once it would be 1 + 2 + 4 + 8 + 16
+    assert whats(answers) == [483]
+    end(stage)
+
+
+def test_timer_c_of_one_group_leads_to_the_next(stage):
+    [first] = fork(stage, target(1), target(2, 500))
+    stage.answer(first, 180)
+    stage.take()
+    stage.pass_time(200.2)
+    [cancel] = stage.take()
+    assert (cancel.what, cancel.flow) == ("CANCEL", first.flow)
+    stage.answer(first, 487)
+    _ack, second = stage.take()
+    assert hosts([second]) == ["2"]
+    stage.answer(second, 200)
+    assert whats(stage.take()) == [200]
+    stage.settle()
+
+
+def test_timer_c_is_not_reset_by_100(stage):
+    [invite] = fork(stage, target(1))
+    stage.answer(invite, 180)
+    stage.take()
+    stage.pass_time(150)
+    stage.answer(invite, 100)
+    stage.pass_time(50.2)
+    assert whats(stage.take()) == ["CANCEL"]
+    stage.answer(invite, 487)
+    end(stage)

@@ -251,3 +251,44 @@ async def test_a_response_finds_its_way_when_the_connection_is_gone(authority):
         gate.set()
         assert (await asyncio.wait_for(answers.get(), 2)).startswith(b"SIP/2.0 404 ")
         listening.close()
+
+
+class SlowClock:
+    """An event loop whose time only goes on when it is told to; it holds one timer."""
+
+    def __init__(self):
+        self.now = 100.0
+        self.due = None
+
+    def time(self):
+        return self.now
+
+    def call_at(self, due, what):
+        self.due = due
+        return self
+
+    def cancel(self):
+        self.due = None
+
+
+async def test_a_timer_is_not_put_off_by_messages(authority, monkeypatch):
+    # Put off by the tick of the clock at each message it would wait for a pause, which a busy proxy never has.
+    async with proxy_at(authority, Locations()) as server:
+        clock = SlowClock()
+        with monkeypatch.context() as patched:
+            patched.setattr(server, "_loop", clock)
+            patched.setattr(server, "_timer", None)
+            patched.setattr(server, "_timer_at", 0.0)
+            patched.setattr(server.proxy, "next_timer", lambda: 100.001)
+            for _ in range(100):
+                server._carry_out([])
+                if clock.due <= clock.now:
+                    break
+                clock.now += 0.001
+            assert clock.due <= clock.now < 100.05
+            patched.setattr(server.proxy, "next_timer", lambda: 200.0)
+            server._timer = None
+            server._carry_out([])
+            patched.setattr(server.proxy, "next_timer", lambda: 150.0)
+            server._carry_out([])
+            assert clock.due == 150.0

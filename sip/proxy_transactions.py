@@ -1,0 +1,177 @@
+"""The transactions of a proxy at work: what drives their machines, and what their ends mean for the branches.
+
+Sans-IO like all of the proxy: Proxy adds the rules by which requests and responses are forwarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .cancel import create_cancel
+from .client_transaction import ClientTransaction, Deliver, Send
+from .client_transaction import Output as ClientOutput
+from .message import Response
+from .proxy_events import Distrust, Event, SendData, Way
+from .proxy_exchange import ClientExchange, Clock, ServerExchange
+from .proxy_limits import Admission, ProxyLimits
+from .response_context import Branch
+from .server_transaction import Output as ServerOutput
+from .timers import Timers
+
+
+class ProxyTransactions:
+    """Keeps the server and client transactions of a proxy, wakes them in time and collects the events they cause.
+
+    What a response or a failure means for the request is said by the three methods that raise NotImplementedError.
+    """
+
+    def __init__(self, limits: ProxyLimits, timers: Timers) -> None:
+        self.admission = Admission(limits)
+        self._timers = timers
+        self._servers: dict[tuple[str, ...], ServerExchange] = {}
+        self._clients: dict[tuple[str, str], ClientExchange] = {}
+        self._by_flow: dict[Way, set[ClientExchange]] = {}
+        self._clock = Clock()
+        self._events: list[Event] = []
+
+    @property
+    def active_transactions(self) -> int:
+        """How many transactions are not terminated."""
+        return len(self._servers) + len(self._clients)
+
+    def next_timer(self) -> float | None:
+        """Returns when handle_timer() wants to be called, or None."""
+        return self._clock.next_due()
+
+    def handle_timer(self, now: float) -> list[Event]:
+        """Does what is due by `now`."""
+        for exchange in self._clock.pop_due(now):
+            if isinstance(exchange, ServerExchange):
+                self._wake_server(exchange, now)
+            else:
+                self._wake_client(exchange, now)
+        return self._take_events()
+
+    # What the forwarding rules say.
+
+    def _deliver(self, exchange: ClientExchange, response: Response, now: float) -> None:
+        """Takes a response that a client transaction let through."""
+        raise NotImplementedError
+
+    def _hop_failed(self, branch: Branch, status: int, now: float) -> None:
+        """Takes it that the hop of a branch came to nothing: another may be tried."""
+        raise NotImplementedError
+
+    def _branch_failed(self, branch: Branch, status: int, now: float) -> None:
+        """Takes it that a branch ended without a response."""
+        raise NotImplementedError
+
+    def _blame(self, branch: Branch, now: float) -> None:
+        """Takes it that the hop of a branch did not answer."""
+        raise NotImplementedError
+
+    # Driving the machines.
+
+    def _respond(self, exchange: ServerExchange, response: Response, now: float) -> None:
+        if not response.provisional:
+            exchange.trying_at = exchange.context = None
+        self._do_server(exchange, exchange.transaction.respond(response, now), now)
+        if exchange.transaction.answered:
+            exchange.transaction.release()
+
+    def _do_server(self, exchange: ServerExchange, outputs: Sequence[ServerOutput], now: float) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                self._events.append(SendData(exchange.flow, output.message.serialize(), exchange.address, exchange))
+        if exchange.transaction.terminated:
+            self._end_server(exchange)
+        else:
+            self._clock.schedule(exchange, now)
+
+    def _wake_server(self, exchange: ServerExchange, now: float) -> None:
+        if exchange.trying_at is not None and now >= exchange.trying_at:
+            exchange.trying_at = None
+            trying = exchange.transaction.request.create_response(100)
+            self._do_server(exchange, exchange.transaction.respond(trying, now), now)
+        else:
+            self._do_server(exchange, exchange.transaction.handle_timer(now), now)
+
+    def _end_server(self, exchange: ServerExchange) -> None:
+        if self._servers.pop(exchange.transaction.key, None) is not None:
+            self.admission.released(exchange.source)
+
+    def _do_client(self, exchange: ClientExchange, outputs: Sequence[ClientOutput], now: float) -> None:
+        timed_out = False
+        for output in outputs:
+            if isinstance(output, Send):
+                self._events.append(SendData(exchange.flow, output.message.serialize(), None, exchange))
+            elif isinstance(output, Deliver):
+                self._deliver(exchange, output.response, now)
+            else:
+                timed_out = True
+        if timed_out:
+            if exchange.flow.reliable:
+                self._events.append(Distrust(exchange.flow, now - self._timers.timeout))
+            self._client_failed(exchange, 408, now)
+        elif exchange.transaction.terminated:
+            self._end_client(exchange)
+        else:
+            self._clock.schedule(exchange, now)
+
+    def _wake_client(self, exchange: ClientExchange, now: float) -> None:
+        if exchange.give_up is not None and now >= exchange.give_up:
+            exchange.transaction.transport_failed()
+            self._client_failed(exchange, 408, now)
+        elif exchange.timer_c is not None and now >= exchange.timer_c:
+            exchange.timer_c = None
+            if exchange.proceeding:
+                self._send_cancel(exchange, now)
+            else:
+                exchange.transaction.transport_failed()
+                self._client_failed(exchange, 408, now)
+        else:
+            self._do_client(exchange, exchange.transaction.handle_timer(now), now)
+
+    def _client_failed(self, exchange: ClientExchange, status: int, now: float) -> None:
+        """A client transaction ended without a final response."""
+        self._end_client(exchange)
+        branch = exchange.branch
+        if branch is None or branch.finished or branch.exchange is not exchange:
+            return
+        if exchange.cancel_sent:
+            self._branch_failed(branch, 408, now)
+        elif exchange.rang:
+            # A phone that rings must not be called a second time.
+            self._branch_failed(branch, status, now)
+        else:
+            self._blame(branch, now)
+            self._hop_failed(branch, status, now)
+
+    def _end_client(self, exchange: ClientExchange) -> None:
+        self._clients.pop(exchange.transaction.key, None)
+        if exchange.flow.reliable:
+            using = self._by_flow.get(exchange.flow)
+            if using is not None:
+                using.discard(exchange)
+                if not using:
+                    del self._by_flow[exchange.flow]
+
+    def _send_cancel(self, exchange: ClientExchange, now: float) -> None:
+        """9.1: a CANCEL for a pending INVITE, which goes where that went."""
+        if exchange.cancel_sent or not exchange.transaction.waiting:
+            return
+        exchange.cancel_sent = True
+        exchange.timer_c = None
+        exchange.give_up = now + self._timers.timeout
+        self._clock.schedule(exchange, now)
+        invite = exchange.transaction.request
+        cancel = create_cancel(invite)
+        cancel.headers.prepend("Via", invite.headers.get("Via") or "")
+        branch = exchange.transaction.key[0]
+        transaction = ClientTransaction(cancel, reliable=exchange.flow.reliable, timers=self._timers, branch=branch)
+        sending = self._clients[transaction.key] = ClientExchange(transaction, exchange.flow, None)
+        self._do_client(sending, transaction.start(now), now)
+
+    def _take_events(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
