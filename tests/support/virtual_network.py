@@ -156,6 +156,7 @@ class VirtualUdp(UdpListener):
         self._network = network
         self.local = (host, port or network.free_port())
         self.closed = False
+        self._flows = {}
         network.sockets[self.local] = self
 
     def send(self, data: bytes, remote: Address) -> None:
