@@ -16,7 +16,8 @@ from .session_modification import flow_to_target
 from .transport import Flow
 
 if TYPE_CHECKING:
-    from .user_agent import ServerExchange, UserAgent
+    from .user_agent import UserAgent
+    from .user_agent_exchange import ServerExchange
 
 # Forks of one INVITE that are followed; the answers of others are processed without their early dialogs.
 MAX_EARLY = 64

@@ -29,7 +29,8 @@ from .transport import Flow
 
 if TYPE_CHECKING:
     from .failover import Failover
-    from .user_agent import ClientExchange, ServerExchange, UserAgent
+    from .user_agent import UserAgent
+    from .user_agent_exchange import ClientExchange, ServerExchange
 
 MAX_CHALLENGES = 4
 

@@ -26,7 +26,8 @@ from .session_refresh import SessionRefresh
 from .transport import Flow
 
 if TYPE_CHECKING:
-    from .user_agent import ServerExchange, UserAgent
+    from .user_agent import UserAgent
+    from .user_agent_exchange import ServerExchange
 
 # How an offer in a re-INVITE or UPDATE is answered: (status, body) of the response.
 Modification = Callable[[Request], tuple[int, bytes]]

@@ -6,14 +6,13 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
 from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
 from .client_transaction import Output as ClientOutput
 from .dialog import DialogId, request_dialog_id
 from .digest_client import DigestClient
-from .digest_server import Authentication, DigestServer, Verdict
+from .digest_server import DigestServer, Verdict
 from .discovery import is_numeric
 from .early_dialogs import CallerEarlyDialog
 from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
@@ -38,6 +37,7 @@ from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, local_host_of, via_host
 from .uri import SipUri
+from .user_agent_exchange import ClientExchange, ServerExchange
 from .websocket_settings import WebSocketSettings
 
 MAX_TRANSACTIONS = 10000
@@ -45,36 +45,6 @@ DEFAULT_SESSION_TIMERS = SessionTimerPolicy()
 _NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
 
 Answer = Callable[[Request], Response]
-
-
-@dataclass(slots=True, eq=False)
-class ClientExchange:
-    """A client transaction with its flow, and who hears of it."""
-
-    transaction: ClientTransaction
-    flow: Flow
-    on_response: Callable[[Response], None]
-    on_failure: Callable[[SipError], None]
-    timer: asyncio.TimerHandle | None = None
-    progress: int = 0  # the highest status of its provisional responses
-
-
-@dataclass(slots=True, eq=False)
-class ServerExchange:
-    """A server transaction with its flow; `invite` is what CANCEL and the missing ACK are reported to."""
-
-    transaction: ServerTransaction
-    flow: Flow
-    invite: IncomingInvite | None = None
-    timer: asyncio.TimerHandle | None = None
-    authentication: Authentication | None = None  # what Digest proved
-    origin: tuple[str, str | None, CSeq] | None = None  # what merged requests have in common
-
-    @property
-    def authenticated(self) -> tuple[str, str] | None:
-        """Who, by which algorithm; None without proof."""
-        found = self.authentication
-        return None if found is None else (found.username or "", found.algorithm or "")
 
 
 class UserAgent:

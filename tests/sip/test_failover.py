@@ -344,3 +344,19 @@ def test_health_is_bounded_and_forgets():
     for index in range(5000):
         health.failed(Target("udp", "192.0.2.1", index, "x"))
     assert len(health._avoided) <= 1000
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_a_large_call_moves_too_and_its_dialog_stands(stage, transport):
+    """The ACK and the BYE of the call arrive as well, whichever transport the INVITE ended up with."""
+    accepted = []
+    port = await stage.server(transport, on_invite=lambda invite: accepted.append(invite.accept(SDP)))
+    if transport == "tcp":
+        with contextlib.suppress(OSError):  # taken by somebody else: then there is no UDP to fall back to
+            await stage.agents[0].listen("udp", "127.0.0.1", port)
+    stage.serve("_sip._udp", port)
+    agent = stage.agent()
+    dialog = await agent.invite(make("INVITE", body=SDP + b"a=x\r\n" * 300)).run()
+    assert dialog.flow.transport == transport
+    await dialog.bye()
+    assert await accepted[0].ended == "remote"

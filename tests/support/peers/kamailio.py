@@ -15,8 +15,8 @@ PASSWORDS = {"alice": "alicepw", "bob": "bobpw", "carol": "carolpw"}
 _TLS = """\
 [server:default]
 method = TLSv1.2+
-verify_certificate = no
-require_certificate = no
+verify_certificate = {wanted}
+require_certificate = {wanted}
 private_key = {directory}/kamailio.key
 certificate = {directory}/kamailio.crt
 ca_list = {ca}
@@ -36,7 +36,8 @@ class Kamailio(PeerProcess):
 
     `algorithm` is the Digest algorithm it challenges with: MD5 or SHA-256. With `websocket` the TCP port speaks WS too,
     and the TLS port WSS. With `outbound` it insists on flows that user agents keep open (RFC 5626), and asks to be
-    pinged each second.
+    pinged each second. `peer_port` is where TLS connections to every other domain go; then it shows a certificate of
+    peers.test and wants one from whoever connects.
     """
 
     def __init__(
@@ -47,21 +48,24 @@ class Kamailio(PeerProcess):
         algorithm: str = "MD5",
         websocket: bool = False,
         outbound: bool = False,
+        peer_port: int | None = None,
     ) -> None:
         self.port = free_ports(2)
         self.tls_port = self.port + 1
         directory.mkdir(parents=True, exist_ok=True)
         # kamailio refuses to read what its own user may not: it gets copies in its own directory.
-        certificate = authority.issue("kamailio")
+        certificate = authority.issue("kamailio" if peer_port is None else REALM.partition(".")[0])
         for suffix in (".crt", ".key"):
             shutil.copy(certificate.with_suffix(suffix), directory / f"kamailio{suffix}")
         tls = directory / "tls.cfg"
-        tls.write_text(_TLS.format(directory=directory, ca=authority.ca_path))
+        wanted = "no" if peer_port is None else "yes"
+        tls.write_text(_TLS.format(directory=directory, ca=authority.ca_path, wanted=wanted))
         text = CONFIGURATION.read_text()
         for mark, value in {
             "MODULES": str(_modules()),
             "DIRECTORY": str(directory),
             "TLSPORT": str(self.tls_port),
+            "PEERPORT": str(peer_port),
             "PORT": str(self.port),
         }.items():
             text = text.replace(f"@{mark}@", value)
@@ -73,6 +77,8 @@ class Kamailio(PeerProcess):
             command += ["-A", "WITH_SHA256"]
         if websocket:
             command += ["-A", "WITH_WS"]
+        if peer_port is not None:
+            command += ["-A", "WITH_PEER"]
         if outbound:
             command += ["-A", "WITH_OUTBOUND"]
         super().__init__(command, directory, name="kamailio")

@@ -1,0 +1,49 @@
+"""The transactions of a user agent with what belongs to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .client_transaction import ClientTransaction
+from .digest_server import Authentication
+from .errors import SipError
+from .flow import Flow
+from .header_values import CSeq
+from .message import Response
+from .server_transaction import ServerTransaction
+
+if TYPE_CHECKING:
+    from .invite import IncomingInvite
+
+
+@dataclass(slots=True, eq=False)
+class ClientExchange:
+    """A client transaction with its flow, and who hears of it."""
+
+    transaction: ClientTransaction
+    flow: Flow
+    on_response: Callable[[Response], None]
+    on_failure: Callable[[SipError], None]
+    timer: asyncio.TimerHandle | None = None
+    progress: int = 0  # the highest status of its provisional responses
+
+
+@dataclass(slots=True, eq=False)
+class ServerExchange:
+    """A server transaction with its flow; `invite` is what CANCEL and the missing ACK are reported to."""
+
+    transaction: ServerTransaction
+    flow: Flow
+    invite: IncomingInvite | None = None
+    timer: asyncio.TimerHandle | None = None
+    authentication: Authentication | None = None  # what Digest proved
+    origin: tuple[str, str | None, CSeq] | None = None  # what merged requests have in common
+
+    @property
+    def authenticated(self) -> tuple[str, str] | None:
+        """Who, by which algorithm; None without proof."""
+        found = self.authentication
+        return None if found is None else (found.username or "", found.algorithm or "")
