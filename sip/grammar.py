@@ -10,6 +10,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za-z0-9.])?")
 # Behind a backslash a quoted string may hold any but CR and LF (quoted-pair).
 _CONTROL = re.compile(r"[\r\n]|(?<!\\)[\x00-\x08\x0b-\x1f\x7f]")
+# Possessive: nothing is tried twice, however long the text is.
+_QUOTED_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 # Parameters without white space and quotes, as nearly all are.
 PLAIN_PARAMETERS = r"(?:;[A-Za-z0-9\-.!%*_+`'~]+(?:=[A-Za-z0-9\-.!%*_+`'~:/\[\]]+)?)*"
@@ -72,22 +74,17 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
 
 def end_of_quoted(text: str, start: int) -> int:
     """Returns the position behind the quoted string that opens at `start`; raises SipParseError if it has no end."""
-    position = start + 1
-    while position < len(text):
-        if text[position] == "\\":
-            position += 2
-        elif text[position] == '"':
-            return position + 1
-        else:
-            position += 1
-    raise SipParseError("a quoted string is not closed")
+    found = _QUOTED_STRING.match(text, start)
+    if found is None:
+        raise SipParseError("a quoted string is not closed")
+    return found.end()
 
 
 def unquote(text: str) -> str:
     """Returns what a quoted string says; a text without quotes is returned as it is."""
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':
         return text
-    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+    return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL) if "\\" in text else text[1:-1]
 
 
 def quote(text: str) -> str:
