@@ -32,6 +32,7 @@ from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
 from .session_refresh import refusal_by
 from .session_timer import SessionTimerPolicy
+from .subscriptions import EventServer, Publication, Subscription
 from .target import add_received, next_hop, response_address, target_of, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
@@ -52,7 +53,7 @@ class UserAgent:
 
     `on_invite` gets every new INVITE that passed validation and, with an `authenticator`, Digest;
     `on_request` answers the methods of `extra_methods`, `registrar` REGISTERs of users that the `authenticator` has
-    proven. `digest` answers challenges of the realms it has
+    proven, `events` SUBSCRIBEs (RFC 6665). `digest` answers challenges of the realms it has
     credentials for. `outbound_proxy` is a Route that all requests outside dialogs start with; when its host is
     an address, `;maddr` may carry it beside the name that TLS must prove. A `locator` finds targets by DNS
     (RFC 3263); without it URIs say transport and port, and names are resolved to addresses alone.
@@ -73,6 +74,7 @@ class UserAgent:
         allow_wildcards: bool = False,
         timers: Timers = DEFAULT_TIMERS,
         session_timers: SessionTimerPolicy | None = DEFAULT_SESSION_TIMERS,
+        events: EventServer | None = None,
         name: str = "securertc",
         websocket: WebSocketSettings | None = None,
     ) -> None:
@@ -80,11 +82,13 @@ class UserAgent:
         self._on_request = on_request
         self._registrar = registrar
         self._allowed = METHODS | extra_methods | (frozenset() if registrar is None else {"REGISTER"})
+        self._allowed |= frozenset() if events is None else {"SUBSCRIBE"}
         self.digest = digest
         self._authenticator = authenticator
         self.outbound_proxy = outbound_proxy
         self.timers = timers
         self.session_timers = session_timers
+        self._events = events
         self._locator = locator
         self._name = name
         self._loop = asyncio.get_running_loop()
@@ -107,6 +111,7 @@ class UserAgent:
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
         self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended
+        self.subscriptions: dict[DialogId, Subscription | Publication] = {}
         self.early_dialogs: dict[DialogId, CallerEarlyDialog | IncomingInvite] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -121,7 +126,7 @@ class UserAgent:
     @property
     def active_dialogs(self) -> int:
         """How many dialogs are not ended."""
-        return len(self.dialogs) + len(self.early_dialogs)
+        return len(self.dialogs) + len(self.early_dialogs) + len(self.subscriptions)
 
     @property
     def connections(self) -> int:
@@ -163,8 +168,8 @@ class UserAgent:
         self._closed = True
         for dialog in list(self.dialogs.values()):
             dialog.abandon()
-        for early in list(self.early_dialogs.values()):
-            early.abandon()
+        for other in (*self.early_dialogs.values(), *self.subscriptions.values()):
+            other.abandon()
         for client in list(self._clients.values()):
             self._end_client(client)
             client.on_failure(TransportError("the user agent was closed"))
@@ -400,8 +405,10 @@ class UserAgent:
             self.on_invite(exchange.invite)
         elif request.method == "OPTIONS":
             self.respond(exchange, self._options(request))
-        elif request.method == "BYE":
+        elif request.method in ("BYE", "NOTIFY"):
             self.respond(exchange, request.create_response(481))
+        elif request.method == "SUBSCRIBE" and self._events is not None:
+            self._events.subscribe(self, exchange, request)
         elif self._registrar is not None and request.method == "REGISTER":
             self.spawn(asyncio.ensure_future(self._register(exchange, request, self._registrar)))
         elif self._on_request is not None:
@@ -418,7 +425,10 @@ class UserAgent:
 
     def _process_in_dialog(self, exchange: ServerExchange, request: Request) -> None:
         id_ = request_dialog_id(request)
-        dialog = self.dialogs.get(id_) or self.early_dialogs.get(id_)
+        dialog = self.dialogs.get(id_) or self.early_dialogs.get(id_) or self.subscriptions.get(id_)
+        if dialog is None and (awaiting := self.subscriptions.get((*id_[:2], ""))) is not None:
+            awaiting.receive(exchange, request)  # a NOTIFY before the 2xx to our SUBSCRIBE
+            return
         if dialog is None or dialog.dialog is None:
             self.respond(exchange, request.create_response(481))
             return
