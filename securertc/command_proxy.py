@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
-from sip import DigestServer, client_context, server_context
+from sip import DigestServer, TlsFileError, client_context, server_context
 from sip.digest_secrets import DigestSecrets
 from sip.location import LocationStore
 from sip.location_memory import MemoryLocationStore
@@ -25,7 +26,7 @@ from sip.registrar import RegistrarSettings
 from .command_call import interrupts, read_users
 from .errors import ConfigurationError
 from .name_resolution import name_resolver
-from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig
+from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig, TlsSettings
 from .proxy_service import ProxyService
 
 STATUS_INTERVAL = 60.0
@@ -49,11 +50,34 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
             gc.set_threshold(_COLLECT_AFTER, 20, 50)
             domains = ", ".join(sorted(config.domains)) or "no domain"
             console.print(f"serving {domains}; Ctrl-C ends it", highlight=False)
-            await _wait(interrupted, lambda: console.print(describe(server), highlight=False), status=status)
+            with reloading(server, config.tls, console):
+                await _wait(interrupted, lambda: console.print(describe(server), highlight=False), status=status)
     finally:
         if store is not None:
             await store.close()
     console.print("ended")
+
+
+@contextlib.contextmanager
+def reloading(server: ProxyServer, tls: TlsSettings, console: Console) -> Iterator[None]:
+    """Has SIGHUP read the certificate again, for new connections; a file that cannot be used changes nothing."""
+    loop = asyncio.get_running_loop()
+
+    def reload() -> None:
+        if tls.certificate is None:
+            return
+        try:
+            server.reload_certificate(tls.certificate, tls.key)
+        except TlsFileError as error:
+            console.print(f"the old certificate stays: {error}", highlight=False, markup=False, soft_wrap=True)
+        else:
+            console.print("new connections see the new certificate", highlight=False)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 async def _wait(interrupted: asyncio.Event, tell: Callable[[], None], *, status: bool) -> None:

@@ -179,6 +179,17 @@ class Endpoint:
             tls = server_context(files.certificate, files.key, client_ca_file=authorities)
         return await self.user_agent.listen(transport, host, port, tls=tls)
 
+    def reload_certificate(self) -> None:
+        """Reads the certificate of the settings again and shows it in new connections; calls go on.
+
+        Raises TlsFileError for files that cannot be used, and ValueError when the settings name none; then nothing
+        has changed.
+        """
+        files = self.settings.tls
+        if files.certificate is None:
+            raise ValueError("the settings name no certificate")
+        self.user_agent.reload_certificate(files.certificate, files.key)
+
     async def register(self, *, expires: int = 600) -> int:
         """Registers the address-of-record, refreshes it until close(), and returns the seconds granted.
 

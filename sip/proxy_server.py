@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import SipError, SipParseError, TransportError
@@ -138,6 +139,10 @@ class ProxyServer:
         self._watch: asyncio.TimerHandle | None = None
         self._closed = False
         self.proxy: Proxy
+
+    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
+        """Shows another certificate in new connections; see sip.tls.reload_certificate()."""
+        self._transports.reload_certificate(certificate, key)
 
     @property
     def connections(self) -> int:

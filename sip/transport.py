@@ -11,6 +11,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import SipParseError, TlsVerificationError, TransportError
@@ -22,6 +23,7 @@ from .message import Message
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .stream_flow import StreamFlow
 from .target import Target
+from .tls import reload_certificate
 from .tls_accept import TlsHandshake
 from .websocket_settings import WebSocketSettings
 
@@ -174,6 +176,7 @@ class TransportLayer:
         self._malformed = malformed
         self._lost = lost
         self._tls_client = tls_client
+        self._tls_contexts: set[ssl.SSLContext] = set() if tls_client is None else {tls_client}
         self.allow_wildcards = allow_wildcards
         self.limits = limits
         self._max_connections = max_connections
@@ -213,6 +216,8 @@ class TransportLayer:
             self._udp.append(listener)
             address = LocalAddress("udp", *listener.local)
         else:
+            if tls is not None:
+                self._tls_contexts.add(tls)
             if transport in ("tls", "wss") and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
             server = await loop.create_server(self._acceptor(transport, tls), host, port)
@@ -220,6 +225,10 @@ class TransportLayer:
             address = LocalAddress(transport, *server.sockets[0].getsockname()[:2])
         self.listening.append(address)
         return address
+
+    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
+        """Shows another certificate in new connections, both ways; see sip.tls.reload_certificate()."""
+        reload_certificate(self._tls_contexts, certificate, key)
 
     def _acceptor(self, transport: str, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
         """Makes what takes each connection that a peer opens."""

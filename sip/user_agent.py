@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
 from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
@@ -138,6 +139,10 @@ class UserAgent:
     ) -> LocalAddress:
         """Listens for requests; see TransportLayer.listen()."""
         return await self._transports.listen(transport, host, port, tls=tls)
+
+    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
+        """Shows another certificate in new connections; see sip.tls.reload_certificate()."""
+        self._transports.reload_certificate(certificate, key)
 
     def contact(self, transport: str, user: str | None, *, secure: bool = False, flow: Flow | None = None) -> NameAddr:
         """Returns our Contact for a transport: the address listened on, or else our end of the `flow` in use.
