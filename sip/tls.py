@@ -9,10 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .errors import SipParseError, TlsFileError, TlsVerificationError
 from .uri import SipUri
+
+# id-kp-sipDomain is that of RFC 5924 3.
+_USAGES = frozenset(
+    (
+        x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20"),
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +123,15 @@ def _check_readable(path: str | Path) -> None:
 def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool = False) -> tuple[str, str]:
     """Returns the identity of a DER certificate that matches `expected`, a SIP domain or IP address, and its kind.
 
-    RFC 5922 7.1: SIP URIs without a user part and DNS names of the subjectAltName count; the common name only
-    when there is no subjectAltName at all. An IP address matches an iPAddress only. Wildcards are refused
-    (7.2) unless allowed, and then stand for one label. Raises TlsVerificationError when none matches.
+    RFC 5922 7.1: SIP URIs without a user part of the subjectAltName count, where there are none its DNS names, and the
+    common name only when there is no subjectAltName at all. An extended key usage has to allow SIP: by
+    id-kp-sipDomain (RFC 5924), anyExtendedKeyUsage, or as a server or client of TLS. An IP address matches an
+    iPAddress only. Wildcards are refused (7.2) unless allowed, and then stand for one label. Raises
+    TlsVerificationError when none matches.
     """
     parsed = x509.load_der_x509_certificate(certificate)
+    if not _usable_for_sip(parsed):
+        raise TlsVerificationError("the certificate's extended key usage has no use for SIP", expected=expected)
     try:
         names: x509.GeneralNames | None = x509.GeneralNames(
             parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -145,6 +159,15 @@ def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool 
     )
 
 
+def _usable_for_sip(certificate: x509.Certificate) -> bool:
+    """RFC 5922 7.1, RFC 5924 4. One for SIP alone does not come so far: OpenSSL wants serverAuth of servers."""
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return any(usage in _USAGES for usage in usages)
+
+
 def _identities(certificate: x509.Certificate, names: x509.GeneralNames | None) -> list[tuple[str, str]]:
     if names is None:
         return [(name, "common name") for name in _common_names(certificate)]
@@ -156,7 +179,8 @@ def _identities(certificate: x509.Certificate, names: x509.GeneralNames | None) 
             continue
         if uri.scheme == "sip" and uri.user is None:
             found.append((uri.host, "SIP URI"))
-    return found + [(name, "DNS name") for name in names.get_values_for_type(x509.DNSName)]
+    # A DNS name counts if and only if no SIP URI does (7.1).
+    return found or [(name, "DNS name") for name in names.get_values_for_type(x509.DNSName)]
 
 
 def _all_names(certificate: x509.Certificate, names: x509.GeneralNames | None) -> list[str]:

@@ -31,7 +31,7 @@ from sip.target import Target
 from sip.transport import TransportLayer
 
 
-def certificate(*, common_name="cn.example", dns=(), uris=(), addresses=(), days=1, key=None):
+def certificate(*, common_name="cn.example", dns=(), uris=(), addresses=(), usages=(), days=1, key=None):
     key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -43,6 +43,9 @@ def certificate(*, common_name="cn.example", dns=(), uris=(), addresses=(), days
     names += [x509.IPAddress(ipaddress.ip_address(one)) for one in addresses]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if usages:
+        usage = x509.ExtendedKeyUsage([x509.ObjectIdentifier(one) for one in usages])
+        builder = builder.add_extension(usage, critical=True)
     return builder.sign(key, hashes.SHA256())
 
 
@@ -281,3 +284,36 @@ async def test_we_reach_openssl_server(authority: TestAuthority, tmp_path: Path)
         await asyncio.to_thread(peer.await_log, "OPTIONS sip:localhost SIP/2.0")
         assert peer.log.count("OPTIONS sip:localhost") == 1
         await layer.close()
+
+
+SIP_DOMAIN, ANY, CODE_SIGNING = "1.3.6.1.5.5.7.3.20", "2.5.29.37.0", "1.3.6.1.5.5.7.3.3"
+SERVER, CLIENT = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
+
+
+@pytest.mark.parametrize("usages", [(), (SIP_DOMAIN,), (ANY,), (SERVER,), (CLIENT,), (CODE_SIGNING, SIP_DOMAIN)])
+def test_extended_key_usages_that_allow_sip(usages):
+    """RFC 5924 4."""
+    assert identity("example.com", dns=["example.com"], usages=usages) == ("example.com", "DNS name")
+
+
+def test_an_extended_key_usage_without_sip():
+    with pytest.raises(TlsVerificationError, match="extended key usage"):
+        identity("example.com", dns=["example.com"], usages=(CODE_SIGNING,))
+
+
+def test_dns_names_count_only_where_no_sip_uri_does():
+    """RFC 5922 7.1: a certificate for the SIP domain a.example is none for the web server b.example beside it."""
+    names = {"uris": ["sip:a.example"], "dns": ["b.example"]}
+    assert identity("a.example", **names) == ("a.example", "SIP URI")
+    with pytest.raises(TlsVerificationError):
+        identity("b.example", **names)
+    assert identity("b.example", uris=["sip:someone@a.example"], dns=["b.example"])[1] == "DNS name"
+
+
+def test_session_keys_are_not_logged(authority: TestAuthority, tmp_path: Path, monkeypatch):
+    """ssl.create_default_context() would write them wherever this says."""
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    own = authority.issue("logged")
+    for context in (client_context(ca_file=authority.ca_path), server_context(own)):
+        assert context.keylog_filename is None
+    assert ssl.create_default_context().keylog_filename is not None
