@@ -8,10 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .errors import SipParseError, TlsFileError, TlsVerificationError
 from .uri import SipUri
+
+SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")  # id-kp-sipDomain, RFC 5924
+# TLS itself has checked that the usage fits the side; most authorities issue for no more than these two.
+_SIP_USAGES = frozenset(
+    (
+        SIP_DOMAIN,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +111,17 @@ def _check_readable(path: str | Path) -> None:
 def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool = False) -> tuple[str, str]:
     """Returns the identity of a DER certificate that matches `expected`, a SIP domain or IP address, and its kind.
 
-    RFC 5922 7.1: SIP URIs without a user part and DNS names of the subjectAltName count; the common name only
-    when there is no subjectAltName at all. An IP address matches an iPAddress only. Wildcards are refused
-    (7.2) unless allowed, and then stand for one label. Raises TlsVerificationError when none matches.
+    RFC 5922 7.1: SIP URIs without a user part of the subjectAltName count; its DNS names only when it has no such
+    URI; the common name only when there is no subjectAltName at all. An IP address matches an iPAddress only.
+    Wildcards are refused (7.2) unless allowed, and then stand for one label. An extendedKeyUsage must name SIP domains
+    (RFC 5924), TLS or any usage. Raises TlsVerificationError when none matches, or the certificate cannot be read.
     """
-    parsed = x509.load_der_x509_certificate(certificate)
     try:
-        names: x509.GeneralNames | None = x509.GeneralNames(
-            parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        )
-    except x509.ExtensionNotFound:
-        names = None
+        parsed = x509.load_der_x509_certificate(certificate)
+        names = _alternative_names(parsed)
+        _check_usage(parsed, expected)
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise TlsVerificationError(f"the certificate cannot be read: {error}", expected=expected) from None
     address = _ip_address(expected)
     if address is not None:
         found = [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] if names is not None else []
@@ -132,6 +143,24 @@ def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool 
     )
 
 
+def _alternative_names(certificate: x509.Certificate) -> x509.GeneralNames | None:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return None
+    return x509.GeneralNames(found.value)
+
+
+def _check_usage(certificate: x509.Certificate, expected: str) -> None:
+    """Refuses a certificate that was issued for something else than SIP or TLS (RFC 5922 7.1, RFC 5924)."""
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if _SIP_USAGES.isdisjoint(usages):
+        raise TlsVerificationError("the certificate's extendedKeyUsage allows neither SIP nor TLS", expected=expected)
+
+
 def _identities(certificate: x509.Certificate, names: x509.GeneralNames | None) -> list[tuple[str, str]]:
     if names is None:
         return [(name, "common name") for name in _common_names(certificate)]
@@ -143,7 +172,7 @@ def _identities(certificate: x509.Certificate, names: x509.GeneralNames | None) 
             continue
         if uri.scheme == "sip" and uri.user is None:
             found.append((uri.host, "SIP URI"))
-    return found + [(name, "DNS name") for name in names.get_values_for_type(x509.DNSName)]
+    return found or [(name, "DNS name") for name in names.get_values_for_type(x509.DNSName)]
 
 
 def _all_names(certificate: x509.Certificate, names: x509.GeneralNames | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
 import ssl
@@ -13,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from peers.authority import TestAuthority
 from peers.process import PeerProcess, free_ports
 
@@ -28,10 +29,11 @@ from sip import (
     verify_identity,
 )
 from sip.target import Target
+from sip.tls import SIP_DOMAIN
 from sip.transport import TransportLayer
 
 
-def certificate(*, common_name="cn.example", dns=(), uris=(), addresses=(), days=1, key=None):
+def certificate(*, common_name="cn.example", dns=(), uris=(), addresses=(), usages=(), days=1, key=None):
     key = key or ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -43,6 +45,8 @@ def certificate(*, common_name="cn.example", dns=(), uris=(), addresses=(), days
     names += [x509.IPAddress(ipaddress.ip_address(one)) for one in addresses]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if usages:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     return builder.sign(key, hashes.SHA256())
 
 
@@ -81,6 +85,8 @@ def test_names_that_match(expected, names, kind):
         ("a.example.com", {"dns": ["*.example.com"]}),
         ("sub.example.com", {"dns": ["example.com"]}),
         ("example.com", {"dns": ["sub.example.com"]}),
+        ("example.com", {"uris": ["sip:other.example"], "dns": ["example.com"]}),  # a SIP URI beats all DNS names
+        ("*.example.com", {"dns": [".example.com"]}),
     ],
 )
 def test_names_that_do_not(expected, names):
@@ -89,6 +95,38 @@ def test_names_that_do_not(expected, names):
     assert error.value.expected == expected
     if any("*" in one for one in names.get("dns", [])):
         assert "wildcards are refused" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("usages", "fits"),
+    [
+        ([], True),
+        ([SIP_DOMAIN], True),
+        ([SIP_DOMAIN, ExtendedKeyUsageOID.EMAIL_PROTECTION], True),
+        ([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE], True),
+        ([ExtendedKeyUsageOID.SERVER_AUTH], True),
+        ([ExtendedKeyUsageOID.CLIENT_AUTH], True),
+        ([ExtendedKeyUsageOID.EMAIL_PROTECTION], False),
+        ([ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.OCSP_SIGNING], False),
+    ],
+)
+def test_usages_of_the_certificate(usages, fits):
+    """RFC 5924: who may sign code or mail in a name may not answer for its SIP domain."""
+    if fits:
+        assert identity("example.com", uris=["sip:example.com"], usages=usages)
+    else:
+        with pytest.raises(TlsVerificationError, match="extendedKeyUsage"):
+            identity("example.com", uris=["sip:example.com"], usages=usages)
+
+
+def test_uris_that_are_no_sip_domains_leave_the_dns_names():
+    names = {"uris": ["sip:alice@example.com", "sips:example.com", "https://example.com"], "dns": ["proxy.example.com"]}
+    assert identity("proxy.example.com", **names) == ("proxy.example.com", "DNS name")
+
+
+def test_what_is_no_certificate_proves_nothing():
+    with pytest.raises(TlsVerificationError, match="cannot be read"):
+        verify_identity(b"\x30\x03\x02\x01\x01", "example.com")
 
 
 @pytest.mark.parametrize(
@@ -234,6 +272,50 @@ def test_contexts_ask_for_tls_1_2(authority: TestAuthority):
         assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert client.verify_mode is ssl.CERT_REQUIRED
     assert client.keylog_filename is None
+
+
+def handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> str | None:
+    """Lets two contexts talk by memory alone; returns the version that they agreed on."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True)]
+    for _ in range(6):
+        for side in sides:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    return sides[0].version()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+def test_older_versions_are_refused_by_both_sides(authority: TestAuthority, version):
+    old_client, old_server = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    old_client.check_hostname, old_client.verify_mode = False, ssl.CERT_NONE
+    old_server.load_cert_chain(authority.issue("alice"))
+    for old in (old_client, old_server):
+        old.minimum_version = old.maximum_version = version
+        old.set_ciphers("ALL:@SECLEVEL=0")
+    client, server = client_context(ca_file=authority.ca_path), server_context(authority.issue("bob"))
+    for one, other in ((old_client, server), (client, old_server)):
+        if version is ssl.TLSVersion.TLSv1_2:
+            assert handshake(one, other) == "TLSv1.2"
+        else:
+            with pytest.raises(ssl.SSLError):
+                handshake(one, other)
+    if version is not ssl.TLSVersion.TLSv1_2:
+        assert handshake(old_client, old_server)  # they do speak it, to each other
+
+
+def test_no_session_key_is_written_where_the_environment_asks_for_it(authority: TestAuthority, tmp_path, monkeypatch):
+    log = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+    client, server = client_context(ca_file=authority.ca_path), server_context(authority.issue("alice"))
+    assert handshake(client, server) == "TLSv1.3"
+    assert client.keylog_filename is server.keylog_filename is None
+    assert not log.exists()
+    careless = ssl.create_default_context(cafile=authority.ca_path)  # what we do not use
+    careless.check_hostname = False
+    handshake(careless, server)
+    assert log.exists()
 
 
 async def test_openssl_client_reaches_our_server(authority: TestAuthority):
