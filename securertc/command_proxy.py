@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import ssl
 import time
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
-from sip import DigestServer, client_context, server_context
+from sip import DigestServer, TlsFileError, client_context, server_context
 from sip.digest_secrets import DigestSecrets
 from sip.location import LocationStore
 from sip.location_memory import MemoryLocationStore
@@ -21,6 +22,7 @@ from sip.proxy_events import Resolver
 from sip.proxy_resolver import DnsProxyResolver
 from sip.proxy_server import Listener, Observer, ProxyServer
 from sip.registrar import RegistrarSettings
+from sip.target import SECURE_TRANSPORTS
 
 from .command_call import interrupts, read_users
 from .errors import ConfigurationError
@@ -36,6 +38,7 @@ _COLLECT_AFTER = 50_000
 async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = False) -> None:
     """Runs a proxy until Ctrl-C; with `status` it tells each minute, and at SIGUSR1, what is going on.
 
+    At SIGHUP it reads its certificate, key and authorities again.
     Raises ConfigurationError for files that cannot be used, OSError when an address cannot be listened on.
     """
     store = open_store(config.location)
@@ -49,16 +52,37 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
             gc.set_threshold(_COLLECT_AFTER, 20, 50)
             domains = ", ".join(sorted(config.domains)) or "no domain"
             console.print(f"serving {domains}; Ctrl-C ends it", highlight=False)
-            await _wait(interrupted, lambda: console.print(describe(server), highlight=False), status=status)
+            await _wait(
+                interrupted,
+                lambda: console.print(describe(server), highlight=False),
+                lambda: console.print(reload_certificates(server, config), highlight=False, soft_wrap=True),
+                status=status,
+            )
     finally:
         if store is not None:
             await store.close()
     console.print("ended")
 
 
-async def _wait(interrupted: asyncio.Event, tell: Callable[[], None], *, status: bool) -> None:
+def reload_certificates(server: ProxyServer, config: ProxyConfig) -> str:
+    """Reads the files of `[tls]` again for new connections, and returns a line on how that went.
+
+    Open connections go on as they are; when a file cannot be used, new ones too.
+    """
+    try:
+        listening, outgoing = tls_contexts(config)
+    except TlsFileError as error:
+        return f"certificates not reloaded, the old ones stay: {error}"
+    server.renew_tls(server=listening, client=outgoing)
+    return "certificates reloaded"
+
+
+async def _wait(
+    interrupted: asyncio.Event, tell: Callable[[], None], reload: Callable[[], None], *, status: bool
+) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, tell)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         while not interrupted.is_set():
             try:
@@ -69,6 +93,7 @@ async def _wait(interrupted: asyncio.Event, tell: Callable[[], None], *, status:
                     tell()
     finally:
         loop.remove_signal_handler(signal.SIGUSR1)
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def describe(server: ProxyServer) -> str:
@@ -79,6 +104,19 @@ def describe(server: ProxyServer) -> str:
         f"connections {server.connections}, sources {admission.sources}, shed {admission.refused}, "
         f"late {admission.lag * 1000:.0f} ms"
     )
+
+
+def tls_contexts(config: ProxyConfig) -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
+    """Returns the contexts for what listens, None without a certificate, and for outgoing connections.
+
+    Raises TlsFileError when a file cannot be used.
+    """
+    tls = config.tls
+    listening = None
+    if tls.certificate is not None:
+        clients = tls.ca_file if tls.require_client_certificate else None
+        listening = server_context(tls.certificate, tls.key, client_ca_file=clients)
+    return listening, client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key)
 
 
 async def create_proxy(
@@ -93,14 +131,13 @@ async def create_proxy(
     After the start the service's `identity` has to be set to that of the server's proxy.
     """
     tls = config.tls
-    listeners = []
-    for one in config.listen:
-        context = None
-        if one.transport in ("tls", "wss"):
-            assert tls.certificate is not None
-            clients = tls.ca_file if tls.require_client_certificate else None
-            context = server_context(tls.certificate, tls.key, client_ca_file=clients)
-        listeners.append(Listener(one.transport, one.host, one.port, one.advertised, context))
+    listening, outgoing = tls_contexts(config)
+    listeners = [
+        Listener(
+            one.transport, one.host, one.port, one.advertised, listening if one.transport in SECURE_TRANSPORTS else None
+        )
+        for one in config.listen
+    ]
     location = None
     if store is not None:
         location = await LocationService.create(store, RegistrarSettings(config.domains, path_needs_support=False))
@@ -127,7 +164,7 @@ async def create_proxy(
         settings=config.settings,
         limits=config.limits,
         timers=config.timers,
-        tls_client=client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key),
+        tls_client=outgoing,
         allow_wildcards=tls.allow_wildcards,
         secret=config.secret,
         websocket=config.websocket,

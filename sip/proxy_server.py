@@ -174,6 +174,10 @@ class ProxyServer:
         )
         self._watch = self._loop.call_later(_LAG_INTERVAL, self._measure_lag, self._loop.time() + _LAG_INTERVAL)
 
+    def renew_tls(self, *, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None) -> None:
+        """Makes new connections by other contexts, while open ones go on; see TransportLayer.renew_tls()."""
+        self._transports.renew_tls(server=server, client=client)
+
     async def close(self) -> None:
         """Ends everything at once."""
         self._closed = True

@@ -174,6 +174,7 @@ class TransportLayer:
         self._malformed = malformed
         self._lost = lost
         self._tls_client = tls_client
+        self._tls_server: ssl.SSLContext | None = None  # what renew_tls() gave, for all that listens
         self.allow_wildcards = allow_wildcards
         self.limits = limits
         self._max_connections = max_connections
@@ -234,7 +235,15 @@ class TransportLayer:
         if tls is None or transport in ("tcp", "ws"):
             return flow
         context = tls
-        return lambda: TlsHandshake(self, context, flow)
+        return lambda: TlsHandshake(self, self._tls_server or context, flow)
+
+    def renew_tls(self, *, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None) -> None:
+        """Makes new connections by other contexts, with a renewed certificate for instance; open ones go on.
+
+        `server` is for all that listens on TLS, `client` for outgoing connections; None leaves what is.
+        """
+        self._tls_server = server or self._tls_server
+        self._tls_client = client or self._tls_client
 
     async def flow_to(self, target: Target) -> Flow:
         """Returns a flow to a target, opening a connection where none is open.

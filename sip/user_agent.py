@@ -134,6 +134,10 @@ class UserAgent:
         """Listens for requests; see TransportLayer.listen()."""
         return await self._transports.listen(transport, host, port, tls=tls)
 
+    def renew_tls(self, *, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None) -> None:
+        """Makes new connections by other contexts; see TransportLayer.renew_tls()."""
+        self._transports.renew_tls(server=server, client=client)
+
     def contact(self, transport: str, user: str | None, *, secure: bool = False, flow: Flow | None = None) -> NameAddr:
         """Returns our Contact for a transport: the address listened on, or else our end of the `flow` in use.
 
