@@ -209,7 +209,12 @@ class UserAgent:
         *,
         branch: str | None = None,
     ) -> ClientExchange:
-        """Sends a request over a flow in a transaction of its own; puts the Via on it."""
+        """Sends a request over a flow in a transaction of its own; puts the Via on it.
+
+        Raises TransportError for a sips request that would leave TLS (RFC 5630).
+        """
+        if isinstance(request.uri, SipUri) and request.uri.secure and not flow.secure:
+            raise TransportError("a sips request goes by TLS only", target=via_host(flow.remote))
         transport = flow.transport.upper()
         via = f"SIP/2.0/{transport} {via_host(self._sent_by(flow))};branch={branch or new_branch()};rport"
         request.headers.prepend("Via", via)

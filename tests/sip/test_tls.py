@@ -208,6 +208,23 @@ async def test_a_connection_is_not_used_for_another_name(authority: TestAuthorit
     await server.layer.close()
 
 
+async def test_names_of_one_address_have_connections_of_their_own(authority: TestAuthority):
+    """RFC 5923: even where one certificate proves both names, what is proven for one is not used for the other."""
+    server = Server()
+    address = await server.layer.listen("tls", "127.0.0.1", tls=server_context(authority.issue("alice")))
+    layer = client_layer(client_context(ca_file=authority.ca_path))
+    one, other = [
+        await layer.flow_to(Target("tls", "127.0.0.1", address.port, name)) for name in ("alice", "localhost")
+    ]
+    assert one is not other
+    assert (one.peer.identity, other.peer.identity) == ("alice", "localhost")
+    assert await layer.flow_to(Target("tls", "127.0.0.1", address.port, "alice")) is one
+    assert layer.open_flow(Target("tls", "127.0.0.1", address.port, "alice.test")) is None
+    await layer.close()
+    await server.layer.close()
+    assert layer.connections == server.layer.connections == 0
+
+
 async def test_unknown_authority_and_expired_certificate(authority: TestAuthority, tmp_path):
     server = Server()
     address = await server.layer.listen("tls", "127.0.0.1", tls=server_context(authority.issue("alice")))
