@@ -24,6 +24,7 @@ from .invite_dialog import InviteDialog
 from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
+from .proxy_limits import Admission, ProxyLimits
 from .registrar import SUPPORTED as REGISTER_EXTENSIONS
 from .registration import route_to
 from .request_validation import refuse_request
@@ -75,6 +76,7 @@ class UserAgent:
         session_timers: SessionTimerPolicy | None = DEFAULT_SESSION_TIMERS,
         name: str = "securertc",
         websocket: WebSocketSettings | None = None,
+        limits: ProxyLimits | None = None,
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
@@ -104,6 +106,8 @@ class UserAgent:
         self._health = TargetHealth(self._loop.time)
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
+        # Which server transactions are one too many; new calls are shed before what belongs to calls.
+        self.admission = Admission(limits or ProxyLimits(MAX_TRANSACTIONS, MAX_TRANSACTIONS))
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
         self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended
@@ -344,9 +348,8 @@ class UserAgent:
             self._acknowledge(request)
             return
         exchange = ServerExchange(ServerTransaction(request, reliable=flow.reliable, timers=self.timers), flow)
-        if len(self._servers) >= MAX_TRANSACTIONS:
-            refusal = request.create_response(503)
-            refusal.headers.add("Retry-After", "5")
+        refusal = self.admission.refuse(request, flow.remote[0])
+        if refusal is not None:
             self._send_response(refusal, flow)
             return
         self._servers[key] = exchange
@@ -575,7 +578,8 @@ class UserAgent:
     def _end_server(self, exchange: ServerExchange) -> None:
         if exchange.timer is not None:
             exchange.timer.cancel()
-        self._servers.pop(exchange.transaction.key, None)
+        if self._servers.pop(exchange.transaction.key, None) is not None:
+            self.admission.released(exchange.flow.remote[0])
         if exchange.origin is not None and self._origins.get(exchange.origin) is exchange:
             del self._origins[exchange.origin]
 

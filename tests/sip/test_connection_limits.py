@@ -11,8 +11,11 @@ from peers.authority import TestAuthority
 import sip.stream_flow
 import sip.tls_accept
 from sip import server_context
+from sip.message import Response
 from sip.parser import Limits
+from sip.proxy_limits import ProxyLimits
 from sip.transport import TransportLayer
+from sip.user_agent import UserAgent
 
 HOST = "127.0.0.1"
 WHOLE = (
@@ -140,3 +143,31 @@ async def test_too_much_is_refused_before_it_is_kept(damaged, status):
         assert not served.got
         if status is not None:
             assert [one.status for one in served.faults] == [status]
+
+
+@pytest.mark.parametrize(
+    "limits", [ProxyLimits(transactions=4, shed_at=0.5), ProxyLimits(source_transactions=4, shed_at=0.5)]
+)
+async def test_a_user_agent_sheds_what_is_new_before_what_belongs_to_dialogs(limits):
+    agent = UserAgent(limits=limits)
+    try:
+        address = await agent.listen("udp", HOST)
+        async with layer() as there:
+            await there.listen("udp", HOST)
+            flow = there.udp_flow((HOST, address.port))
+            new = WHOLE[:-10].replace(b"Length: 10", b"Length: 0")
+            within = new.replace(b"To: <sip:b@h>", b"To: <sip:b@h>;tag=2")
+            statuses = []
+            for count, request in enumerate((new, new, new, within, within, within)):
+                data = request.replace(b"TCP h;branch=z9hG4bK1", b"UDP h;rport;branch=z9hG4bK%d" % count)
+                flow.send(data.replace(b"Call-ID: 1", b"Call-ID: %d" % count))
+                await until(lambda wanted=count: len(there.got) > wanted)
+                answer = there.got[-1]
+                assert isinstance(answer, Response)
+                statuses.append(answer.status)
+                assert (answer.headers.get("Retry-After") is not None) == (answer.status == 503)
+            assert statuses == [200, 200, 503, 481, 481, 503]
+            assert agent.active_transactions == agent.admission.total == 4
+    finally:
+        await agent.close()
+    assert (agent.admission.total, agent.admission.sources) == (0, 0)
