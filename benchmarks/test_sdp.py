@@ -10,6 +10,7 @@ from statistics import median
 
 import pytest
 from aiortc.sdp import SessionDescription as OtherDescription
+from mikey_parties import BOB_SSRC, NOW, STREAMS, Pair, RsaAuthority
 
 from sdp import AudioNegotiation, LocalMedia, SessionDescription
 from sdp.dtls import DtlsCertificate, DtlsConnection, HandshakeCompleted, SetupRole
@@ -130,3 +131,17 @@ def test_dtls_srtp(benchmark) -> None:
 @pytest.mark.parametrize("mode", [Mode.PSK, Mode.DHHMAC])
 def test_mikey(benchmark, mode: Mode) -> None:
     benchmark.pedantic(mikey(mode), rounds=5, iterations=4)
+
+
+@pytest.mark.parametrize("mode", [Mode.PUBLIC_KEY, Mode.DH_SIGN, Mode.RSA_R])
+def test_mikey_by_certificates(benchmark, mode: Mode) -> None:
+    """With RSA keys of 2,048 bits and chains of two certificates, checked by both sides."""
+    authority = RsaAuthority("benchmarks")
+    pair = Pair(authority.issue("sip:alice@example.com"), authority.issue("sip:bob@example.com"), authority)
+
+    def exchange() -> object:
+        initiator = pair.initiator(Proposal(mode=mode, streams=STREAMS))
+        accepted = pair.responder().receive(initiator.create_message(NOW), NOW, ssrcs=(BOB_SSRC,))
+        return initiator.receive(accepted.response, NOW) if accepted.response is not None else accepted.bundle
+
+    benchmark.pedantic(exchange, rounds=5, iterations=2)

@@ -90,6 +90,17 @@ class MikeyRefusedError(MikeyError):
         self.response: bytes | None = None
 
 
+class MikeyIndistinguishableKeysError(MikeyRefusedError):
+    """Several keys came for the same streams, and no packet could tell which of them it is under (RFC 3711 8.1).
+
+    `keys` are the places, from 0, of two that cannot be told apart.
+    """
+
+    def __init__(self, error_no: int, message: str, keys: tuple[int, int]) -> None:
+        super().__init__(error_no, message)
+        self.keys = keys
+
+
 class MikeyPeerError(MikeyError):
     """The peer answered with an error message; `error_numbers` are its numbers, `policies` the SP payloads it accepts.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
-import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
@@ -22,12 +22,11 @@ from sip.proxy_events import Resolver
 from sip.proxy_resolver import DnsProxyResolver
 from sip.proxy_server import Listener, Observer, ProxyServer
 from sip.registrar import RegistrarSettings
-from sip.target import SECURE_TRANSPORTS
 
 from .command_call import interrupts, read_users
 from .errors import ConfigurationError
 from .name_resolution import name_resolver
-from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig
+from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig, TlsSettings
 from .proxy_service import ProxyService
 
 STATUS_INTERVAL = 60.0
@@ -38,7 +37,6 @@ _COLLECT_AFTER = 50_000
 async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = False) -> None:
     """Runs a proxy until Ctrl-C; with `status` it tells each minute, and at SIGUSR1, what is going on.
 
-    At SIGHUP it reads its certificate, key and authorities again.
     Raises ConfigurationError for files that cannot be used, OSError when an address cannot be listened on.
     """
     store = open_store(config.location)
@@ -52,37 +50,39 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
             gc.set_threshold(_COLLECT_AFTER, 20, 50)
             domains = ", ".join(sorted(config.domains)) or "no domain"
             console.print(f"serving {domains}; Ctrl-C ends it", highlight=False)
-            await _wait(
-                interrupted,
-                lambda: console.print(describe(server), highlight=False),
-                lambda: console.print(reload_certificates(server, config), highlight=False, soft_wrap=True),
-                status=status,
-            )
+            with reloading(server, config.tls, console):
+                await _wait(interrupted, lambda: console.print(describe(server), highlight=False), status=status)
     finally:
         if store is not None:
             await store.close()
     console.print("ended")
 
 
-def reload_certificates(server: ProxyServer, config: ProxyConfig) -> str:
-    """Reads the files of `[tls]` again for new connections, and returns a line on how that went.
+@contextlib.contextmanager
+def reloading(server: ProxyServer, tls: TlsSettings, console: Console) -> Iterator[None]:
+    """Has SIGHUP read the certificate again, for new connections; a file that cannot be used changes nothing."""
+    loop = asyncio.get_running_loop()
 
-    Open connections go on as they are; when a file cannot be used, new ones too.
-    """
+    def reload() -> None:
+        if tls.certificate is None:
+            return
+        try:
+            server.reload_certificate(tls.certificate, tls.key)
+        except TlsFileError as error:
+            console.print(f"the old certificate stays: {error}", highlight=False, markup=False, soft_wrap=True)
+        else:
+            console.print("new connections see the new certificate", highlight=False)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
-        listening, outgoing = tls_contexts(config)
-    except TlsFileError as error:
-        return f"certificates not reloaded, the old ones stay: {error}"
-    server.renew_tls(server=listening, client=outgoing)
-    return "certificates reloaded"
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
-async def _wait(
-    interrupted: asyncio.Event, tell: Callable[[], None], reload: Callable[[], None], *, status: bool
-) -> None:
+async def _wait(interrupted: asyncio.Event, tell: Callable[[], None], *, status: bool) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, tell)
-    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         while not interrupted.is_set():
             try:
@@ -93,7 +93,6 @@ async def _wait(
                     tell()
     finally:
         loop.remove_signal_handler(signal.SIGUSR1)
-        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def describe(server: ProxyServer) -> str:
@@ -104,19 +103,6 @@ def describe(server: ProxyServer) -> str:
         f"connections {server.connections}, sources {admission.sources}, shed {admission.refused}, "
         f"late {admission.lag * 1000:.0f} ms"
     )
-
-
-def tls_contexts(config: ProxyConfig) -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
-    """Returns the contexts for what listens, None without a certificate, and for outgoing connections.
-
-    Raises TlsFileError when a file cannot be used.
-    """
-    tls = config.tls
-    listening = None
-    if tls.certificate is not None:
-        clients = tls.ca_file if tls.require_client_certificate else None
-        listening = server_context(tls.certificate, tls.key, client_ca_file=clients)
-    return listening, client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key)
 
 
 async def create_proxy(
@@ -131,13 +117,14 @@ async def create_proxy(
     After the start the service's `identity` has to be set to that of the server's proxy.
     """
     tls = config.tls
-    listening, outgoing = tls_contexts(config)
-    listeners = [
-        Listener(
-            one.transport, one.host, one.port, one.advertised, listening if one.transport in SECURE_TRANSPORTS else None
-        )
-        for one in config.listen
-    ]
+    listeners = []
+    for one in config.listen:
+        context = None
+        if one.transport in ("tls", "wss"):
+            assert tls.certificate is not None
+            clients = tls.ca_file if tls.require_client_certificate else None
+            context = server_context(tls.certificate, tls.key, client_ca_file=clients)
+        listeners.append(Listener(one.transport, one.host, one.port, one.advertised, context))
     location = None
     if store is not None:
         location = await LocationService.create(store, RegistrarSettings(config.domains, path_needs_support=False))
@@ -164,7 +151,7 @@ async def create_proxy(
         settings=config.settings,
         limits=config.limits,
         timers=config.timers,
-        tls_client=outgoing,
+        tls_client=client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key),
         allow_wildcards=tls.allow_wildcards,
         secret=config.secret,
         websocket=config.websocket,

@@ -172,18 +172,23 @@ class Endpoint:
         """
         tls: ssl.SSLContext | None = None
         if transport in ("tls", "wss"):
-            tls = self._server_context()
-            if tls is None:
+            files = self.settings.tls
+            if files.certificate is None:
                 raise ValueError("listening on TLS needs a certificate")
+            authorities = files.ca_file if files.require_client_certificate else None
+            tls = server_context(files.certificate, files.key, client_ca_file=authorities)
         return await self.user_agent.listen(transport, host, port, tls=tls)
 
-    def reload_certificates(self) -> None:
-        """Reads the TLS files of the settings again: new connections are made with them, open ones and calls go on.
+    def reload_certificate(self) -> None:
+        """Reads the certificate of the settings again and shows it in new connections; calls go on.
 
-        Raises TlsFileError when a file cannot be used; all then stays as it was.
+        Raises TlsFileError for files that cannot be used, and ValueError when the settings name none; then nothing
+        has changed.
         """
-        server, client = self._server_context(), self._client_context()
-        self.user_agent.renew_tls(server=server, client=client)
+        files = self.settings.tls
+        if files.certificate is None:
+            raise ValueError("the settings name no certificate")
+        self.user_agent.reload_certificate(files.certificate, files.key)
 
     async def register(self, *, expires: int = 600) -> int:
         """Registers the address-of-record, refreshes it until close(), and returns the seconds granted.
@@ -480,13 +485,6 @@ class Endpoint:
             algorithms=ALGORITHMS if policy.allow_md5 else DEFAULT_ALGORITHMS,
             strongest_first=policy.strongest_digest,
         )
-
-    def _server_context(self) -> ssl.SSLContext | None:
-        files = self.settings.tls
-        if files.certificate is None:
-            return None
-        authorities = files.ca_file if files.require_client_certificate else None
-        return server_context(files.certificate, files.key, client_ca_file=authorities)
 
     def _client_context(self) -> ssl.SSLContext:
         files = self.settings.tls

@@ -60,6 +60,21 @@ class Dialog:
             confirmed=response.success,
         )
 
+    @classmethod
+    def of_notified(cls, subscribe: Request, notify: Request, *, secure: bool) -> Dialog:
+        """The subscriber's dialog from a NOTIFY that came before the response to its SUBSCRIBE (RFC 6665 4.4.1)."""
+        return cls(
+            call_id=notify.call_id,
+            local=notify.to,
+            remote=notify.from_,
+            remote_target=_target(notify),
+            route_set=_routes(notify),
+            secure=secure and isinstance(subscribe.uri, SipUri) and subscribe.uri.secure,
+            local_cseq=subscribe.cseq.number,
+            remote_cseq=None,
+            confirmed=True,
+        )
+
     @property
     def id(self) -> DialogId:
         """Call-ID, local tag, remote tag."""

@@ -121,7 +121,7 @@ class Subscriber:
         if response.success:
             if response.status == 204:  # no NOTIFY will come (RFC 5839)
                 self._no_notify = None
-            if response.expires is not None:
+            if response.expires:  # 0 ends it, with a NOTIFY that is still to come (4.1.2.3)
                 self._last(response.expires, now)
         elif self.state is State.NOTIFY_WAIT or response.status in _ENDING:
             self._terminate(None)

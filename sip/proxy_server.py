@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import SipError, SipParseError, TransportError
@@ -139,6 +140,10 @@ class ProxyServer:
         self._closed = False
         self.proxy: Proxy
 
+    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
+        """Shows another certificate in new connections; see sip.tls.reload_certificate()."""
+        self._transports.reload_certificate(certificate, key)
+
     @property
     def connections(self) -> int:
         """How many TCP and TLS connections are open."""
@@ -173,10 +178,6 @@ class ProxyServer:
             token_of=self.tokens.token_of,  # type: ignore[arg-type]
         )
         self._watch = self._loop.call_later(_LAG_INTERVAL, self._measure_lag, self._loop.time() + _LAG_INTERVAL)
-
-    def renew_tls(self, *, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None) -> None:
-        """Makes new connections by other contexts, while open ones go on; see TransportLayer.renew_tls()."""
-        self._transports.renew_tls(server=server, client=client)
 
     async def close(self) -> None:
         """Ends everything at once."""

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import SipParseError, TlsVerificationError, TransportError
@@ -22,6 +23,7 @@ from .message import Message
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .stream_flow import StreamFlow
 from .target import Target
+from .tls import reload_certificate
 from .tls_accept import TlsHandshake
 from .websocket_settings import WebSocketSettings
 
@@ -174,7 +176,7 @@ class TransportLayer:
         self._malformed = malformed
         self._lost = lost
         self._tls_client = tls_client
-        self._tls_server: ssl.SSLContext | None = None  # what renew_tls() gave, for all that listens
+        self._tls_contexts: set[ssl.SSLContext] = set() if tls_client is None else {tls_client}
         self.allow_wildcards = allow_wildcards
         self.limits = limits
         self._max_connections = max_connections
@@ -214,6 +216,8 @@ class TransportLayer:
             self._udp.append(listener)
             address = LocalAddress("udp", *listener.local)
         else:
+            if tls is not None:
+                self._tls_contexts.add(tls)
             if transport in ("tls", "wss") and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
             server = await loop.create_server(self._acceptor(transport, tls), host, port)
@@ -221,6 +225,10 @@ class TransportLayer:
             address = LocalAddress(transport, *server.sockets[0].getsockname()[:2])
         self.listening.append(address)
         return address
+
+    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
+        """Shows another certificate in new connections, both ways; see sip.tls.reload_certificate()."""
+        reload_certificate(self._tls_contexts, certificate, key)
 
     def _acceptor(self, transport: str, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
         """Makes what takes each connection that a peer opens."""
@@ -235,15 +243,7 @@ class TransportLayer:
         if tls is None or transport in ("tcp", "ws"):
             return flow
         context = tls
-        return lambda: TlsHandshake(self, self._tls_server or context, flow)
-
-    def renew_tls(self, *, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None) -> None:
-        """Makes new connections by other contexts, with a renewed certificate for instance; open ones go on.
-
-        `server` is for all that listens on TLS, `client` for outgoing connections; None leaves what is.
-        """
-        self._tls_server = server or self._tls_server
-        self._tls_client = client or self._tls_client
+        return lambda: TlsHandshake(self, context, flow)
 
     async def flow_to(self, target: Target) -> Flow:
         """Returns a flow to a target, opening a connection where none is open.

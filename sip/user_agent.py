@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
 from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
@@ -33,6 +34,7 @@ from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
 from .session_refresh import refusal_by
 from .session_timer import SessionTimerPolicy
+from .subscriptions import EventServer, Publication, Subscription
 from .target import add_received, next_hop, response_address, target_of, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
@@ -53,7 +55,7 @@ class UserAgent:
 
     `on_invite` gets every new INVITE that passed validation and, with an `authenticator`, Digest;
     `on_request` answers the methods of `extra_methods`, `registrar` REGISTERs of users that the `authenticator` has
-    proven. `digest` answers challenges of the realms it has
+    proven, `events` SUBSCRIBEs (RFC 6665). `digest` answers challenges of the realms it has
     credentials for. `outbound_proxy` is a Route that all requests outside dialogs start with; when its host is
     an address, `;maddr` may carry it beside the name that TLS must prove. A `locator` finds targets by DNS
     (RFC 3263); without it URIs say transport and port, and names are resolved to addresses alone.
@@ -74,6 +76,7 @@ class UserAgent:
         allow_wildcards: bool = False,
         timers: Timers = DEFAULT_TIMERS,
         session_timers: SessionTimerPolicy | None = DEFAULT_SESSION_TIMERS,
+        events: EventServer | None = None,
         name: str = "securertc",
         websocket: WebSocketSettings | None = None,
         limits: ProxyLimits | None = None,
@@ -82,11 +85,13 @@ class UserAgent:
         self._on_request = on_request
         self._registrar = registrar
         self._allowed = METHODS | extra_methods | (frozenset() if registrar is None else {"REGISTER"})
+        self._allowed |= frozenset() if events is None else {"SUBSCRIBE"}
         self.digest = digest
         self._authenticator = authenticator
         self.outbound_proxy = outbound_proxy
         self.timers = timers
         self.session_timers = session_timers
+        self._events = events
         self._locator = locator
         self._name = name
         self._loop = asyncio.get_running_loop()
@@ -111,6 +116,7 @@ class UserAgent:
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
         self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended
+        self.subscriptions: dict[DialogId, Subscription | Publication] = {}
         self.early_dialogs: dict[DialogId, CallerEarlyDialog | IncomingInvite] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -125,7 +131,7 @@ class UserAgent:
     @property
     def active_dialogs(self) -> int:
         """How many dialogs are not ended."""
-        return len(self.dialogs) + len(self.early_dialogs)
+        return len(self.dialogs) + len(self.early_dialogs) + len(self.subscriptions)
 
     @property
     def connections(self) -> int:
@@ -138,9 +144,9 @@ class UserAgent:
         """Listens for requests; see TransportLayer.listen()."""
         return await self._transports.listen(transport, host, port, tls=tls)
 
-    def renew_tls(self, *, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None) -> None:
-        """Makes new connections by other contexts; see TransportLayer.renew_tls()."""
-        self._transports.renew_tls(server=server, client=client)
+    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
+        """Shows another certificate in new connections; see sip.tls.reload_certificate()."""
+        self._transports.reload_certificate(certificate, key)
 
     def contact(self, transport: str, user: str | None, *, secure: bool = False, flow: Flow | None = None) -> NameAddr:
         """Returns our Contact for a transport: the address listened on, or else our end of the `flow` in use.
@@ -171,8 +177,8 @@ class UserAgent:
         self._closed = True
         for dialog in list(self.dialogs.values()):
             dialog.abandon()
-        for early in list(self.early_dialogs.values()):
-            early.abandon()
+        for other in (*self.early_dialogs.values(), *self.subscriptions.values()):
+            other.abandon()
         for client in list(self._clients.values()):
             self._end_client(client)
             client.on_failure(TransportError("the user agent was closed"))
@@ -412,8 +418,10 @@ class UserAgent:
             self.on_invite(exchange.invite)
         elif request.method == "OPTIONS":
             self.respond(exchange, self._options(request))
-        elif request.method == "BYE":
+        elif request.method in ("BYE", "NOTIFY"):
             self.respond(exchange, request.create_response(481))
+        elif request.method == "SUBSCRIBE" and self._events is not None:
+            self._events.subscribe(self, exchange, request)
         elif self._registrar is not None and request.method == "REGISTER":
             self.spawn(asyncio.ensure_future(self._register(exchange, request, self._registrar)))
         elif self._on_request is not None:
@@ -430,7 +438,10 @@ class UserAgent:
 
     def _process_in_dialog(self, exchange: ServerExchange, request: Request) -> None:
         id_ = request_dialog_id(request)
-        dialog = self.dialogs.get(id_) or self.early_dialogs.get(id_)
+        dialog = self.dialogs.get(id_) or self.early_dialogs.get(id_) or self.subscriptions.get(id_)
+        if dialog is None and (awaiting := self.subscriptions.get((*id_[:2], ""))) is not None:
+            awaiting.receive(exchange, request)  # a NOTIFY before the 2xx to our SUBSCRIBE
+            return
         if dialog is None or dialog.dialog is None:
             self.respond(exchange, request.create_response(481))
             return

@@ -250,6 +250,14 @@ class ExtensionType(IntEnum):
     CSB_ID = 4
 
 
+class KeyIdType(IntEnum):
+    """What a key is known by in a Key ID extension (RFC 4563 4)."""
+
+    MBMS_KEY_DOMAIN_ID = 0
+    MBMS_SERVICE_KEY_ID = 1
+    MBMS_TRAFFIC_KEY_ID = 2
+
+
 class TimestampRole(IntEnum):
     ISSUE = 1
     START = 2

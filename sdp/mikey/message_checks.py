@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TypeVar
 
-from ..errors import MikeyRefusedError
+from ..errors import MikeyIndistinguishableKeysError, MikeyRefusedError
 from .code_points import EncryptionAlgorithm, ErrorNumber, ExtensionType, KeyValidityType, MacAlgorithm
 from .crypto_session_bundle import MIN_TGK_LENGTH
 from .exchange import MikeyProfile, accepted_encryption, accepted_mac, check_mac
-from .key_data import KeyData
+from .key_data import KeyData, KeyValidity
 from .key_transport import MessageKeys
 from .message import Message, parse_key_data
 from .payloads import GeneralExtension, Id, Kemac, T
@@ -78,17 +79,37 @@ def open_public_key_kemac(
 
 
 def check_keys(keys: tuple[KeyData, ...]) -> tuple[KeyData, ...]:
-    """Returns keys that can be told apart; raises MikeyRefusedError (UNSPECIFIED) for others, too many or too short."""
+    """Returns keys that can be told apart.
+
+    Raises MikeyRefusedError (UNSPECIFIED) for too many or too short ones, and MikeyIndistinguishableKeysError
+    (UNSPECIFIED) for two of the same MKI or of MKIs of two lengths, for intervals that overlap, and for one of
+    several keys without either.
+    """
     if len(keys) > MAX_KEYS:
         raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, f"{len(keys)} keys are more than {MAX_KEYS}")
     if any(len(key.key) < MIN_TGK_LENGTH for key in keys):
         raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, f"a key has less than {MIN_TGK_LENGTH} bytes")
-    if len(keys) > 1:
-        if any(key.validity.kind == KeyValidityType.NULL for key in keys):
-            raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, "one of several keys has no MKI and no interval")
-        if any(key.validity in [other.validity for other in keys[:place]] for place, key in enumerate(keys)):
-            raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, "two keys have the same MKI or interval")
+    for (first, key), (second, other) in itertools.combinations(enumerate(keys), 2):
+        reason = _confusion(key.validity, other.validity)
+        if reason:
+            raise MikeyIndistinguishableKeysError(ErrorNumber.UNSPECIFIED, reason, (first, second))
     return keys
+
+
+def _confusion(one: KeyValidity, other: KeyValidity) -> str:
+    """Why two keys of one stream cannot be told apart, empty when they can."""
+    kinds = {one.kind, other.kind}
+    if KeyValidityType.NULL in kinds:
+        return "one of several keys has no MKI and no interval"
+    if len(kinds) > 1:
+        return "some keys have an MKI, others an interval"
+    if kinds == {KeyValidityType.SPI}:
+        if len(one.spi) != len(other.spi):
+            return "the MKIs of two keys have different lengths"
+        return "two keys have the same MKI" if one.spi == other.spi else ""
+    starts = int.from_bytes(one.valid_from), int.from_bytes(other.valid_from)
+    ends = int.from_bytes(one.valid_to), int.from_bytes(other.valid_to)
+    return "the intervals of two keys overlap" if max(starts) <= min(ends) else ""
 
 
 def required(payload: _P | None, name: str) -> _P:

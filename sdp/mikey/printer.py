@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -22,6 +22,7 @@ from .code_points import (
     HashFunction,
     IdRole,
     IdType,
+    KeyIdType,
     KeyType,
     KeyValidityType,
     MacAlgorithm,
@@ -78,10 +79,16 @@ class Description:
 
 def describe(message: Message, *, show_keys: bool = False) -> tuple[Description, ...]:
     """Describes the header and each payload; key and salt data are shown only with `show_keys`."""
-    following = [payload.payload_type for payload in message.payloads] + [None]
-    found = [_header(message.header, following[0])]
-    for payload, after in zip(message.payloads, following[1:], strict=True):
-        one = _describe(payload, message.header.data_type, show_keys)
+    first = message.payloads[0].payload_type if message.payloads else None
+    return (_header(message.header, first), *_chain(message.payloads, message.header.data_type, show_keys))
+
+
+def _chain(payloads: Sequence[Payload], data_type: int, show_keys: bool) -> tuple[Description, ...]:
+    """Describes payloads that follow each other, each saying what comes next; SIGN is always the last."""
+    found = []
+    for place, payload in enumerate(payloads, 1):
+        after = payloads[place].payload_type if place < len(payloads) else None
+        one = _describe(payload, data_type, show_keys)
         if isinstance(payload, Sign):
             found.append(one)
         else:
@@ -208,9 +215,7 @@ def _kemac(payload: Kemac, data_type: int, show_keys: bool) -> Description:
     if clear:
         try:
             identity, keys = parse_key_data(bytes(payload.data), with_id=data_type in _PUBLIC_KEY_KINDS)
-            inner = tuple(
-                _describe(one, data_type, show_keys) for one in ((identity,) if identity else ()) + tuple(keys)
-            )
+            inner = _chain((*((identity,) if identity else ()), *keys), data_type, show_keys)
         except MikeyParseError as error:
             data += f", malformed: {error}"
     fields = (("Encr alg", encryption), ("Encr data", data), ("Mac alg", mac), ("MAC", _hex(payload.mac)))
@@ -255,7 +260,7 @@ def _ticket_policy(name: str, policy: TicketPolicy, data: tuple[tuple[str, str],
     if policy.tp_data:
         try:
             payloads = parse_chain(policy.tp_data[0], Reader(policy.tp_data[1:], name))
-            inner = tuple(_describe(one, -1, show_keys) for one in payloads)
+            inner = _chain(tuple(payloads), -1, show_keys)
         except MikeyParseError as error:
             fields.append(("TP Data", f"malformed: {error}"))
     return Description(name, (*fields, *data), inner)
@@ -267,7 +272,10 @@ def _extension(payload: GeneralExtension) -> list[tuple[str, str]]:
         return [kind, ("Data", _text(payload.data))]
     if payload.kind == ExtensionType.KEY_ID:
         try:
-            return [kind, *((f"Key ID of type {one.kind}", _hex(one.value)) for one in payload.key_ids)]
+            return [
+                kind,
+                *((f"Key ID of type {_named(KeyIdType, one.kind)}", _hex(one.value)) for one in payload.key_ids),
+            ]
         except MikeyParseError as error:
             return [kind, ("Data", f"malformed: {error}")]
     return [kind, ("Data", _hex(payload.data))]

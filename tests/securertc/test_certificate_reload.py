@@ -1,165 +1,128 @@
-"""A renewed certificate serves new connections, while calls and connections that are open go on."""
+"""A certificate renewed while calls go on: new connections see it, old ones stand; a bad file changes nothing."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import signal
 import ssl
 import sys
-from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from peers.process import free_ports
 
-from securertc import TlsFiles
-from securertc.throwaway_authority import ThrowawayAuthority
-from sip import Request, SipUri, TlsFileError, client_context
-from sip.target import Target
-from sip.transport import TransportLayer
+from securertc import Endpoint, EndpointSettings, TlsFiles
+from sip import TlsFileError
 
 HOST = "127.0.0.1"
 
 
-class Renewable:
-    """Certificate files that install() replaces, each time by another certificate of one authority."""
-
-    def __init__(self, directory: Path) -> None:
-        self.authority = ThrowawayAuthority(directory)
-        self.certificate, self.key = directory / "now.crt", directory / "now.key"
-        self.install("first")
-
-    @property
-    def files(self) -> TlsFiles:
-        return TlsFiles(self.certificate, self.key, self.authority.certificate_path)
-
-    def install(self, name: str) -> None:
-        issued = self.authority.issue(
-            name, sip_domains=("our.test", "local.example", "remote.example"), addresses=(HOST,)
-        )
-        shutil.copy(issued.certificate_path, self.certificate)
-        shutil.copy(issued.key_path, self.key)
-
-    def spoil(self) -> None:
-        self.key.write_text("no key")
-
-    @property
-    def der(self) -> bytes:
-        return ssl.PEM_cert_to_DER_cert(self.certificate.read_text())
+def put(issued, directory):
+    """Copies a certificate and its key to where an endpoint's settings say they are."""
+    shutil.copy(issued.certificate_path, directory / "own.crt")
+    shutil.copy(issued.key_path, directory / "own.key")
 
 
-async def shown(port: int) -> bytes | None:
-    """The certificate that whoever connects now gets to see."""
+async def shown(port: int) -> bytes:
+    """The certificate that is shown on a port, DER."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     _, writer = await asyncio.open_connection(HOST, port, ssl=context)
     found = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+    await writer.wait_closed()
     return found
 
 
-async def test_a_call_goes_on_over_a_reload(pair, nothing_left, tmp_path):
-    renewable = Renewable(tmp_path)
-    async with pair(caller={"tls": renewable.files}, callee={"tls": renewable.files}) as ends:
-        port = SipUri.parse(ends.uri).port
-        assert port is not None
-        ours, theirs = await ends.establish()
-        before = renewable.der
-        assert await shown(port) == before
+def der(issued) -> bytes:
+    return x509.load_pem_x509_certificate(issued.certificate_path.read_bytes()).public_bytes(Encoding.DER)
 
-        renewable.install("second")
-        assert await shown(port) == before  # until it is told
-        ends.callee.reload_certificates()
-        after = renewable.der
-        assert after != before
-        assert await shown(port) == after
 
-        renewable.spoil()
-        with pytest.raises(TlsFileError, match="now"):
-            ends.callee.reload_certificates()
-        assert await shown(port) == after
+@pytest.fixture(scope="session")
+def renewed(authority):
+    return [authority.issue(f"renewed{n}", sip_domains=("remote.example",), addresses=(HOST,)) for n in range(2)]
 
-        await ours.send_digits("7")
-        assert await asyncio.wait_for(theirs.receive_digit(), 5) == "7"
+
+async def test_a_call_goes_on_over_a_renewed_certificate(nothing_left, authority, tls_files, renewed, tmp_path):
+    put(renewed[0], tmp_path)
+    files = TlsFiles(tmp_path / "own.crt", tmp_path / "own.key", authority.certificate_path)
+    answered: asyncio.Queue = asyncio.Queue()
+    tasks = []
+
+    async def answer(incoming):
+        answered.put_nowait(await incoming.answer())
+
+    bob = Endpoint(
+        EndpointSettings("sip:bob@remote.example", tls=files),
+        on_call=lambda incoming: tasks.append(asyncio.ensure_future(answer(incoming))),
+    )
+    async with bob, Endpoint(EndpointSettings("sip:alice@local.example", tls=tls_files)) as alice:
+        port = (await bob.listen("tls")).port
+        ours = await alice.call(f"sip:bob@{HOST}:{port};transport=tls")
+        theirs = await answered.get()
+        assert await shown(port) == der(renewed[0])
+        put(renewed[1], tmp_path)
+        bob.reload_certificate()
+        assert await shown(port) == der(renewed[1])
+        await ours.hold()  # over the connection that stands
+        await ours.resume()
+        (tmp_path / "own.crt").write_text("no certificate")
+        with pytest.raises(TlsFileError, match=r"own\.crt"):
+            bob.reload_certificate()
+        shutil.copy(renewed[0].certificate_path, tmp_path / "own.crt")  # not that of the key
+        with pytest.raises(TlsFileError, match="key"):
+            bob.reload_certificate()
+        assert await shown(port) == der(renewed[1])
         await ours.hangup()
+        assert await theirs.wait_ended() == "remote"
+        await asyncio.gather(*tasks)
+    async with Endpoint(EndpointSettings("sip:alice@local.example")) as alice:
+        with pytest.raises(ValueError, match="no certificate"):
+            alice.reload_certificate()
 
 
-CONFIG = """
-domains = ["our.test"]
+CONFIGURATION = """
+domains = ["remote.example"]
 [[listen]]
 transport = "tls"
 host = "127.0.0.1"
-port = 0
+port = {port}
 [tls]
-certificate = "{certificate}"
-key = "{key}"
-ca_file = "{ca_file}"
+certificate = "own.crt"
+key = "own.key"
+ca_file = "{ca}"
 """
 
 
-def options() -> Request:
-    request = Request("OPTIONS", SipUri.parse("sip:our.test"))
-    for name, value in (
-        ("Via", "SIP/2.0/TLS here.invalid;branch=z9hG4bKa"),
-        ("Max-Forwards", "0"),
-        ("From", "<sip:alice@our.test>;tag=a"),
-        ("To", "<sip:our.test>"),
-        ("Call-ID", "1"),
-        ("CSeq", "1 OPTIONS"),
-    ):
-        request.headers.add(name, value)
-    return request
-
-
-async def test_the_proxy_reloads_at_sighup(tmp_path):
-    renewable = Renewable(tmp_path)
-    config, files = tmp_path / "proxy.toml", renewable.files
-    config.write_text(CONFIG.format(certificate=files.certificate, key=files.key, ca_file=files.ca_file))
+async def test_the_proxy_reads_it_again_at_sighup(authority, renewed, tmp_path):
+    port = free_ports()
+    put(renewed[0], tmp_path)
+    (tmp_path / "proxy.toml").write_text(CONFIGURATION.format(port=port, ca=authority.certificate_path))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "securertc", "proxy", "--config", str(config)),
+        *(sys.executable, "-m", "securertc", "proxy", "--config", str(tmp_path / "proxy.toml")),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    answers: asyncio.Queue[object] = asyncio.Queue()
-    layer = TransportLayer(
-        received=lambda message, _: answers.put_nowait(message),
-        malformed=lambda *_: None,
-        lost=lambda *_: answers.put_nowait(None),
-        tls_client=client_context(ca_file=files.ca_file),
     )
 
-    async def said() -> str:
-        assert process.stdout is not None
-        return (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+    async def line(text: str) -> str:
+        async with asyncio.timeout(30):
+            while text not in (found := (await process.stdout.readline()).decode()):
+                assert found, "the proxy has ended"
+        return found
 
     try:
-        port = int((await said()).rpartition(":")[2])
-        await said()
-        flow = await layer.flow_to(Target("tls", HOST, port, "our.test"))
-        before = renewable.der
-        assert flow.certificate == await shown(port) == before
-
-        renewable.install("second")
+        await line("Ctrl-C")
+        assert await shown(port) == der(renewed[0])
+        put(renewed[1], tmp_path)
         process.send_signal(signal.SIGHUP)
-        assert await said() == "certificates reloaded"
-        after = renewable.der
-        assert await shown(port) == after != before
-
-        renewable.spoil()
+        await line("new certificate")
+        assert await shown(port) == der(renewed[1])
+        (tmp_path / "own.key").write_text("no key")
         process.send_signal(signal.SIGHUP)
-        assert (await said()).startswith("certificates not reloaded, the old ones stay: ")
-        assert await shown(port) == after
-
-        flow.send(options().serialize())
-        answer = await asyncio.wait_for(answers.get(), 5)
-        assert answer is not None  # the connection of before still serves
-        process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.communicate(), 30)
-        assert process.returncode == 0
+        assert "own" in await line("old certificate stays")
+        assert await shown(port) == der(renewed[1])
     finally:
-        await layer.close()
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        process.terminate()
+        await process.wait()
+    assert process.returncode == 0

@@ -11,7 +11,7 @@ from mikey_messages import ONVIF
 from mikey_parties import ALICE_SSRC, BOB_SSRC, NOW, STREAMS, Pair
 from mikey_refusals import refused, request_of, timestamp
 
-from sdp import MikeyError, MikeyParseError, MikeyPeerError, MikeyRefusedError
+from sdp import MikeyError, MikeyIndistinguishableKeysError, MikeyParseError, MikeyPeerError, MikeyRefusedError
 from sdp.mikey import (
     NULL_OVER_TLS,
     CryptoSessionBundle,
@@ -147,6 +147,46 @@ def test_keys_that_cannot_be_told_apart_or_are_too_short_are_refused(pair: Pair)
     for keys in cases:
         _, request = request_of(pair, Mode.PSK, keys=keys)
         assert refused(pair.responder(), request).response is not None
+
+
+def by_mki(spi: bytes) -> KeyValidity:
+    return KeyValidity(1, spi=spi)
+
+
+def by_interval(first: int, last: int) -> KeyValidity:
+    return KeyValidity(2, valid_from=first.to_bytes(6), valid_to=last.to_bytes(6))
+
+
+@pytest.mark.parametrize("mode", [Mode.PSK, Mode.PUBLIC_KEY])
+@pytest.mark.parametrize(
+    ("validities", "text"),
+    [
+        ((by_mki(b"\1"), by_mki(b"\2"), by_mki(b"\1")), "same MKI"),
+        ((by_mki(b"\1"), by_mki(b"\0\1")), "different lengths"),
+        ((by_interval(0, 9), by_interval(20, 30), by_interval(9, 19)), "overlap"),
+        ((by_interval(0, 99), by_interval(20, 30)), "overlap"),
+        ((by_mki(b"\1"), by_interval(0, 9)), "MKI, others an interval"),
+        ((KeyValidity(), KeyValidity()), "no MKI and no interval"),
+        ((by_mki(b"\1"), KeyValidity()), "no MKI and no interval"),
+    ],
+)
+def test_the_responder_refuses_keys_that_cannot_be_told_apart(
+    pair: Pair, mode: Mode, validities: tuple[KeyValidity, ...], text: str
+) -> None:
+    keys = tuple(
+        KeyData(KeyType.TGK, SecretBytes(bytes((place,)) * 32), None, validity)
+        for place, validity in enumerate(validities)
+    )
+    initiator, request = request_of(pair, mode, keys=keys)
+    error = refused(pair.responder(), request)
+    assert isinstance(error, MikeyIndistinguishableKeysError)
+    assert text in str(error)
+    first, second = error.keys
+    assert 0 <= first < second < len(keys)
+    assert error.response is not None
+    with pytest.raises(MikeyPeerError) as caught:
+        initiator.receive(error.response, NOW)
+    assert caught.value.authenticated
 
 
 def test_sdp_ids_are_compared(pair: Pair) -> None:
