@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .transport import TransportLayer
 
 MAX_WRITE_BUFFER = 1 << 20
+# Seconds from a message's first byte to its last: who sends it drop by drop must not hold a connection for ever.
+MESSAGE_TIMEOUT = 30.0
 # An idle peer is asked after a minute whether it is there; what it does not acknowledge in half a minute ends it.
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 30_000))
 
@@ -51,6 +53,7 @@ class StreamFlow(asyncio.Protocol, Flow):
         self.failure: TransportError | None = None
         self.last_used = time.monotonic()
         self.watcher: FlowWatcher | None = None
+        self._slow: asyncio.TimerHandle | None = None  # runs while a message is not all there
         self._heard = 0.0  # when, by the clock of the event loop, anything came
 
     @property
@@ -110,8 +113,18 @@ class StreamFlow(asyncio.Protocol, Flow):
             self._take(error.parsed)
             self._layer.malformed(error, self)
             self.close()
+            self._hurry(begun=False)
             return
+        self._hurry(begun=self._parser.partial, anew=bool(messages))
         self._take(messages)
+
+    def _hurry(self, *, begun: bool, anew: bool = False) -> None:
+        """Gives a message that has begun its time, counted `anew` when it is another one than before."""
+        if self._slow is not None and (anew or not begun):
+            self._slow.cancel()
+            self._slow = None
+        if begun and self._slow is None:
+            self._slow = asyncio.get_running_loop().call_later(MESSAGE_TIMEOUT, self.abort)
 
     def _take(self, messages: list[Message | KeepAlive]) -> None:
         for message in messages:
@@ -124,6 +137,7 @@ class StreamFlow(asyncio.Protocol, Flow):
                 self._layer.received(message, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._hurry(begun=False)
         self._layer.forget(self)
         if self.watcher is not None:
             self.watcher.lost()

@@ -31,6 +31,11 @@ class StreamParser:
         self._wanted = 0
         self._failed = False
 
+    @property
+    def partial(self) -> bool:
+        """Whether a message has begun that is not all there."""
+        return self._message is not None or bool(self._buffer)
+
     def feed(self, data: bytes) -> list[Message | KeepAlive]:
         """Takes the next bytes and returns the messages that they complete.
 

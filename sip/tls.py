@@ -14,10 +14,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from .errors import SipParseError, TlsFileError, TlsVerificationError
 from .uri import SipUri
 
-# id-kp-sipDomain is that of RFC 5924 3.
-_USAGES = frozenset(
+SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")  # id-kp-sipDomain, RFC 5924
+# TLS itself has checked that the usage fits the side; most authorities issue for no more than these two.
+_SIP_USAGES = frozenset(
     (
-        x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20"),
+        SIP_DOMAIN,
         ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
         ExtendedKeyUsageOID.SERVER_AUTH,
         ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -123,21 +124,17 @@ def _check_readable(path: str | Path) -> None:
 def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool = False) -> tuple[str, str]:
     """Returns the identity of a DER certificate that matches `expected`, a SIP domain or IP address, and its kind.
 
-    RFC 5922 7.1: SIP URIs without a user part of the subjectAltName count, where there are none its DNS names, and the
-    common name only when there is no subjectAltName at all. An extended key usage has to allow SIP: by
-    id-kp-sipDomain (RFC 5924), anyExtendedKeyUsage, or as a server or client of TLS. An IP address matches an
-    iPAddress only. Wildcards are refused (7.2) unless allowed, and then stand for one label. Raises
-    TlsVerificationError when none matches.
+    RFC 5922 7.1: SIP URIs without a user part of the subjectAltName count; its DNS names only when it has no such
+    URI; the common name only when there is no subjectAltName at all. An IP address matches an iPAddress only.
+    Wildcards are refused (7.2) unless allowed, and then stand for one label. An extendedKeyUsage must name SIP domains
+    (RFC 5924), TLS or any usage. Raises TlsVerificationError when none matches, or the certificate cannot be read.
     """
-    parsed = x509.load_der_x509_certificate(certificate)
-    if not _usable_for_sip(parsed):
-        raise TlsVerificationError("the certificate's extended key usage has no use for SIP", expected=expected)
     try:
-        names: x509.GeneralNames | None = x509.GeneralNames(
-            parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        )
-    except x509.ExtensionNotFound:
-        names = None
+        parsed = x509.load_der_x509_certificate(certificate)
+        names = _alternative_names(parsed)
+        _check_usage(parsed, expected)
+    except (ValueError, x509.DuplicateExtension) as error:
+        raise TlsVerificationError(f"the certificate cannot be read: {error}", expected=expected) from None
     address = _ip_address(expected)
     if address is not None:
         found = [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] if names is not None else []
@@ -159,13 +156,22 @@ def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool 
     )
 
 
-def _usable_for_sip(certificate: x509.Certificate) -> bool:
-    """RFC 5922 7.1, RFC 5924 4. One for SIP alone does not come so far: OpenSSL wants serverAuth of servers."""
+def _alternative_names(certificate: x509.Certificate) -> x509.GeneralNames | None:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return None
+    return x509.GeneralNames(found.value)
+
+
+def _check_usage(certificate: x509.Certificate, expected: str) -> None:
+    """Refuses a certificate that was issued for something else than SIP or TLS (RFC 5922 7.1, RFC 5924)."""
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
-        return True
-    return any(usage in _USAGES for usage in usages)
+        return
+    if _SIP_USAGES.isdisjoint(usages):
+        raise TlsVerificationError("the certificate's extendedKeyUsage allows neither SIP nor TLS", expected=expected)
 
 
 def _identities(certificate: x509.Certificate, names: x509.GeneralNames | None) -> list[tuple[str, str]]:

@@ -9,14 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
-from .client_transaction import ClientTransaction, Deliver, Send, TimedOut
-from .client_transaction import Output as ClientOutput
+from .client_transaction import ClientTransaction
 from .dialog import DialogId, request_dialog_id
 from .digest_client import DigestClient
 from .digest_server import DigestServer, Verdict
-from .discovery import is_numeric
 from .early_dialogs import CallerEarlyDialog
-from .errors import DialogError, SipError, SipParseError, TransactionTimeoutError, TransportError
+from .errors import DialogError, SipError, SipParseError, TransportError
 from .failover import Failover, is_large
 from .grammar import Parameters
 from .header_values import CSeq, NameAddr
@@ -25,21 +23,21 @@ from .invite_dialog import InviteDialog
 from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
+from .proxy_limits import Admission, ProxyLimits
 from .registrar import SUPPORTED as REGISTER_EXTENSIONS
 from .registration import route_to
 from .request_validation import refuse_request
-from .response_failover import flow_for_response
-from .server_transaction import Output as ServerOutput
 from .server_transaction import ServerTransaction, server_key
 from .session_refresh import refusal_by
 from .session_timer import SessionTimerPolicy
 from .subscriptions import EventServer, Publication, Subscription
-from .target import add_received, next_hop, response_address, target_of, transport_parameter
+from .target import add_received, next_hop, target_of, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
-from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, UdpFlow, local_host_of, via_host
+from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, local_host_of, via_host
 from .uri import SipUri
 from .user_agent_exchange import ClientExchange, ServerExchange
+from .user_agent_transactions import UserAgentTransactions
 from .websocket_settings import WebSocketSettings
 
 MAX_TRANSACTIONS = 10000
@@ -49,7 +47,7 @@ _NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
 Answer = Callable[[Request], Response]
 
 
-class UserAgent:
+class UserAgent(UserAgentTransactions):
     """Sends and answers requests on the addresses it listens on.
 
     `on_invite` gets every new INVITE that passed validation and, with an `authenticator`, Digest;
@@ -78,6 +76,7 @@ class UserAgent:
         events: EventServer | None = None,
         name: str = "securertc",
         websocket: WebSocketSettings | None = None,
+        limits: ProxyLimits | None = None,
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
@@ -109,6 +108,8 @@ class UserAgent:
         self._health = TargetHealth(self._loop.time)
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
+        # Which server transactions are one too many; new calls are shed before what belongs to calls.
+        self.admission = Admission(limits or ProxyLimits(MAX_TRANSACTIONS, MAX_TRANSACTIONS))
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
         self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended
@@ -163,11 +164,6 @@ class UserAgent:
             parameters = (*parameters, ("ob", None))  # RFC 5626 4.3
         return NameAddr(SipUri("sips" if secure else "sip", host, user, None, local[1], parameters))
 
-    def spawn(self, work: asyncio.Task[None]) -> None:
-        """Keeps a task of ours until it is done."""
-        self._tasks.add(work)
-        work.add_done_callback(self._tasks.discard)
-
     async def close(self) -> None:
         """Ends everything at once: timers, dialogs (without BYE), connections and sockets."""
         self._closed = True
@@ -215,7 +211,12 @@ class UserAgent:
         *,
         branch: str | None = None,
     ) -> ClientExchange:
-        """Sends a request over a flow in a transaction of its own; puts the Via on it."""
+        """Sends a request over a flow in a transaction of its own; puts the Via on it.
+
+        Raises TransportError for a sips request that would leave TLS (RFC 5630).
+        """
+        if isinstance(request.uri, SipUri) and request.uri.secure and not flow.secure:
+            raise TransportError("a sips request goes by TLS only", target=via_host(flow.remote))
         transport = flow.transport.upper()
         via = f"SIP/2.0/{transport} {via_host(self._sent_by(flow))};branch={branch or new_branch()};rport"
         request.headers.prepend("Via", via)
@@ -345,9 +346,8 @@ class UserAgent:
             self._acknowledge(request)
             return
         exchange = ServerExchange(ServerTransaction(request, reliable=flow.reliable, timers=self.timers), flow)
-        if len(self._servers) >= MAX_TRANSACTIONS:
-            refusal = request.create_response(503)
-            refusal.headers.add("Retry-After", "5")
+        refusal = self.admission.refuse(request, flow.remote[0])
+        if refusal is not None:
             self._send_response(refusal, flow)
             return
         self._servers[key] = exchange
@@ -479,111 +479,6 @@ class UserAgent:
             self._send_response(response, flow)
         except SipParseError:
             return
-
-    def respond(self, exchange: ServerExchange, response: Response) -> None:
-        """Sends a response in its transaction; a 2xx proves that we know the secret of who authenticated."""
-        if response.success and exchange.authentication is not None and self._authenticator is not None:
-            self._authenticator.confirm(response, exchange.authentication)
-        self._do_server(exchange, exchange.transaction.respond(response, self._loop.time()))
-
-    def resend(self, exchange: ServerExchange, response: Response) -> None:
-        """Sends a 2xx to an INVITE once more, which is not the transaction's work (13.3.1.4)."""
-        self._send_response(response, exchange.flow)
-
-    def _send_response(self, response: Response, flow: Flow) -> bool:
-        if "Server" not in response.headers:
-            response.headers.add("Server", self._name)
-        if isinstance(flow, UdpFlow):
-            host, port = response_address(response.top_via)
-            # A name, which only maddr can be, is not looked up in between.
-            flow = flow.towards((host if is_numeric(host) else flow.remote[0], port))
-        try:
-            flow.send(response.serialize())
-        except TransportError:
-            return False
-        return True
-
-    async def _send_elsewhere(self, exchange: ServerExchange, response: Response) -> None:
-        """Sends a response whose connection is gone over another one, which is used from then on."""
-        try:
-            if not exchange.flow.reliable:
-                raise TransportError("the socket is closed")
-            exchange.flow = await flow_for_response(self._transports, self._locator, response)
-            exchange.flow.send(response.serialize())
-        except TransportError:
-            exchange.transaction.transport_failed()
-            self._end_server(exchange)
-
-    # Driving the machines.
-
-    def _do_client(self, exchange: ClientExchange, outputs: list[ClientOutput]) -> None:
-        failure: SipError | None = None
-        for output in outputs:
-            if isinstance(output, Send):
-                try:
-                    exchange.flow.send(output.message.serialize())
-                except TransportError as error:
-                    exchange.transaction.transport_failed()
-                    failure = error
-            elif isinstance(output, Deliver):
-                if output.response.provisional:
-                    exchange.progress = max(exchange.progress, output.response.status)
-                exchange.on_response(output.response)
-            elif isinstance(output, TimedOut):
-                method = exchange.transaction.request.method
-                failure = TransactionTimeoutError(f"no answer to {method} in {self.timers.timeout:g} s")
-                exchange.flow.distrust(self._loop.time() - self.timers.timeout)
-        self._schedule_client(exchange)
-        if failure is not None:
-            exchange.on_failure(failure)
-
-    def _schedule_client(self, exchange: ClientExchange) -> None:
-        if exchange.timer is not None:
-            exchange.timer.cancel()
-            exchange.timer = None
-        if exchange.transaction.terminated:
-            self._end_client(exchange)
-            return
-        due = exchange.transaction.next_timer()
-        if due is not None:
-            exchange.timer = self._loop.call_at(due, self._client_timer, exchange)
-
-    def _client_timer(self, exchange: ClientExchange) -> None:
-        self._do_client(exchange, exchange.transaction.handle_timer(self._loop.time()))
-
-    def forget(self, exchange: ClientExchange) -> None:
-        """Ends a transaction that nobody waits for any more."""
-        self._end_client(exchange)
-
-    def _end_client(self, exchange: ClientExchange) -> None:
-        if exchange.timer is not None:
-            exchange.timer.cancel()
-        self._clients.pop(exchange.transaction.key, None)
-
-    def _do_server(self, exchange: ServerExchange, outputs: list[ServerOutput]) -> None:
-        for output in outputs:
-            if not isinstance(output, Send) or not isinstance(output.message, Response):
-                continue
-            if not self._send_response(output.message, exchange.flow):
-                self.spawn(asyncio.ensure_future(self._send_elsewhere(exchange, output.message)))
-        if exchange.timer is not None:
-            exchange.timer.cancel()
-            exchange.timer = None
-        due = exchange.transaction.next_timer()
-        if exchange.transaction.terminated:
-            self._end_server(exchange)
-        elif due is not None:
-            exchange.timer = self._loop.call_at(due, self._server_timer, exchange)
-
-    def _server_timer(self, exchange: ServerExchange) -> None:
-        self._do_server(exchange, exchange.transaction.handle_timer(self._loop.time()))
-
-    def _end_server(self, exchange: ServerExchange) -> None:
-        if exchange.timer is not None:
-            exchange.timer.cancel()
-        self._servers.pop(exchange.transaction.key, None)
-        if exchange.origin is not None and self._origins.get(exchange.origin) is exchange:
-            del self._origins[exchange.origin]
 
     def _flow_lost(self, flow: Flow) -> None:
         for client in [one for one in self._clients.values() if one.flow is flow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
 import ssl
@@ -13,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from peers.authority import TestAuthority
 from peers.process import PeerProcess, free_ports
 
@@ -28,6 +29,7 @@ from sip import (
     verify_identity,
 )
 from sip.target import Target
+from sip.tls import SIP_DOMAIN
 from sip.transport import TransportLayer
 
 
@@ -44,8 +46,7 @@ def certificate(*, common_name="cn.example", dns=(), uris=(), addresses=(), usag
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     if usages:
-        usage = x509.ExtendedKeyUsage([x509.ObjectIdentifier(one) for one in usages])
-        builder = builder.add_extension(usage, critical=True)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     return builder.sign(key, hashes.SHA256())
 
 
@@ -84,6 +85,8 @@ def test_names_that_match(expected, names, kind):
         ("a.example.com", {"dns": ["*.example.com"]}),
         ("sub.example.com", {"dns": ["example.com"]}),
         ("example.com", {"dns": ["sub.example.com"]}),
+        ("example.com", {"uris": ["sip:other.example"], "dns": ["example.com"]}),  # a SIP URI beats all DNS names
+        ("*.example.com", {"dns": [".example.com"]}),
     ],
 )
 def test_names_that_do_not(expected, names):
@@ -92,6 +95,38 @@ def test_names_that_do_not(expected, names):
     assert error.value.expected == expected
     if any("*" in one for one in names.get("dns", [])):
         assert "wildcards are refused" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("usages", "fits"),
+    [
+        ([], True),
+        ([SIP_DOMAIN], True),
+        ([SIP_DOMAIN, ExtendedKeyUsageOID.EMAIL_PROTECTION], True),
+        ([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE], True),
+        ([ExtendedKeyUsageOID.SERVER_AUTH], True),
+        ([ExtendedKeyUsageOID.CLIENT_AUTH], True),
+        ([ExtendedKeyUsageOID.EMAIL_PROTECTION], False),
+        ([ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.OCSP_SIGNING], False),
+    ],
+)
+def test_usages_of_the_certificate(usages, fits):
+    """RFC 5924: who may sign code or mail in a name may not answer for its SIP domain."""
+    if fits:
+        assert identity("example.com", uris=["sip:example.com"], usages=usages)
+    else:
+        with pytest.raises(TlsVerificationError, match="extendedKeyUsage"):
+            identity("example.com", uris=["sip:example.com"], usages=usages)
+
+
+def test_uris_that_are_no_sip_domains_leave_the_dns_names():
+    names = {"uris": ["sip:alice@example.com", "sips:example.com", "https://example.com"], "dns": ["proxy.example.com"]}
+    assert identity("proxy.example.com", **names) == ("proxy.example.com", "DNS name")
+
+
+def test_what_is_no_certificate_proves_nothing():
+    with pytest.raises(TlsVerificationError, match="cannot be read"):
+        verify_identity(b"\x30\x03\x02\x01\x01", "example.com")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +208,23 @@ async def test_a_connection_is_not_used_for_another_name(authority: TestAuthorit
     await server.layer.close()
 
 
+async def test_names_of_one_address_have_connections_of_their_own(authority: TestAuthority):
+    """RFC 5923: even where one certificate proves both names, what is proven for one is not used for the other."""
+    server = Server()
+    address = await server.layer.listen("tls", "127.0.0.1", tls=server_context(authority.issue("alice")))
+    layer = client_layer(client_context(ca_file=authority.ca_path))
+    one, other = [
+        await layer.flow_to(Target("tls", "127.0.0.1", address.port, name)) for name in ("alice", "localhost")
+    ]
+    assert one is not other
+    assert (one.peer.identity, other.peer.identity) == ("alice", "localhost")
+    assert await layer.flow_to(Target("tls", "127.0.0.1", address.port, "alice")) is one
+    assert layer.open_flow(Target("tls", "127.0.0.1", address.port, "alice.test")) is None
+    await layer.close()
+    await server.layer.close()
+    assert layer.connections == server.layer.connections == 0
+
+
 async def test_unknown_authority_and_expired_certificate(authority: TestAuthority, tmp_path):
     server = Server()
     address = await server.layer.listen("tls", "127.0.0.1", tls=server_context(authority.issue("alice")))
@@ -239,6 +291,50 @@ def test_contexts_ask_for_tls_1_2(authority: TestAuthority):
     assert client.keylog_filename is None
 
 
+def handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> str | None:
+    """Lets two contexts talk by memory alone; returns the version that they agreed on."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True)]
+    for _ in range(6):
+        for side in sides:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    return sides[0].version()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+def test_older_versions_are_refused_by_both_sides(authority: TestAuthority, version):
+    old_client, old_server = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    old_client.check_hostname, old_client.verify_mode = False, ssl.CERT_NONE
+    old_server.load_cert_chain(authority.issue("alice"))
+    for old in (old_client, old_server):
+        old.minimum_version = old.maximum_version = version
+        old.set_ciphers("ALL:@SECLEVEL=0")
+    client, server = client_context(ca_file=authority.ca_path), server_context(authority.issue("bob"))
+    for one, other in ((old_client, server), (client, old_server)):
+        if version is ssl.TLSVersion.TLSv1_2:
+            assert handshake(one, other) == "TLSv1.2"
+        else:
+            with pytest.raises(ssl.SSLError):
+                handshake(one, other)
+    if version is not ssl.TLSVersion.TLSv1_2:
+        assert handshake(old_client, old_server)  # they do speak it, to each other
+
+
+def test_no_session_key_is_written_where_the_environment_asks_for_it(authority: TestAuthority, tmp_path, monkeypatch):
+    log = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+    client, server = client_context(ca_file=authority.ca_path), server_context(authority.issue("alice"))
+    assert handshake(client, server) == "TLSv1.3"
+    assert client.keylog_filename is server.keylog_filename is None
+    assert not log.exists()
+    careless = ssl.create_default_context(cafile=authority.ca_path)  # what we do not use
+    careless.check_hostname = False
+    handshake(careless, server)
+    assert log.exists()
+
+
 async def test_openssl_client_reaches_our_server(authority: TestAuthority):
     server = Server()
     context = server_context(authority.issue("alice"), client_ca_file=authority.ca_path)
@@ -284,36 +380,3 @@ async def test_we_reach_openssl_server(authority: TestAuthority, tmp_path: Path)
         await asyncio.to_thread(peer.await_log, "OPTIONS sip:localhost SIP/2.0")
         assert peer.log.count("OPTIONS sip:localhost") == 1
         await layer.close()
-
-
-SIP_DOMAIN, ANY, CODE_SIGNING = "1.3.6.1.5.5.7.3.20", "2.5.29.37.0", "1.3.6.1.5.5.7.3.3"
-SERVER, CLIENT = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"
-
-
-@pytest.mark.parametrize("usages", [(), (SIP_DOMAIN,), (ANY,), (SERVER,), (CLIENT,), (CODE_SIGNING, SIP_DOMAIN)])
-def test_extended_key_usages_that_allow_sip(usages):
-    """RFC 5924 4."""
-    assert identity("example.com", dns=["example.com"], usages=usages) == ("example.com", "DNS name")
-
-
-def test_an_extended_key_usage_without_sip():
-    with pytest.raises(TlsVerificationError, match="extended key usage"):
-        identity("example.com", dns=["example.com"], usages=(CODE_SIGNING,))
-
-
-def test_dns_names_count_only_where_no_sip_uri_does():
-    """RFC 5922 7.1: a certificate for the SIP domain a.example is none for the web server b.example beside it."""
-    names = {"uris": ["sip:a.example"], "dns": ["b.example"]}
-    assert identity("a.example", **names) == ("a.example", "SIP URI")
-    with pytest.raises(TlsVerificationError):
-        identity("b.example", **names)
-    assert identity("b.example", uris=["sip:someone@a.example"], dns=["b.example"])[1] == "DNS name"
-
-
-def test_session_keys_are_not_logged(authority: TestAuthority, tmp_path: Path, monkeypatch):
-    """ssl.create_default_context() would write them wherever this says."""
-    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
-    own = authority.issue("logged")
-    for context in (client_context(ca_file=authority.ca_path), server_context(own)):
-        assert context.keylog_filename is None
-    assert ssl.create_default_context().keylog_filename is not None

@@ -1,0 +1,148 @@
+"""What drives the transactions of a user agent: outputs to flows, timers, responses whose flow is gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+from .client_transaction import Deliver, Send, TimedOut
+from .client_transaction import Output as ClientOutput
+from .digest_server import DigestServer
+from .discovery import is_numeric
+from .errors import SipError, TransactionTimeoutError, TransportError
+from .header_values import CSeq
+from .locator import Locator
+from .message import Response
+from .proxy_limits import Admission
+from .response_failover import flow_for_response
+from .server_transaction import Output as ServerOutput
+from .target import response_address
+from .timers import Timers
+from .transport import Flow, TransportLayer, UdpFlow
+from .user_agent_exchange import ClientExchange, ServerExchange
+
+
+class UserAgentTransactions:
+    """The transactions of a UserAgent, which sets all of these."""
+
+    admission: Admission
+    timers: Timers
+    _authenticator: DigestServer | None
+    _locator: Locator | None
+    _loop: asyncio.AbstractEventLoop
+    _name: str
+    _transports: TransportLayer
+    _clients: dict[tuple[str, str], ClientExchange]
+    _servers: dict[tuple[str, ...], ServerExchange]
+    _origins: dict[tuple[str, str | None, CSeq], ServerExchange]
+    _tasks: set[asyncio.Task[None]]
+
+    def spawn(self, work: asyncio.Task[None]) -> None:
+        """Keeps a task of ours until it is done."""
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+
+    def respond(self, exchange: ServerExchange, response: Response) -> None:
+        """Sends a response in its transaction; a 2xx proves that we know the secret of who authenticated."""
+        if response.success and exchange.authentication is not None and self._authenticator is not None:
+            self._authenticator.confirm(response, exchange.authentication)
+        self._do_server(exchange, exchange.transaction.respond(response, self._loop.time()))
+
+    def resend(self, exchange: ServerExchange, response: Response) -> None:
+        """Sends a 2xx to an INVITE once more, which is not the transaction's work (13.3.1.4)."""
+        self._send_response(response, exchange.flow)
+
+    def _send_response(self, response: Response, flow: Flow) -> bool:
+        if "Server" not in response.headers:
+            response.headers.add("Server", self._name)
+        if isinstance(flow, UdpFlow):
+            host, port = response_address(response.top_via)
+            # A name, which only maddr can be, is not looked up in between.
+            flow = flow.towards((host if is_numeric(host) else flow.remote[0], port))
+        try:
+            flow.send(response.serialize())
+        except TransportError:
+            return False
+        return True
+
+    async def _send_elsewhere(self, exchange: ServerExchange, response: Response) -> None:
+        """Sends a response whose connection is gone over another one, which is used from then on."""
+        try:
+            if not exchange.flow.reliable:
+                raise TransportError("the socket is closed")
+            exchange.flow = await flow_for_response(self._transports, self._locator, response)
+            exchange.flow.send(response.serialize())
+        except TransportError:
+            exchange.transaction.transport_failed()
+            self._end_server(exchange)
+
+    # Driving the machines.
+
+    def _do_client(self, exchange: ClientExchange, outputs: list[ClientOutput]) -> None:
+        failure: SipError | None = None
+        for output in outputs:
+            if isinstance(output, Send):
+                try:
+                    exchange.flow.send(output.message.serialize())
+                except TransportError as error:
+                    exchange.transaction.transport_failed()
+                    failure = error
+            elif isinstance(output, Deliver):
+                if output.response.provisional:
+                    exchange.progress = max(exchange.progress, output.response.status)
+                exchange.on_response(output.response)
+            elif isinstance(output, TimedOut):
+                method = exchange.transaction.request.method
+                failure = TransactionTimeoutError(f"no answer to {method} in {self.timers.timeout:g} s")
+                exchange.flow.distrust(self._loop.time() - self.timers.timeout)
+        self._schedule_client(exchange)
+        if failure is not None:
+            exchange.on_failure(failure)
+
+    def _schedule_client(self, exchange: ClientExchange) -> None:
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+            exchange.timer = None
+        if exchange.transaction.terminated:
+            self._end_client(exchange)
+            return
+        due = exchange.transaction.next_timer()
+        if due is not None:
+            exchange.timer = self._loop.call_at(due, self._client_timer, exchange)
+
+    def _client_timer(self, exchange: ClientExchange) -> None:
+        self._do_client(exchange, exchange.transaction.handle_timer(self._loop.time()))
+
+    def forget(self, exchange: ClientExchange) -> None:
+        """Ends a transaction that nobody waits for any more."""
+        self._end_client(exchange)
+
+    def _end_client(self, exchange: ClientExchange) -> None:
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+        self._clients.pop(exchange.transaction.key, None)
+
+    def _do_server(self, exchange: ServerExchange, outputs: list[ServerOutput]) -> None:
+        for output in outputs:
+            if not isinstance(output, Send) or not isinstance(output.message, Response):
+                continue
+            if not self._send_response(output.message, exchange.flow):
+                self.spawn(asyncio.ensure_future(self._send_elsewhere(exchange, output.message)))
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+            exchange.timer = None
+        due = exchange.transaction.next_timer()
+        if exchange.transaction.terminated:
+            self._end_server(exchange)
+        elif due is not None:
+            exchange.timer = self._loop.call_at(due, self._server_timer, exchange)
+
+    def _server_timer(self, exchange: ServerExchange) -> None:
+        self._do_server(exchange, exchange.transaction.handle_timer(self._loop.time()))
+
+    def _end_server(self, exchange: ServerExchange) -> None:
+        if exchange.timer is not None:
+            exchange.timer.cancel()
+        if self._servers.pop(exchange.transaction.key, None) is not None:
+            self.admission.released(exchange.flow.remote[0])
+        if exchange.origin is not None and self._origins.get(exchange.origin) is exchange:
+            del self._origins[exchange.origin]
