@@ -25,7 +25,7 @@ async def test_sipp_cancels_while_we_ring(tmp_path, settings):
         assert endpoint.user_agent.active_dialogs == 0
 
 
-@pytest.mark.parametrize("every", [3, 4, 5])
+@pytest.mark.parametrize("every", [3, 5])
 async def test_calls_finish_though_every_nth_packet_is_lost(tmp_path, settings, ours, every):
     async with (
         ours(settings("service", policy=PLAIN), transport="udp") as side,
