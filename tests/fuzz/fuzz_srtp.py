@@ -3,8 +3,8 @@
 Run by hand: python tests/fuzz/fuzz_srtp.py [PACKETS [SEED]], 10,000,000 packets unless told. A finding ends the run
 with a traceback that names the policy.
 
-Last run in full on 23 November 2026: 10,020,650 packets under 71 policies, seed 20261123, in 21 s: nothing found, and
-the process grew by 4,096 bytes after the first 745,000.
+Last run in full on 24 November 2026: 10,020,650 packets under 71 policies, seed 0, in 20 s: nothing found, and the
+process grew by 151,552 bytes after the first 745,000.
 """
 
 from __future__ import annotations

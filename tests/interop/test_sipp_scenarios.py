@@ -1,4 +1,4 @@
-"""sipp cancels while we ring, and calls through a transport that loses packets."""
+"""sipp cancels while we ring, wants ringing reliably, and calls through a transport that loses packets."""
 
 from __future__ import annotations
 
@@ -39,3 +39,41 @@ async def test_calls_finish_though_every_nth_packet_is_lost(tmp_path, settings, 
         assert relay.dropped >= 60 // every
         assert totals["retransmissions"] > 0
         assert totals["successful"] == 20
+
+
+async def test_sipp_acknowledges_our_ringing(tmp_path, settings):
+    """Require: 100rel (RFC 3262): sipp checks RSeq and Require, and sends a PRACK before we answer."""
+    calls: list[asyncio.Future[None]] = []
+
+    async def answer(incoming):
+        incoming.ring()
+        await asyncio.sleep(0.3)
+        await (await incoming.answer()).wait_ended()
+
+    async with Endpoint(
+        settings("service", policy=PLAIN),
+        on_call=lambda incoming: calls.append(asyncio.ensure_future(answer(incoming))),
+    ) as endpoint:
+        address = await endpoint.listen("udp", HOST, 0)
+        target = f"{HOST}:{address.port}"
+        with SippCaller(tmp_path, target=target, scenario="sipp_caller_100rel.xml", calls=5, rate=20) as peer:
+            assert await asyncio.to_thread(peer.wait, seconds=20) == 0
+        assert peer.totals() == {"successful": 5, "failed": 0, "retransmissions": 0}
+        await asyncio.gather(*calls)
+        assert endpoint.user_agent.active_dialogs == 0
+
+
+@pytest.mark.parametrize("when", ["late", "early"])
+async def test_sipp_cancels_at_the_wrong_time(tmp_path, settings, ours, when):
+    """A CANCEL that crosses the 200 changes nothing (RFC 3261 9.2); one before any response ends the INVITE."""
+    async with ours(settings("service", policy=PLAIN), transport="udp") as side:
+        scenario, target = f"sipp_caller_cancels_{when}.xml", f"{HOST}:{side.port}"
+        if when == "early":
+            side.endpoint._on_call = lambda incoming: None  # nobody answers
+        with SippCaller(tmp_path, target=target, scenario=scenario, calls=5, rate=20) as peer:
+            assert await asyncio.to_thread(peer.wait, seconds=20) == 0
+        assert peer.totals()["successful"] == 5
+        assert side.calls.qsize() == (5 if when == "late" else 0)
+        await asyncio.sleep(0.1)
+        assert side.endpoint.user_agent.active_dialogs == 0
+        assert not side.endpoint.calls

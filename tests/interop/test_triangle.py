@@ -135,7 +135,7 @@ async def test_kamailio_refuses_a_certificate_of_an_authority_it_does_not_trust(
         with pytest.raises(CallRefusedError):
             await alice.endpoint.call(f"sip:joe@{DOMAIN}")
         assert ends.server.proxy.active_transactions == 0
-        assert "unable to get local issuer certificate" in ends.kamailio.log or "verify" in ends.kamailio.log
+        assert "certificate verify failed" in ends.kamailio.log  # OpenSSL's words, from its connection to us
 
 
 async def test_nobody_calls_in_the_name_of_a_domain_that_he_does_not_prove(tmp_path, authority, settings, ours):
