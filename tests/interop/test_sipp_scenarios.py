@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from lossy_relay import lossy_relay
-from peers.sipp import SippCaller
+from peers.sipp import SippCallee, SippCaller
 
-from securertc import Endpoint, MediaSecurity, SecurityPolicy
+from securertc import CallRefusedError, Endpoint, MediaSecurity, SecurityPolicy
+from securertc.command_proxy import create_proxy
+from securertc.proxy_config import ListenSettings, LocationSettings, ProxyConfig
+from sip import SipUri
+from sip.proxy_events import ProxyTarget
 
 pytestmark = [pytest.mark.interop("sipp"), pytest.mark.timeout(60)]
 HOST = "127.0.0.1"
@@ -77,3 +82,54 @@ async def test_sipp_cancels_at_the_wrong_time(tmp_path, settings, ours, when):
         await asyncio.sleep(0.1)
         assert side.endpoint.user_agent.active_dialogs == 0
         assert not side.endpoint.calls
+
+
+@contextlib.asynccontextmanager
+async def forking_proxy(*ports):
+    """A proxy of ours that forks calls of joe@ours.test to several ports at once; its outbound proxy URI."""
+    targets = tuple(ProxyTarget(SipUri.parse(f"sip:joe@{HOST}:{port};transport=udp")) for port in ports)
+    config = ProxyConfig(
+        listen=(ListenSettings("udp", HOST, 0),),
+        domains=frozenset(("ours.test",)),
+        location=LocationSettings("none", static={"joe@ours.test": targets}),
+    )
+    server, service = await create_proxy(config, None)
+    async with server:
+        service.identity = server.proxy.identity
+        yield f"sip:{HOST}:{server.listening[0].port};transport=udp;lr"
+
+
+@pytest.mark.parametrize("answer", ["200", "603"])
+async def test_a_fork_that_is_decided_cancels_sipp(tmp_path, settings, answer):
+    """One branch is sipp, which rings; the other answers, or refuses for all (RFC 3261 16.7)."""
+    calls: list[asyncio.Future[None]] = []
+
+    async def decide(incoming):
+        await asyncio.sleep(0.4)  # until sipp rings
+        if answer == "603":
+            incoming.reject(603)
+        else:
+            await (await incoming.answer()).wait_ended()
+
+    ours = Endpoint(
+        settings("joe", policy=PLAIN), on_call=lambda incoming: calls.append(asyncio.ensure_future(decide(incoming)))
+    )
+    with SippCallee(tmp_path / "sipp", scenario="sipp_callee_cancelled.xml") as sipp:
+        await asyncio.sleep(0.5)  # it binds its port; an INVITE that comes earlier is repeated
+        async with ours, contextlib.AsyncExitStack() as stack:
+            port = (await ours.listen("udp", HOST, 0)).port
+            proxy = await stack.enter_async_context(forking_proxy(port, sipp.port))
+            alice = Endpoint(settings("alice", policy=PLAIN, outbound_proxy=proxy))
+            await stack.enter_async_context(alice)
+            await alice.listen("udp", HOST, 0)
+            heard: list[int] = []
+            calling = alice.call("sip:joe@ours.test", on_progress=heard.append)
+            if answer == "603":
+                with pytest.raises(CallRefusedError) as refused:
+                    await calling
+                assert refused.value.status == 603
+            else:
+                await (await calling).hangup()
+            assert 180 in heard
+            assert await asyncio.to_thread(sipp.wait, seconds=10) == 0
+            await asyncio.gather(*calls)

@@ -39,3 +39,13 @@ class SippCaller(PeerProcess):
             "failed": int(last["FailedCall(C)"]),
             "retransmissions": int(last["Retransmissions(C)"]),
         }
+
+
+class SippCallee(PeerProcess):
+    """Takes one call on a free port of loopback by a scenario of this folder."""
+
+    def __init__(self, directory: Path, *, scenario: str) -> None:
+        self.port = free_ports(1)
+        command = ["sipp", "-sf", str(SCENARIOS / scenario), "-m", "1", "-i", LOOPBACK, "-p", str(self.port)]
+        command += ["-nostdin", "-trace_err", "-timeout", "20s"]
+        super().__init__(command, directory, name=f"sipp-{self.port}")
