@@ -31,9 +31,11 @@ from sip.failover import Failover
 from sip.header_values import CSeq
 from sip.invite import IncomingInvite, OutgoingInvite
 from sip.invite_dialog import InviteDialog
+from sip.load_limits import USER_AGENT_LIMITS, LoadLimits
 from sip.locator import Locator
 from sip.message import Response, new_call_id, new_tag
 from sip.outbound import OutboundRegistration
+from sip.parser import DEFAULT_LIMITS, Limits
 from sip.registration import Registration
 from sip.replaces import Replaces
 from sip.target import target_of
@@ -85,7 +87,8 @@ class EndpointSettings:
     is hung up (None: never).
     Beyond `max_calls` at once callers hear 486. `websocket` is for transport=ws (RFC 7118). With `accept_replaces` an
     INVITE may take the place of one of our calls (RFC 3891), whoever sends it, as the last step of an attended
-    transfer; without it hears 403.
+    transfer; without it hears 403. `limits` are what others can make it keep: transactions and connections, in all and
+    of one address, beyond which new requests hear 503; `message_limits` what one message may be.
     """
 
     aor: str
@@ -106,6 +109,8 @@ class EndpointSettings:
     max_calls: int = 1000
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     accept_replaces: bool = False
+    limits: LoadLimits = USER_AGENT_LIMITS
+    message_limits: Limits = DEFAULT_LIMITS
 
 
 class Endpoint:
@@ -152,6 +157,8 @@ class Endpoint:
             allow_wildcards=settings.policy.allow_wildcards,
             timers=settings.timers,
             websocket=settings.websocket,
+            limits=settings.limits,
+            message_limits=settings.message_limits,
         )
 
     async def __aenter__(self) -> Endpoint:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sip import SipParseError, SipUri, Timers
+from sip.load_limits import LoadLimits
 from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
-from sip.proxy_limits import ProxyLimits
 from sip.target import SECURE_TRANSPORTS, TRANSPORTS, default_port
 from sip.websocket_settings import WebSocketSettings
 
@@ -87,7 +87,7 @@ class ProxyConfig:
     authentication: AuthenticationSettings | None = None
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     settings: ProxySettings = field(default_factory=ProxySettings)
-    limits: ProxyLimits = field(default_factory=ProxyLimits)
+    limits: LoadLimits = field(default_factory=LoadLimits)
     timers: Timers = field(default_factory=Timers)
 
 
@@ -122,7 +122,7 @@ def parse_config(content: dict[str, Any], folder: Path) -> ProxyConfig:
         settings=ProxySettings(
             record_route=top.take("record_route", bool, True), timer_c=top.take("timer_c", float, 200.0)
         ),
-        limits=_numbers(top.table("limits"), ProxyLimits()),
+        limits=_numbers(top.table("limits"), LoadLimits()),
         timers=_numbers(top.table("timers"), Timers()),
     )
     top.finish()

@@ -23,6 +23,7 @@ from .errors import (
 from .guess_limit import GuessLimit, GuessRate
 from .header_values import AllContacts, AuthParameters, CSeq, NameAddr, Via
 from .headers import Headers
+from .load_limits import LoadLimits
 from .location import Binding, Located, LocationRecord, LocationStore
 from .location_memory import MemoryLocationStore
 from .location_service import LocationService
@@ -54,6 +55,7 @@ __all__ = [
     "Headers",
     "KeepAlive",
     "Limits",
+    "LoadLimits",
     "Located",
     "LocationRecord",
     "LocationService",

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from .client_transaction import ClientTransaction, client_key
 from .errors import SipParseError
 from .header_values import Via
+from .load_limits import LoadLimits
 from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
 from .proxy_exchange import ClientExchange, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
-from .proxy_limits import ProxyLimits
 from .proxy_recording import recorded_path, recorded_routes
 from .proxy_routing import (
     asks_for_flow,
@@ -66,12 +66,12 @@ class Proxy(ProxyTransactions):
         identity: ProxyIdentity,
         *,
         settings: ProxySettings | None = None,
-        limits: ProxyLimits | None = None,
+        limits: LoadLimits | None = None,
         timers: Timers = DEFAULT_TIMERS,
         authorize: Authorize | None = None,
         token_of: TokenOf | None = None,
     ) -> None:
-        super().__init__(limits or ProxyLimits(), timers)
+        super().__init__(limits or LoadLimits(), timers)
         self.identity = identity
         self.settings = settings or ProxySettings()
         self._trying_delay = trying_delay(timers)

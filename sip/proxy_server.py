@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from .errors import SipError, SipParseError, TransportError
 from .flow_tokens import FlowTokens
+from .load_limits import LoadLimits
 from .locator import Locator
 from .message import Message, Request, Response
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .proxy import Proxy, ProxySettings
 from .proxy_events import Connect, Distrust, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
 from .proxy_identity import ListenAddress, ProxyIdentity
-from .proxy_limits import ProxyLimits
 from .response_failover import flow_for_response
 from .target import Target, add_received, response_address, target_of
 from .timers import DEFAULT_TIMERS, Timers
@@ -97,7 +97,7 @@ class ProxyServer:
         hooks: ProxyHooks | None = None,
         aliases: frozenset[str] = frozenset(),
         settings: ProxySettings | None = None,
-        limits: ProxyLimits | None = None,
+        limits: LoadLimits | None = None,
         message_limits: Limits = DEFAULT_LIMITS,
         timers: Timers = DEFAULT_TIMERS,
         tls_client: ssl.SSLContext | None = None,
@@ -115,7 +115,7 @@ class ProxyServer:
         self._response_locator = response_locator
         self._hooks = hooks or OpenHooks()
         self._settings = settings
-        self._limits = limits or ProxyLimits()
+        self._limits = limits or LoadLimits()
         self._timers = timers
         self._secret = secret or secrets.token_bytes(32)
         self._name = name

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from .cancel import create_cancel
 from .client_transaction import ClientTransaction, Deliver, Send
 from .client_transaction import Output as ClientOutput
+from .load_limits import Admission, LoadLimits
 from .message import Response
 from .proxy_events import Distrust, Event, SendData, Way
 from .proxy_exchange import ClientExchange, Clock, ServerExchange
-from .proxy_limits import Admission, ProxyLimits
 from .response_context import Branch
 from .server_transaction import Output as ServerOutput
 from .timers import Timers
@@ -25,7 +25,7 @@ class ProxyTransactions:
     What a response or a failure means for the request is said by the three methods that raise NotImplementedError.
     """
 
-    def __init__(self, limits: ProxyLimits, timers: Timers) -> None:
+    def __init__(self, limits: LoadLimits, timers: Timers) -> None:
         self.admission = Admission(limits)
         self._timers = timers
         self._servers: dict[tuple[str, ...], ServerExchange] = {}

@@ -20,10 +20,11 @@ from .grammar import Parameters
 from .header_values import CSeq, NameAddr
 from .invite import IncomingInvite, OutgoingInvite
 from .invite_dialog import InviteDialog
+from .load_limits import USER_AGENT_LIMITS, Admission, LoadLimits
 from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
-from .proxy_limits import Admission, ProxyLimits
+from .parser import DEFAULT_LIMITS, Limits
 from .registrar import SUPPORTED as REGISTER_EXTENSIONS
 from .registration import route_to
 from .request_validation import refuse_request
@@ -40,7 +41,6 @@ from .user_agent_exchange import ClientExchange, ServerExchange
 from .user_agent_transactions import UserAgentTransactions
 from .websocket_settings import WebSocketSettings
 
-MAX_TRANSACTIONS = 10000
 DEFAULT_SESSION_TIMERS = SessionTimerPolicy()
 _NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
 
@@ -55,7 +55,8 @@ class UserAgent(UserAgentTransactions):
     proven, `events` SUBSCRIBEs (RFC 6665). `digest` answers challenges of the realms it has
     credentials for. `outbound_proxy` is a Route that all requests outside dialogs start with; when its host is
     an address, `;maddr` may carry it beside the name that TLS must prove. A `locator` finds targets by DNS
-    (RFC 3263); without it URIs say transport and port, and names are resolved to addresses alone.
+    (RFC 3263); without it URIs say transport and port, and names are resolved to addresses alone. `limits` bound what
+    others can make it keep, `message_limits` what one message may be.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class UserAgent(UserAgentTransactions):
         events: EventServer | None = None,
         name: str = "securertc",
         websocket: WebSocketSettings | None = None,
-        limits: ProxyLimits | None = None,
+        limits: LoadLimits = USER_AGENT_LIMITS,
+        message_limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.on_invite = on_invite
         self._on_request = on_request
@@ -98,6 +100,9 @@ class UserAgent(UserAgentTransactions):
             lost=self._flow_lost,
             tls_client=tls_client,
             allow_wildcards=allow_wildcards,
+            limits=message_limits,
+            max_connections=limits.connections,
+            max_source_connections=limits.source_connections,
             websocket=websocket,
         )
         # The flows that registrations are kept over, by transport and remote end (RFC 5626), and who hears their STUN.
@@ -109,7 +114,7 @@ class UserAgent(UserAgentTransactions):
         self._clients: dict[tuple[str, str], ClientExchange] = {}
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
         # Which server transactions are one too many; new calls are shed before what belongs to calls.
-        self.admission = Admission(limits or ProxyLimits(MAX_TRANSACTIONS, MAX_TRANSACTIONS))
+        self.admission = Admission(limits)
         self._origins: dict[tuple[str, str | None, CSeq], ServerExchange] = {}
         self.dialogs: dict[DialogId, InviteDialog] = {}
         self.on_flow_lost: set[Callable[[Flow], None]] = set()  # hear of each connection that ended

@@ -10,9 +10,9 @@ from .digest_server import DigestServer
 from .discovery import is_numeric
 from .errors import SipError, TransactionTimeoutError, TransportError
 from .header_values import CSeq
+from .load_limits import Admission
 from .locator import Locator
 from .message import Response
-from .proxy_limits import Admission
 from .response_failover import flow_for_response
 from .server_transaction import Output as ServerOutput
 from .target import response_address

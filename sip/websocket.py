@@ -74,6 +74,11 @@ class SipWebSocket:
         """Whether the connection is to be closed."""
         return self.failure is not None or self._failed or self._protocol.close_expected()
 
+    @property
+    def partial(self) -> bool:
+        """Whether a frame or a message has begun to come that is not all there."""
+        return bool(self._fragments) or bool(self._protocol.reader.buffer)
+
     def data_to_send(self) -> bytes:
         """Returns what has to be written now."""
         return b"".join(self._protocol.data_to_send())

@@ -61,6 +61,7 @@ class WebSocketFlow(StreamFlow):
             self.abort()
             return
         self._flush()
+        self._hurry(begun=self._socket.partial, anew=bool(messages))
         if self._socket.opened and not self.opened.done():
             self.opened.set_result(None)
             self._set_timer(0.0)

@@ -1,4 +1,4 @@
-"""sipp cancels while we ring, wants ringing reliably, and calls through a transport that loses packets."""
+"""sipp cancels while we ring, wants and gives reliable responses, and calls through a link that loses packets."""
 
 from __future__ import annotations
 
@@ -66,6 +66,20 @@ async def test_sipp_acknowledges_our_ringing(tmp_path, settings):
         assert peer.totals() == {"successful": 5, "failed": 0, "retransmissions": 0}
         await asyncio.gather(*calls)
         assert endpoint.user_agent.active_dialogs == 0
+
+
+async def test_we_acknowledge_the_progress_of_sipp(tmp_path, settings):
+    """Its 183 is reliable and has the answer; sipp checks our RAck, and its 200 has no SDP of its own (RFC 3262 5)."""
+    with SippCallee(tmp_path / "sipp", scenario="sipp_callee_100rel.xml") as sipp:
+        await asyncio.sleep(0.5)
+        async with Endpoint(settings("alice", policy=PLAIN)) as alice:
+            await alice.listen("udp", HOST, 0)
+            heard: list[int] = []
+            call = await alice.call(f"sip:joe@{HOST}:{sipp.port}", on_progress=heard.append)
+            assert heard == [183]
+            assert call.agreed.remote_port == 6000
+            await call.hangup()
+            assert await asyncio.to_thread(sipp.wait, seconds=10) == 0
 
 
 @pytest.mark.parametrize("when", ["late", "early"])

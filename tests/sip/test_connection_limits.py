@@ -11,9 +11,9 @@ from peers.authority import TestAuthority
 import sip.stream_flow
 import sip.tls_accept
 from sip import server_context
+from sip.load_limits import LoadLimits
 from sip.message import Response
 from sip.parser import Limits
-from sip.proxy_limits import ProxyLimits
 from sip.transport import TransportLayer
 from sip.user_agent import UserAgent
 
@@ -146,7 +146,7 @@ async def test_too_much_is_refused_before_it_is_kept(damaged, status):
 
 
 @pytest.mark.parametrize(
-    "limits", [ProxyLimits(transactions=4, shed_at=0.5), ProxyLimits(source_transactions=4, shed_at=0.5)]
+    "limits", [LoadLimits(transactions=4, shed_at=0.5), LoadLimits(source_transactions=4, shed_at=0.5)]
 )
 async def test_a_user_agent_sheds_what_is_new_before_what_belongs_to_dialogs(limits):
     agent = UserAgent(limits=limits)

@@ -51,6 +51,12 @@ PITFALLS = [
     ("memory by Content-Length before the limit", LIMITS, "too_much_is_refused_before_it_is_kept"),
     ("headers without end", PARSING, "endless_header_is_cut_off"),
     ("messages sent drop by drop", LIMITS, "a_message_sent_drop_by_drop_ends_its_connection"),
+    ("pjproject #2016: no branch, an endless CSeq", "sip/test_hostile_values.py", "what_is_refused"),
+    (
+        "CVE-2026-28799: SUBSCRIBE with Expires 0",
+        "sip/test_subscriptions.py",
+        "a_subscription_of_no_time_tells_the_state_once",
+    ),
     ("no branch", "sip/test_transactions.py", "requests_without_branch_match_by_the_rest"),
     # SIPS
     ("sips over a registered flow without TLS", "sip/test_sips.py", "a_proxy_sends_sips_down_secure_flows_only"),

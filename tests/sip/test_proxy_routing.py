@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from proxy_stage import IDENTITY, FakeFlow, Stage, make_request
 
 from sip import NameAddr, Request, SipUri, parse_message
+from sip.load_limits import LoadLimits
 from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
-from sip.proxy_limits import ProxyLimits
 from sip.proxy_routing import take_in_routes
 from sip.proxy_validation import loop_part
 
@@ -245,7 +245,7 @@ def test_sips_that_did_not_come_by_tls_is_recorded_whatever_is_set():
 
 
 def test_new_requests_are_shed_before_those_in_dialogs():
-    stage = Stage(limits=ProxyLimits(transactions=10, shed_at=0.5, retry_after=7))
+    stage = Stage(limits=LoadLimits(transactions=10, shed_at=0.5, retry_after=7))
     for number in range(5):
         assert sent_for(stage, "INVITE", branch=f"z9hG4bK{number}")[0].what == "INVITE"
     [refusal] = sent_for(stage, "INVITE", branch="z9hG4bKx")
@@ -260,7 +260,7 @@ def test_new_requests_are_shed_before_those_in_dialogs():
 
 
 def test_one_source_cannot_take_it_all():
-    stage = Stage(limits=ProxyLimits(source_transactions=2, shed_at=1.0))
+    stage = Stage(limits=LoadLimits(source_transactions=2, shed_at=1.0))
     greedy, modest = FakeFlow("udp", ("192.0.2.50", 5060)), FakeFlow("udp", ("192.0.2.51", 5060))
     found = [sent_for(stage, "MESSAGE", branch=f"z9hG4bK{n}", flow=greedy)[0].what for n in range(3)]
     assert found == ["MESSAGE", "MESSAGE", 503]

@@ -9,8 +9,8 @@ import secrets
 import pytest
 
 from sip import Request, SipUri, Timers, client_context, server_context
+from sip.load_limits import LoadLimits
 from sip.proxy_events import ProxyTarget
-from sip.proxy_limits import ProxyLimits
 from sip.proxy_server import Listener, ProxyServer
 from sip.user_agent import UserAgent
 
@@ -203,7 +203,7 @@ async def test_overload_answers_503_and_keeps_dialogs_going(authority):
 
 
 async def test_connections_of_one_source_are_bounded(authority):
-    limits = ProxyLimits(source_connections=3)
+    limits = LoadLimits(source_connections=3)
     async with proxy_at(authority, Locations(), limits=limits) as server:
         opened = [await asyncio.open_connection("127.0.0.1", port_of(server, "tcp")) for _ in range(6)]
         await asyncio.sleep(0.1)

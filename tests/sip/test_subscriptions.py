@@ -109,6 +109,27 @@ async def test_a_notifier_that_is_gone_ends_it():
         assert await ours.ended is None  # 481 to the SUBSCRIBE
 
 
+async def test_a_subscription_of_no_time_tells_the_state_once():
+    """Expires 0 at once (RFC 6665 4.4.3), and once more within a subscription that it ended (CVE-2026-28799)."""
+    async with stage() as (one, two, uri, publications):
+        ours, heard = subscription(one, uri, expires=0)
+        await ours.start()
+        theirs = await publications.get()
+        assert await asyncio.wait_for(ours.ended, 2) == "timeout"
+        assert await asyncio.wait_for(theirs.ended, 2) == "timeout"
+        assert heard.get_nowait() == b"first"
+        assert not two.subscriptions
+        again, heard = subscription(one, uri)
+        await again.start()
+        theirs = await publications.get()
+        await heard.get()
+        await asyncio.gather(again.stop(), again.stop())
+        assert await asyncio.wait_for(theirs.ended, 2) == "timeout"
+        await again.stop()
+        await theirs.terminate("noresource")
+        assert not two.subscriptions
+
+
 @pytest.mark.parametrize(
     ("package", "accept", "status"), [("dialog", 200, 489), ("presence", 403, 403), ("presence", 603, 603)]
 )

@@ -10,6 +10,7 @@ import pytest
 import websockets
 from leaks import counted
 
+import sip.stream_flow
 import sip.tls_accept
 from sip import (
     LocationService,
@@ -25,9 +26,9 @@ from sip import (
     server_context,
 )
 from sip.header_values import NameAddr
+from sip.load_limits import LoadLimits
 from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
-from sip.proxy_limits import ProxyLimits
 from sip.proxy_routing import return_address
 from sip.proxy_server import Listener, ProxyServer
 from sip.registration import Registration
@@ -271,6 +272,35 @@ async def test_who_connects_and_never_opens_is_put_out(authority, monkeypatch):
         await until(lambda: bob.connections == 0)
 
 
+@pytest.mark.parametrize("fragments", [True, False])
+async def test_a_message_sent_drop_by_drop_ends_its_connection(authority, monkeypatch, fragments):
+    """Slow loris behind an opening handshake, by small frames or within one; whole messages are not hurried."""
+    monkeypatch.setattr(sip.stream_flow, "MESSAGE_TIMEOUT", 0.4)
+    async with agent(authority, "ws") as bob, raw_client(bob) as client:
+        for _ in range(3):
+            await client.send(options_request())
+            assert (await client.recv()).startswith("SIP/2.0 200 ")
+            await asyncio.sleep(0.2)
+
+        async def drops():
+            while True:
+                yield "x"
+                await asyncio.sleep(0.1)
+
+        async def drip():
+            if fragments:
+                await client.send(drops())
+            client.transport.write(b"\x81\xfe\x01\x00\0\0\0\0")  # text of 256 bytes, which are to come
+            while True:
+                client.transport.write(b"x")
+                await asyncio.sleep(0.1)
+
+        dripping = asyncio.ensure_future(drip())
+        await until(lambda: bob.connections == 0)
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
+
+
 @contextlib.asynccontextmanager
 async def raw_server(handler, **options):
     options.setdefault("subprotocols", ["sip"])
@@ -471,7 +501,7 @@ async def test_who_is_gone_is_not_there(authority):
 
 async def test_connections_are_limited_by_their_source(authority):
     registrations = await Registrations.create()
-    async with proxy(authority, registrations, limits=ProxyLimits(source_connections=2)) as server:
+    async with proxy(authority, registrations, limits=LoadLimits(source_connections=2)) as server:
         port = route(server, "ws").port
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(2):

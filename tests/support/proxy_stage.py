@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sip import Request, Response, SipError, SipUri, Timers
+from sip.load_limits import LoadLimits
 from sip.parser import parse_message
 from sip.proxy import Proxy, ProxySettings
 from sip.proxy_events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow
 from sip.proxy_identity import ListenAddress, ProxyIdentity
-from sip.proxy_limits import ProxyLimits
 from sip.target import Target, target_of
 
 IDENTITY = ProxyIdentity(
@@ -57,7 +57,7 @@ class Stage:
     """Drives a proxy: `locations` and `servers` answer what it asks; what it sends is in `sent`."""
 
     settings: ProxySettings = field(default_factory=ProxySettings)
-    limits: ProxyLimits = field(default_factory=ProxyLimits)
+    limits: LoadLimits = field(default_factory=LoadLimits)
     identity: ProxyIdentity = IDENTITY
     timers: Timers = field(default_factory=Timers)
     authorize: object = None

@@ -1,4 +1,4 @@
-"""What a proxy takes on at once, and what it sheds first when that is too much."""
+"""What a proxy or user agent takes on at once, and what it sheds first when that is too much."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from .message import Request, Response
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyLimits:
-    """Bounds on what clients can make a proxy keep.
+class LoadLimits:
+    """Bounds on what others can make a proxy or user agent keep.
 
     `transactions` are all server transactions, those that only linger included; `source_transactions` those of one
-    address. Above `shed_at` of either, or when the proxy runs `max_lag` seconds late, requests outside dialogs are
+    address. Above `shed_at` of either, or when a proxy runs `max_lag` seconds late, requests outside dialogs are
     answered 503 with Retry-After; requests inside dialogs only at the bounds themselves. `connections` and
     `source_connections` are open TCP and TLS connections.
     """
@@ -26,10 +26,14 @@ class ProxyLimits:
     source_connections: int = 1_000
 
 
+# Of a program that makes and takes calls itself.
+USER_AGENT_LIMITS = LoadLimits(10_000, 10_000, connections=1_000, source_connections=1_000)
+
+
 class Admission:
     """Counts server transactions, and says which requests are one too many."""
 
-    def __init__(self, limits: ProxyLimits) -> None:
+    def __init__(self, limits: LoadLimits) -> None:
         self.limits = limits
         self.lag = 0.0  # seconds that the proxy runs late; the edge measures it
         self.total = 0
