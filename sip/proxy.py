@@ -14,7 +14,7 @@ from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
 from .proxy_exchange import ClientExchange, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
-from .proxy_recording import recorded_path, recorded_routes
+from .proxy_recording import alias_of, recorded_path, recorded_routes
 from .proxy_routing import (
     asks_for_flow,
     forwarded_copy,
@@ -354,7 +354,7 @@ class Proxy(ProxyTransactions):
         forwarded = forwarded_copy(
             request,
             uri,
-            via=f"SIP/2.0/{flow.transport.upper()} {sent_by};branch={branch_id}",
+            via=f"SIP/2.0/{flow.transport.upper()} {sent_by}{alias_of(flow)};branch={branch_id}",
             record_route=recorded_routes(context, self.identity, flow, target.flow, always=self.settings.record_route),
             routes=routes,
             max_breadth=branch.breadth,

@@ -20,6 +20,7 @@ class Way(Protocol):
 
     transport: str
     remote: tuple[str, int]
+    accepted: bool
 
     @property
     def reliable(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""How a proxy stays on a path: Record-Route on dialogs (RFC 3261 16.6 step 4), Path on registrations (RFC 3327)."""
+"""How a proxy stays reachable: Record-Route on dialogs (RFC 3261 16.6 step 4), Path (RFC 3327), alias (RFC 5923)."""
 
 from __future__ import annotations
 
@@ -32,3 +32,8 @@ def recorded_path(context: ResponseContext, identity: ProxyIdentity) -> str | No
     if context.request.method != "REGISTER" or server is None or token is None:
         return None
     return path_value(context.request, identity.address(server.flow.transport), token)
+
+
+def alias_of(flow: Way) -> str:
+    """Returns what of our Via lets the peer use a TLS connection of ours for its own requests (RFC 5923 8.1)."""
+    return ";alias" if flow.transport == "tls" and not flow.accepted else ""

@@ -53,6 +53,7 @@ class StreamFlow(asyncio.Protocol, Flow):
         self.failure: TransportError | None = None
         self.last_used = time.monotonic()
         self.watcher: FlowWatcher | None = None
+        self.alias: tuple[str, int] | None = None  # the address that it serves beside its own (RFC 5923)
         self._slow: asyncio.TimerHandle | None = None  # runs while a message is not all there
         self._heard = 0.0  # when, by the clock of the event loop, anything came
 
@@ -134,7 +135,7 @@ class StreamFlow(asyncio.Protocol, Flow):
                 with contextlib.suppress(TransportError):
                     self.send(b"\r\n")
             else:
-                self._layer.received(message, self)
+                self._layer.received_by_connection(message, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hurry(begun=False)

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .connection_reuse import ConnectionReuse
 from .errors import SipParseError, TlsVerificationError, TransportError
 from .flow import Flow as Flow
 from .flow import LocalAddress as LocalAddress
 from .flow import via_host as via_host
 from .flow_keep_alive import answer_binding
-from .message import Message
+from .message import Message, Request
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .stream_flow import StreamFlow
 from .target import Target
@@ -153,9 +154,8 @@ class TransportLayer:
     """All sockets of one endpoint. `received` and `malformed` get what comes in, with the flow it came by; `lost`
     gets each connection that ended.
 
-    A connection is used again only for the target it was opened for: same transport, host, port and proven
-    name (RFC 5923; by address alone a peer could pose as another, CVE-2020-15260). `tls_client` is used for
-    outgoing TLS; without it TLS targets are refused. No more than `max_connections` are open at once, and of those
+    A connection is used again only as sip.connection_reuse says. `tls_client` is used for outgoing TLS; without it TLS
+    targets are refused. No more than `max_connections` are open at once, and of those
     that peers opened no more than `max_source_connections` from one address.
     """
 
@@ -187,7 +187,7 @@ class TransportLayer:
         self._udp: list[UdpListener] = []
         self._servers: list[asyncio.Server] = []
         self._flows: set[StreamFlow | TlsHandshake] = set()
-        self._opened: dict[Target, StreamFlow] = {}
+        self._reuse = ConnectionReuse()
         self._opening: dict[Target, asyncio.Future[StreamFlow]] = {}
         self.listening: list[LocalAddress] = []
         # Who takes the STUN messages of a UDP flow, by its remote end.
@@ -263,13 +263,12 @@ class TransportLayer:
 
     def open_flow(self, target: Target) -> Flow | None:
         """Returns the open connection to a target, None when there is none."""
-        flow = self._opened.get(target)
-        return None if flow is None or flow.closed else flow
+        return self._reuse.find(target)
 
     def _opened_or_failed(self, target: Target, done: asyncio.Future[StreamFlow]) -> None:
         self._opening.pop(target, None)
         if not done.cancelled() and done.exception() is None:
-            self._opened[target] = done.result()
+            self._reuse.opened(target, done.result())
 
     async def _connect(self, target: Target) -> StreamFlow:
         tls = None
@@ -359,6 +358,12 @@ class TransportLayer:
         """Passes a message on."""
         self._received(message, flow)
 
+    def received_by_connection(self, message: Message, flow: StreamFlow) -> None:
+        """Passes on what came by a TCP or TLS connection, which its peer may want to be used again."""
+        if flow.accepted and flow.certificate is not None and isinstance(message, Request):
+            self._reuse.received(message.top_via, flow)
+        self._received(message, flow)
+
     def malformed(self, error: SipParseError, flow: Flow) -> None:
         """Passes on what may be answered, at a bounded rate: garbage must not make us a reflector."""
         if error.request is None:
@@ -401,8 +406,7 @@ class TransportLayer:
         """Takes a connection that has ended off the books and reports its loss."""
         self.release(flow)
         self._lost(flow)
-        for target in [target for target, opened in self._opened.items() if opened is flow]:
-            del self._opened[target]
+        self._reuse.forget(flow)
 
     async def close(self) -> None:
         """Closes every socket and connection."""

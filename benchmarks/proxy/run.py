@@ -42,7 +42,7 @@ START, END = "<!-- proxy -->\n", "<!-- /proxy -->\n"
 # Of the rate asked for: sipp starts its calls later than it was told to when it has no time.
 REACHED = 0.93
 LINGER = 34.0
-MEMORY_RATE = 1000
+MEMORY_RATE = 500
 COLUMNS = ("calls through", "calls/s without a failed call", "CPU µs a call", "share of its core", "what ended it")
 MEMORY_COLUMNS = ("calls", "resident MiB")
 

@@ -28,6 +28,7 @@ IDENTITY = ProxyIdentity(
 class FakeFlow:
     transport: str
     remote: tuple[str, int]
+    accepted: bool = False
 
     @property
     def reliable(self) -> bool:
