@@ -5,7 +5,7 @@ from sip import Credentials
 
 from .assurance import SecurityReport, Tier, TierStatus
 from .call import Call, IncomingCall
-from .endpoint import Endpoint, EndpointSettings, TlsFiles
+from .endpoint import Endpoint, EndpointSettings
 from .errors import (
     CallEndedError,
     CallRefusedError,
@@ -20,6 +20,7 @@ from .media_session import MediaSession
 from .media_statistics import MediaStatistics
 from .messages import Info, TextMessage
 from .security_policy import SecurityPolicy
+from .tls_files import TlsFiles
 from .transfer import IncomingTransfer
 
 __all__ = [

@@ -36,13 +36,13 @@ from .command_ping import DEFAULT_TIMEOUT, PingOptions, run_ping
 from .command_proxy import run_proxy
 from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
-from .endpoint import TlsFiles
 from .errors import CallRefusedError, ConfigurationError, MissingExtraError, SecureRtcError
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
 from .name_resolution import name_resolver
 from .proxy_config import read_config
 from .security_policy import SecurityPolicy
+from .tls_files import TlsFiles
 
 EXIT_SHORT = 1
 EXIT_NO_CALL = 3

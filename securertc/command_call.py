@@ -22,11 +22,12 @@ from .assurance import SecurityReport
 from .call import Call, IncomingCall
 from .call_audio import Listener
 from .call_display import live_line, printable
-from .endpoint import Endpoint, EndpointSettings, TlsFiles
+from .endpoint import Endpoint, EndpointSettings
 from .errors import CallEndedError, GivenUpError
 from .media_stream import Samples
 from .name_resolution import first_target
 from .security_policy import SecurityPolicy
+from .tls_files import TlsFiles
 
 LOOPBACK = "127.0.0.1"
 _Awaited = TypeVar("_Awaited")

@@ -15,7 +15,8 @@ from sip.transport import Flow, via_host
 from sip.websocket_settings import WebSocketSettings
 
 from .call_display import shown
-from .endpoint import Endpoint, EndpointSettings, TlsFiles
+from .endpoint import Endpoint, EndpointSettings
+from .tls_files import TlsFiles
 
 DEFAULT_TIMEOUT = 10.0
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
-from sip import DigestServer, TlsFileError, client_context, server_context
+from sip import DigestServer, TlsFileError
 from sip.digest_secrets import DigestSecrets
 from sip.location import LocationStore
 from sip.location_memory import MemoryLocationStore
@@ -60,18 +60,18 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
 
 @contextlib.contextmanager
 def reloading(server: ProxyServer, tls: TlsSettings, console: Console) -> Iterator[None]:
-    """Has SIGHUP read the certificate again, for new connections; a file that cannot be used changes nothing."""
+    """Has SIGHUP read the TLS files again, for new connections; a file that cannot be used changes nothing."""
     loop = asyncio.get_running_loop()
 
     def reload() -> None:
         if tls.certificate is None:
             return
         try:
-            server.reload_certificate(tls.certificate, tls.key)
+            server.replace_tls(client=tls.client_context(), server=tls.server_context())
         except TlsFileError as error:
-            console.print(f"the old certificate stays: {error}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"TLS stays as it was: {error}", highlight=False, markup=False, soft_wrap=True)
         else:
-            console.print("new connections see the new certificate", highlight=False)
+            console.print("new connections use the new files", highlight=False)
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     try:
@@ -119,11 +119,7 @@ async def create_proxy(
     tls = config.tls
     listeners = []
     for one in config.listen:
-        context = None
-        if one.transport in ("tls", "wss"):
-            assert tls.certificate is not None
-            clients = tls.ca_file if tls.require_client_certificate else None
-            context = server_context(tls.certificate, tls.key, client_ca_file=clients)
+        context = tls.server_context() if one.transport in ("tls", "wss") else None
         listeners.append(Listener(one.transport, one.host, one.port, one.advertised, context))
     location = None
     if store is not None:
@@ -151,7 +147,7 @@ async def create_proxy(
         settings=config.settings,
         limits=config.limits,
         timers=config.timers,
-        tls_client=client_context(ca_file=tls.ca_file, certificate=tls.certificate, key=tls.key),
+        tls_client=tls.client_context(),
         allow_wildcards=tls.allow_wildcards,
         secret=config.secret,
         websocket=config.websocket,

@@ -18,9 +18,10 @@ from sip.transport import Flow, local_address_towards
 from sip.websocket_settings import WebSocketSettings
 
 from .command_call import interrupts
-from .endpoint import Endpoint, EndpointSettings, TlsFiles
+from .endpoint import Endpoint, EndpointSettings
 from .name_resolution import first_target
 from .security_policy import SecurityPolicy
+from .tls_files import TlsFiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from rtp import RtpError
@@ -21,8 +19,6 @@ from sip import (
     SipParseError,
     SipUri,
     Timers,
-    client_context,
-    server_context,
 )
 from sip.digest import ALGORITHMS
 from sip.digest_client import DEFAULT_ALGORITHMS
@@ -50,24 +46,12 @@ from .late_keying import late_keying_of
 from .media_session import MediaSession
 from .messages import TextMessage
 from .security_policy import SecurityPolicy
+from .tls_files import TlsFiles
 
 _CLOSE_TIMEOUT = 2.0
 # What we offer RFC 4733 under; nearly everybody does.
 _TELEPHONE_EVENT = 101
 OnCall = Callable[[IncomingCall], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files: our certificate with its key (or the key apart), and the authorities trusted (None: the system's).
-
-    With `require_client_certificate` callers over TLS must show one of those authorities.
-    """
-
-    certificate: str | Path | None = None
-    key: str | Path | None = None
-    ca_file: str | Path | None = None
-    require_client_certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +137,7 @@ class Endpoint:
             authenticator=authenticator,
             outbound_proxy=None if settings.outbound_proxy is None else SipUri.parse(settings.outbound_proxy),
             locator=None if settings.resolver is None else Locator(settings.resolver),
-            tls_client=self._client_context(),
+            tls_client=settings.tls.client_context(),
             allow_wildcards=settings.policy.allow_wildcards,
             timers=settings.timers,
             websocket=settings.websocket,
@@ -177,25 +161,17 @@ class Endpoint:
 
         TLS needs the certificate of the settings; ValueError without one.
         """
-        tls: ssl.SSLContext | None = None
-        if transport in ("tls", "wss"):
-            files = self.settings.tls
-            if files.certificate is None:
-                raise ValueError("listening on TLS needs a certificate")
-            authorities = files.ca_file if files.require_client_certificate else None
-            tls = server_context(files.certificate, files.key, client_ca_file=authorities)
+        tls = self.settings.tls.server_context() if transport in ("tls", "wss") else None
         return await self.user_agent.listen(transport, host, port, tls=tls)
 
-    def reload_certificate(self) -> None:
-        """Reads the certificate of the settings again and shows it in new connections; calls go on.
+    def reload_tls(self) -> None:
+        """Reads the TLS files of the settings again, for connections from now on; calls go on over those that stand.
 
-        Raises TlsFileError for files that cannot be used, and ValueError when the settings name none; then nothing
-        has changed.
+        Raises TlsFileError for files that cannot be used, and ValueError when the settings name no certificate; then
+        nothing has changed.
         """
         files = self.settings.tls
-        if files.certificate is None:
-            raise ValueError("the settings name no certificate")
-        self.user_agent.reload_certificate(files.certificate, files.key)
+        self.user_agent.replace_tls(client=files.client_context(), server=files.server_context())
 
     async def register(self, *, expires: int = 600) -> int:
         """Registers the address-of-record, refreshes it until close(), and returns the seconds granted.
@@ -492,7 +468,3 @@ class Endpoint:
             algorithms=ALGORITHMS if policy.allow_md5 else DEFAULT_ALGORITHMS,
             strongest_first=policy.strongest_digest,
         )
-
-    def _client_context(self) -> ssl.SSLContext:
-        files = self.settings.tls
-        return client_context(ca_file=files.ca_file, certificate=files.certificate, key=files.key)

@@ -16,6 +16,7 @@ from sip.websocket_settings import WebSocketSettings
 
 from .errors import ConfigurationError, MissingExtraError
 from .name_resolution import name_resolver
+from .tls_files import TlsFiles
 
 STORES = ("none", "memory", "sqlite", "redis")
 _Value = TypeVar("_Value")
@@ -32,16 +33,12 @@ class ListenSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """PEM files. With `require_client_certificate` whoever connects must show one of `ca_file`'s authorities.
+class TlsSettings(TlsFiles):
+    """The files, and what certificates have to prove.
 
-    With `prove_domains` that certificate must be for the domain of the caller, if that is not ours.
+    With `prove_domains` that of who connects must be for the domain of the caller, if that is not ours.
     """
 
-    certificate: Path | None = None
-    key: Path | None = None
-    ca_file: Path | None = None
-    require_client_certificate: bool = False
     allow_wildcards: bool = False
     prove_domains: bool = False
 

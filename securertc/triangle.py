@@ -16,9 +16,9 @@ from sip.transport import Flow
 
 from .command_proxy import create_proxy
 from .embedded_zone import EmbeddedZone, records_of_domain
-from .endpoint import TlsFiles
 from .proxy_config import AuthenticationSettings, ListenSettings, LocationSettings, ProxyConfig, TlsSettings
 from .throwaway_authority import IssuedCertificate, ThrowawayAuthority
+from .tls_files import TlsFiles
 
 HOST = "127.0.0.1"
 

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import SipError, SipParseError, TransportError
@@ -140,9 +139,9 @@ class ProxyServer:
         self._closed = False
         self.proxy: Proxy
 
-    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
-        """Shows another certificate in new connections; see sip.tls.reload_certificate()."""
-        self._transports.reload_certificate(certificate, key)
+    def replace_tls(self, *, client: ssl.SSLContext, server: ssl.SSLContext) -> None:
+        """Has new connections use other TLS contexts, both ways; those that stand go on."""
+        self._transports.replace_tls(client=client, server=server)
 
     @property
     def connections(self) -> int:

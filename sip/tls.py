@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,18 +76,6 @@ def server_context(
         _load_authorities(context, client_ca_file)
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-def reload_certificate(
-    contexts: Iterable[ssl.SSLContext], certificate: str | Path, key: str | Path | None = None
-) -> None:
-    """Shows another certificate in handshakes from now on; connections that stand go on.
-
-    Raises TlsFileError for unusable files, and then all stays as it was.
-    """
-    _load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
-    for context in contexts:
-        _load_certificate(context, certificate, key)
 
 
 def _load_authorities(context: ssl.SSLContext, path: str | Path) -> None:

@@ -11,7 +11,6 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .connection_reuse import ConnectionReuse
@@ -24,7 +23,6 @@ from .message import Message, Request
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .stream_flow import StreamFlow
 from .target import Target
-from .tls import reload_certificate
 from .tls_accept import TlsHandshake
 from .websocket_settings import WebSocketSettings
 
@@ -176,7 +174,7 @@ class TransportLayer:
         self._malformed = malformed
         self._lost = lost
         self._tls_client = tls_client
-        self._tls_contexts: set[ssl.SSLContext] = set() if tls_client is None else {tls_client}
+        self._tls_server: ssl.SSLContext | None = None  # for all listeners, instead of those they began with
         self.allow_wildcards = allow_wildcards
         self.limits = limits
         self._max_connections = max_connections
@@ -216,8 +214,6 @@ class TransportLayer:
             self._udp.append(listener)
             address = LocalAddress("udp", *listener.local)
         else:
-            if tls is not None:
-                self._tls_contexts.add(tls)
             if transport in ("tls", "wss") and tls is None:
                 raise TransportError("listening on TLS needs a context with a certificate")
             server = await loop.create_server(self._acceptor(transport, tls), host, port)
@@ -226,9 +222,9 @@ class TransportLayer:
         self.listening.append(address)
         return address
 
-    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
-        """Shows another certificate in new connections, both ways; see sip.tls.reload_certificate()."""
-        reload_certificate(self._tls_contexts, certificate, key)
+    def replace_tls(self, *, client: ssl.SSLContext, server: ssl.SSLContext) -> None:
+        """Has connections from now on use other contexts, both ways; those that stand go on."""
+        self._tls_client, self._tls_server = client, server
 
     def _acceptor(self, transport: str, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
         """Makes what takes each connection that a peer opens."""
@@ -243,7 +239,7 @@ class TransportLayer:
         if tls is None or transport in ("tcp", "ws"):
             return flow
         context = tls
-        return lambda: TlsHandshake(self, context, flow)
+        return lambda: TlsHandshake(self, self._tls_server or context, flow)
 
     async def flow_to(self, target: Target) -> Flow:
         """Returns a flow to a target, opening a connection where none is open.

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 
 from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
 from .client_transaction import ClientTransaction
@@ -146,9 +145,9 @@ class UserAgent(UserAgentTransactions):
         """Listens for requests; see TransportLayer.listen()."""
         return await self._transports.listen(transport, host, port, tls=tls)
 
-    def reload_certificate(self, certificate: str | Path, key: str | Path | None = None) -> None:
-        """Shows another certificate in new connections; see sip.tls.reload_certificate()."""
-        self._transports.reload_certificate(certificate, key)
+    def replace_tls(self, *, client: ssl.SSLContext, server: ssl.SSLContext) -> None:
+        """Has new connections use other TLS contexts, both ways; those that stand go on."""
+        self._transports.replace_tls(client=client, server=server)
 
     def contact(self, transport: str, user: str | None, *, secure: bool = False, flow: Flow | None = None) -> NameAddr:
         """Returns our Contact for a transport: the address listened on, or else our end of the `flow` in use.

@@ -1,4 +1,4 @@
-"""A certificate renewed while calls go on: new connections see it, old ones stand; a bad file changes nothing."""
+"""TLS files renewed while calls go on: new connections see it, old ones stand; a bad file changes nothing."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from peers.process import free_ports
 
-from securertc import Endpoint, EndpointSettings, TlsFiles
-from sip import TlsFileError
+from securertc import CallRefusedError, Endpoint, EndpointSettings, TlsFiles
+from securertc.throwaway_authority import ThrowawayAuthority
+from sip import TlsFileError, TlsVerificationError
 
 HOST = "127.0.0.1"
 
@@ -64,23 +65,46 @@ async def test_a_call_goes_on_over_a_renewed_certificate(nothing_left, authority
         theirs = await answered.get()
         assert await shown(port) == der(renewed[0])
         put(renewed[1], tmp_path)
-        bob.reload_certificate()
+        bob.reload_tls()
         assert await shown(port) == der(renewed[1])
         await ours.hold()  # over the connection that stands
         await ours.resume()
         (tmp_path / "own.crt").write_text("no certificate")
         with pytest.raises(TlsFileError, match=r"own\.crt"):
-            bob.reload_certificate()
+            bob.reload_tls()
         shutil.copy(renewed[0].certificate_path, tmp_path / "own.crt")  # not that of the key
         with pytest.raises(TlsFileError, match="key"):
-            bob.reload_certificate()
+            bob.reload_tls()
         assert await shown(port) == der(renewed[1])
         await ours.hangup()
         assert await theirs.wait_ended() == "remote"
         await asyncio.gather(*tasks)
     async with Endpoint(EndpointSettings("sip:alice@local.example")) as alice:
-        with pytest.raises(ValueError, match="no certificate"):
-            alice.reload_certificate()
+        with pytest.raises(ValueError, match="needs a certificate"):
+            alice.reload_tls()
+
+
+async def test_other_authorities_are_trusted_from_then_on(nothing_left, authority, tls_files, tmp_path):
+    trusted = tmp_path / "trusted.pem"
+    shutil.copy(authority.certificate_path, trusted)
+    stranger = ThrowawayAuthority(tmp_path, name="stranger")
+    files = TlsFiles(tls_files.certificate, tls_files.key, trusted)
+    bob = Endpoint(
+        EndpointSettings("sip:bob@local.example", tls=tls_files), on_call=lambda incoming: incoming.reject(486)
+    )
+    async with bob, Endpoint(EndpointSettings("sip:alice@local.example", tls=files)) as alice:
+        ports = [(await bob.listen("tls")).port for _ in range(2)]
+
+        async def status(port):
+            with pytest.raises((CallRefusedError, TlsVerificationError)) as refused:
+                await alice.call(f"sip:bob@{HOST}:{port};transport=tls")
+            return getattr(refused.value, "status", refused.type)
+
+        assert await status(ports[0]) == 486
+        shutil.copy(stranger.certificate_path, trusted)
+        alice.reload_tls()
+        assert await status(ports[0]) == 486  # over the connection that stands
+        assert await status(ports[1]) is TlsVerificationError
 
 
 CONFIGURATION = """
@@ -116,11 +140,11 @@ async def test_the_proxy_reads_it_again_at_sighup(authority, renewed, tmp_path):
         assert await shown(port) == der(renewed[0])
         put(renewed[1], tmp_path)
         process.send_signal(signal.SIGHUP)
-        await line("new certificate")
+        await line("new files")
         assert await shown(port) == der(renewed[1])
         (tmp_path / "own.key").write_text("no key")
         process.send_signal(signal.SIGHUP)
-        assert "own" in await line("old certificate stays")
+        assert "own" in await line("TLS stays as it was")
         assert await shown(port) == der(renewed[1])
     finally:
         process.terminate()
