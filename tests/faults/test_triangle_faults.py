@@ -115,7 +115,7 @@ async def test_a_call_stands_while_its_connection_does_not(scene):
         call = await scene.alice.call(JOE.aor)
         theirs = await scene.calls[-1]
         for server in scene.triangle.servers.values():
-            for flow in list(server._transports._opened.values()):
+            for flow in [one for one in server._transports._flows if not one.accepted]:
                 flow.abort()
         await asyncio.sleep(0.05)
         first, second = (call, theirs) if hangs_up == "alice" else (theirs, call)
