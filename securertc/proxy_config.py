@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sip import SipParseError, SipUri, Timers
+from sip.grammar import is_host
+from sip.host_names import bare_host, host_reference
 from sip.load_limits import LoadLimits
 from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
@@ -16,6 +18,7 @@ from sip.websocket_settings import WebSocketSettings
 
 from .errors import ConfigurationError, MissingExtraError
 from .name_resolution import name_resolver
+from .proxy_service import static_key
 from .tls_files import TlsFiles
 
 STORES = ("none", "memory", "sqlite", "redis")
@@ -107,8 +110,8 @@ def parse_config(content: dict[str, Any], folder: Path) -> ProxyConfig:
     secret = top.take("secret", str, None)
     config = ProxyConfig(
         listen=listen,
-        domains=frozenset(name.lower() for name in top.strings("domains")),
-        aliases=frozenset(name.lower() for name in top.strings("aliases")),
+        domains=_hosts(top, "domains"),
+        aliases=_hosts(top, "aliases"),
         name_servers=tuple(top.strings("name_servers")),
         relay=top.take("relay", bool, False),
         secret=None if secret is None else _secret(secret),
@@ -196,9 +199,25 @@ def _location(table: _Table) -> LocationSettings:
         raise table.wrong("path", "is needed for sqlite")
     if store == "redis" and url is None:
         raise table.wrong("url", "is needed for redis")
-    static = {name.lower(): _targets(name, uris) for name, uris in table.take("static", dict, {}).items()}
+    static = {_static_name(name): _targets(name, uris) for name, uris in table.take("static", dict, {}).items()}
     table.finish()
     return LocationSettings(store, path, url, static)
+
+
+def _hosts(table: _Table, key: str) -> frozenset[str]:
+    """Hosts in comparable form. What no message can name is a mistake: a domain that is never met protects nobody."""
+    found = table.strings(key)
+    for one in found:
+        if not is_host(host_reference(one)):
+            raise table.wrong(key, f"{one!r} is no host; a name in other letters is written in its xn-- form")
+    return frozenset(map(bare_host, found))
+
+
+def _static_name(name: str) -> str:
+    key = static_key(name)
+    if not is_host(key.rpartition("@")[2]):
+        raise ConfigurationError("the name is neither user@host nor host", key=f"location.static.{name}")
+    return key
 
 
 def _targets(name: str, uris: object) -> tuple[ProxyTarget, ...]:

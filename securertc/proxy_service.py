@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from sip import DigestServer, Request, Response, SipParseError, SipUri, Verdict
 from sip.header_values import AuthParameters, NameAddr
+from sip.host_names import ascii_lower, bare_host, host_reference
 from sip.location import Binding
 from sip.location_service import LocationService
 from sip.proxy_events import ProxyTarget
@@ -41,9 +42,9 @@ class ProxyService:
         shared: bool = False,
         prove_domains: bool = False,
     ) -> None:
-        self._domains = domains
+        self._domains = frozenset(map(bare_host, domains))
         self._location = location
-        self._static = static or {}
+        self._static = {static_key(name): targets for name, targets in (static or {}).items()}
         self._proxies = proxies
         self._registrar = registrar
         self._relay = relay
@@ -58,7 +59,7 @@ class ProxyService:
         if request.method == "REGISTER" and self._is_ours(request.uri):
             return None  # serve() asks
         caller = request.from_.uri
-        if isinstance(caller, SipUri) and caller.host.lower() in self._domains:
+        if isinstance(caller, SipUri) and bare_host(caller.host) in self._domains:
             return None if self._proxies is None else self._authenticate(self._proxies, request, flow, caller)
         if self._prove_domains and not (isinstance(caller, SipUri) and flow.proves(caller.host)):
             return request.create_response(403, "Domain Not Proven")
@@ -79,14 +80,14 @@ class ProxyService:
     def _is_ours(self, uri: object) -> bool:
         if not isinstance(uri, SipUri):
             return False
-        return uri.host.lower() in self._domains or (self.identity is not None and self.identity.serves(uri))
+        return bare_host(uri.host) in self._domains or (self.identity is not None and self.identity.serves(uri))
 
     # Who is where.
 
     async def targets(self, request_uri: SipUri, request: Request) -> Sequence[ProxyTarget] | None:
         """See TargetSource."""
-        host = request_uri.host.lower()
-        static = self._static.get(f"{unquote(request_uri.user or '').lower()}@{host}") or self._static.get(host)
+        host = host_reference(request_uri.host)
+        static = self._static.get(f"{ascii_lower(unquote(request_uri.user or ''))}@{host}") or self._static.get(host)
         if static is not None:
             return static
         if self._location is None:
@@ -142,7 +143,13 @@ class ProxyService:
 def is_name_of(username: str, uri: SipUri) -> bool:
     """Whether a Digest user is the one of an address: `alice` or `alice@example.com` of sip:alice@example.com."""
     name = unquote(uri.user or "")
-    return bool(name) and username in (name, f"{name}@{uri.host.lower()}")
+    return bool(name) and username in (name, f"{name}@{host_reference(uri.host)}")
+
+
+def static_key(name: str) -> str:
+    """Returns user@host or host, as a configuration has it, in the form that requests are looked up by."""
+    user, at, host = name.rpartition("@")
+    return f"{ascii_lower(user)}{at}{host_reference(host)}"
 
 
 def _registered_user(request: Request) -> str | None:

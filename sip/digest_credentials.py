@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from .digest_secrets import DigestSecrets
+from .host_names import bare_host
 
 
 class Credentials:
@@ -66,4 +67,4 @@ class Credentials:
 
 
 def _normal(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(name.strip("[]").lower().rstrip(".") for name in names)
+    return frozenset(map(bare_host, names))

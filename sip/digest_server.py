@@ -19,6 +19,7 @@ from .errors import SipParseError
 from .grammar import has_control, quote
 from .guess_limit import GuessLimit
 from .header_values import AuthParameters
+from .host_names import same_host
 from .message import Request, Response
 from .uri import SipUri, parse_uri
 
@@ -306,5 +307,5 @@ def _same_resource(uri: str, request: Request) -> bool:
     except SipParseError:
         return False
     if isinstance(given, SipUri) and isinstance(request.uri, SipUri):
-        return given.host.lower() == request.uri.host.lower()
+        return same_host(given.host, request.uri.host)
     return uri == str(request.uri)

@@ -6,13 +6,13 @@ their answers, and returns the targets at its end. Locator drives them over a re
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .dns_records import HostAddress, Naptr, Question, Record, Srv
 from .errors import DiscoveryError, TransportError
 from .header_values import Via
+from .host_names import bare_host, is_numeric
 from .srv_selection import RandomInteger, order_servers
 from .target import SECURE_TRANSPORTS, Target, default_port, is_invalid
 from .uri import SipUri
@@ -242,20 +242,6 @@ def _records(question: Question, answers: Mapping[Question, Answer]) -> tuple[Re
     if isinstance(answer, DiscoveryError):
         raise answer
     return answer
-
-
-def bare_host(host: str) -> str:
-    """Returns a host as DNS and sockets take it: no brackets, no dot at the end, lower case."""
-    return host.strip("[]").rstrip(".").lower()
-
-
-def is_numeric(host: str) -> bool:
-    """Whether a host is an IPv4 or IPv6 address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def is_local_name(host: str) -> bool:

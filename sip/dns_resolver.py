@@ -18,10 +18,10 @@ from dns.rdtypes.IN.AAAA import AAAA
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
-from .discovery import is_numeric
 from .dns_records import HostAddress, Naptr, Question, Record, Srv
 from .errors import DiscoveryError
 from .grammar import split_host_port
+from .host_names import is_numeric
 
 LOOKUP_TIMEOUT = 5.0
 MAX_RECORDS = 128

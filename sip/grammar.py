@@ -16,6 +16,8 @@ _QUOTED_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 # Parameters without white space and quotes, as nearly all are.
 PLAIN_PARAMETERS = r"(?:;[A-Za-z0-9\-.!%*_+`'~]+(?:=[A-Za-z0-9\-.!%*_+`'~:/\[\]]+)?)*"
 _PLAIN_PARAMETERS = re.compile(PLAIN_PARAMETERS)
+# What stands for a value without quotes: a token or a host; `/` does no harm.
+_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:/\[\]]+")
 
 Parameters = tuple[tuple[str, str | None], ...]
 
@@ -98,7 +100,9 @@ def parse_parameters(text: str) -> Parameters:
     """Parses `;name=value;flag` (with or without white space) into pairs; a flag's value is None.
 
     Names are lower-cased, values stay as they are (quotes included). Raises SipParseError for an empty or
-    malformed parameter.
+    malformed parameter: a value is a token, a host or a quoted string (25.1), so that nothing hides behind it that
+    others may read as an address of its own. So it does for one that stands twice with two values (7.3.1), of which
+    everybody might take another.
     """
     if _PLAIN_PARAMETERS.fullmatch(text):
         return split_plain_parameters(text)
@@ -115,19 +119,34 @@ def parse_parameters(text: str) -> Parameters:
             raise SipParseError(f"{name[:24]!r} is no parameter name")
         if equals and not value:
             raise SipParseError(f"the parameter {name} has no value")
+        if equals and not _VALUE.fullmatch(value) and not _QUOTED_STRING.fullmatch(value):
+            raise SipParseError(f"the value of the parameter {name} is neither a token, a host nor a quoted string")
         found.append((name.lower(), value if equals else None))
-    return tuple(found)
+    return _each_once(found)
 
 
 def split_plain_parameters(text: str) -> Parameters:
-    """Returns the pairs in a text that matches PLAIN_PARAMETERS."""
+    """Returns the pairs in a text that matches PLAIN_PARAMETERS; raises SipParseError as parse_parameters()."""
     if not text:
         return ()
     found = []
     for part in text[1:].split(";"):
         name, equals, value = part.partition("=")
         found.append((name.lower(), value if equals else None))
-    return tuple(found)
+    return _each_once(found)
+
+
+def _each_once(found: list[tuple[str, str | None]]) -> Parameters:
+    """Said twice alike is said once."""
+    if len({name for name, _ in found}) == len(found):
+        return tuple(found)
+    once = tuple(dict.fromkeys(found))
+    seen = set()
+    for name, _ in once:
+        if name in seen:
+            raise SipParseError(f"the parameter {name} stands twice")
+        seen.add(name)
+    return once
 
 
 def parameter(parameters: Parameters, name: str) -> str | None:

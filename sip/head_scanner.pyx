@@ -133,13 +133,36 @@ cdef const unsigned char *quoted(const unsigned char *position, const unsigned c
     return position + 1 if position < end and position[0] == b'"' else NULL
 
 
+cdef bint same_name(
+    const unsigned char *one, Py_ssize_t one_length, const unsigned char *other, Py_ssize_t other_length
+) noexcept nogil:
+    # Folds more than letters together, which only sends a value the long way.
+    cdef Py_ssize_t i
+    if one_length != other_length:
+        return False
+    for i in range(one_length):
+        if one[i] | 32 != other[i] | 32:
+            return False
+    return True
+
+
 cdef const unsigned char *parameters(const unsigned char *position, const unsigned char *end) noexcept nogil:
+    cdef const unsigned char *names[MAX_PARAMETERS]
+    cdef Py_ssize_t lengths[MAX_PARAMETERS]
     cdef const unsigned char *start
+    cdef int count = 0
+    cdef int i
     while position < end and position[0] == b";":
         start = position + 1
         position = skip(start, end, TOKEN)
-        if position == start:
+        if position == start or count == MAX_PARAMETERS:
             return NULL
+        names[count] = start
+        lengths[count] = position - start
+        for i in range(count):
+            if same_name(names[i], lengths[i], start, position - start):
+                return NULL
+        count += 1
         if position < end and position[0] == b"=":
             start = position + 1
             if start < end and start[0] == b'"':
@@ -151,19 +174,6 @@ cdef const unsigned char *parameters(const unsigned char *position, const unsign
                 if position == start:
                     return NULL
     return position
-
-
-cdef bint same_name(
-    const unsigned char *one, Py_ssize_t one_length, const unsigned char *other, Py_ssize_t other_length
-) noexcept nogil:
-    # Folds more than letters together, which only sends a URI the long way.
-    cdef Py_ssize_t i
-    if one_length != other_length:
-        return False
-    for i in range(one_length):
-        if one[i] | 32 != other[i] | 32:
-            return False
-    return True
 
 
 cdef const unsigned char *uri_parameters(const unsigned char *position, const unsigned char *end) noexcept nogil:

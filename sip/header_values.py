@@ -21,6 +21,7 @@ from .grammar import (
     split_plain_parameters,
     unquote,
 )
+from .host_names import bare_host
 from .uri import SipUri, Uri, parse_uri
 
 _SENT_PROTOCOL = re.compile(r"\s*([^\s/]+)\s*/\s*([^\s/]+)\s*/\s*([^\s/;]+)\s+(.*)", re.DOTALL)
@@ -76,8 +77,8 @@ class Via:
 
     @property
     def sent_by(self) -> tuple[str, int | None]:
-        """Host, in lower case, and port that the sender named."""
-        return self.host.lower(), self.port
+        """Host, in comparable form, and port that the sender named."""
+        return bare_host(self.host), self.port
 
     def with_parameter(self, name: str, value: str | None) -> Via:
         """Returns a copy with the parameter set to `value` (None: a flag)."""

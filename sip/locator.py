@@ -6,17 +6,11 @@ import asyncio
 import random
 from collections.abc import Mapping
 
-from .discovery import (
-    Answer,
-    DiscoveryRules,
-    Lookups,
-    bare_host,
-    locate,
-    locate_response,
-)
+from .discovery import Answer, DiscoveryRules, Lookups, locate, locate_response
 from .dns_records import Question, Resolver
 from .errors import DiscoveryError
 from .header_values import Via
+from .host_names import bare_host
 from .srv_selection import RandomInteger
 from .target import Target
 from .uri import SipUri

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from .client_transaction import ClientTransaction, client_key
 from .errors import SipParseError
 from .header_values import Via
+from .host_names import same_host
 from .load_limits import LoadLimits
 from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
@@ -216,7 +217,8 @@ class Proxy(ProxyTransactions):
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
         if exchange is not None:
             exchange.context = context
-            if (flow.reliable or via.host != flow.remote[0] or asks_for_flow(request)) and len(request.vias) == 1:
+            by_flow = flow.reliable or not same_host(via.host, flow.remote[0]) or asks_for_flow(request)
+            if by_flow and len(request.vias) == 1:
                 context.inbound_token = self._token_of(flow)
         if token is not None and token == self._token_of(flow):
             token = None

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from .host_names import bare_host, host_reference
 from .target import default_port, transport_parameter
 from .uri import SipUri
 
@@ -21,7 +22,7 @@ class ListenAddress:
     @property
     def sent_by(self) -> str:
         """host:port as Via and URIs have it."""
-        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("[") else self.host
+        host = host_reference(self.host) if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
@@ -42,7 +43,9 @@ class ProxyIdentity:
     _own_routes: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        hosts = {bare_host(one.host) for one in self.addresses} | {bare_host(host) for host in self.aliases}
+        object.__setattr__(self, "domains", frozenset(map(bare_host, self.domains)))
+        object.__setattr__(self, "aliases", frozenset(map(bare_host, self.aliases)))
+        hosts = {bare_host(one.host) for one in self.addresses} | self.aliases
         object.__setattr__(self, "_hosts", frozenset(hosts))
         places = {(host, one.port) for host in hosts | self.domains for one in self.addresses}
         object.__setattr__(self, "_places", frozenset(places))
@@ -94,8 +97,3 @@ def route_value(address: ListenAddress, *, secure: bool, token: str | None = Non
     if secure:
         return f"<sips:{user}{address.sent_by}{transport if 'ws' in transport else ''};lr>"
     return f"<sip:{user}{address.sent_by}{transport};lr>"
-
-
-def bare_host(host: str) -> str:
-    """A host in comparable form."""
-    return host.strip("[]").rstrip(".").lower()

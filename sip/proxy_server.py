@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import secrets
 import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol
 
 from .errors import SipError, SipParseError, TransportError
 from .flow_tokens import FlowTokens
+from .host_names import is_numeric
 from .load_limits import LoadLimits
 from .locator import Locator
 from .message import Message, Request, Response
@@ -386,16 +385,3 @@ class ProxyServer:
         now = self._loop.time()
         self.proxy.admission.lag = now - due
         self._watch = self._loop.call_at(now + _LAG_INTERVAL, self._measure_lag, now + _LAG_INTERVAL)
-
-
-@lru_cache(maxsize=4096)
-def is_numeric(host: str) -> bool:
-    """Whether a host is an IP address."""
-    # The cheap half of the question answers most.
-    if not host[:1].isdigit() and ":" not in host:
-        return False
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True

@@ -11,6 +11,7 @@ from .errors import SipParseError
 from .grammar import quote
 from .gruu import PREFIX, TemporaryGruus, new_gruu_index, public_gruu
 from .header_values import AllContacts, NameAddr
+from .host_names import bare_host, host_reference, same_host
 from .location import Binding, Instance, LocationRecord, aor_key
 from .message import Request, Response
 from .register_contact import RegisterContact
@@ -29,7 +30,7 @@ MayRegister = Callable[[str, SipUri], bool]
 class RegistrarSettings:
     """What a registrar serves and grants.
 
-    `domains` are the hosts of its addresses-of-record, in lower case. Times are in seconds; an interval below
+    `domains` are the hosts of its addresses-of-record. Times are in seconds; an interval below
     `min_expires` is refused with 423. An address-of-record has at most `max_bindings`. With
     `path_needs_support` a Path that the user agent does not speak of is refused (RFC 3327 5.3).
     """
@@ -40,6 +41,9 @@ class RegistrarSettings:
     max_expires: int = 86400
     max_bindings: int = 32
     path_needs_support: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "domains", frozenset(map(bare_host, self.domains)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class _RefusalError(Exception):
 def is_own_address(user: str, aor: SipUri) -> bool:
     """The usual rule of who may register what: `alice`, or `alice@example.com`, sip:alice@example.com."""
     name = unquote(aor.user or "")
-    return bool(name) and user in (name, f"{name}@{aor.host.lower()}")
+    return bool(name) and user in (name, f"{name}@{host_reference(aor.host)}")
 
 
 class Registrar:
@@ -115,7 +119,7 @@ class Registrar:
         return RegisterOutcome(response, changed)
 
     def _admit(self, request: Request, user: str | None) -> str:
-        if not isinstance(request.uri, SipUri) or request.uri.host.lower() not in self.settings.domains:
+        if not isinstance(request.uri, SipUri) or bare_host(request.uri.host) not in self.settings.domains:
             raise _RefusalError(404)
         unsupported = [tag for tag in request.option_tags("Require") if tag not in SUPPORTED]
         if unsupported:
@@ -125,7 +129,7 @@ class Registrar:
             raise _RefusalError(400, "To is no SIP address")
         if user is None or not self._may_register(user, aor):
             raise _RefusalError(403)
-        if aor.host.lower() != request.uri.host.lower() or aor.user is None:
+        if not same_host(aor.host, request.uri.host) or aor.user is None:
             raise _RefusalError(404)
         return aor_key(aor)
 
@@ -194,7 +198,7 @@ class Registrar:
             return
         aor = request.to.sip_uri
         own = uri.port is None and not uri.headers and aor_key(uri) == aor_key(aor)
-        if own or (uri.host.lower() in self.settings.domains and (uri.user or "").startswith(PREFIX)):
+        if own or (bare_host(uri.host) in self.settings.domains and (uri.user or "").startswith(PREFIX)):
             raise _RefusalError(403, "Contact leads back here")
         secure = isinstance(request.uri, SipUri) and request.uri.secure
         if uri.secure and not (secure and all(NameAddr.parse(one).sip_uri.secure for one in path)):
@@ -252,7 +256,7 @@ class Registrar:
             aor = request.to.sip_uri
             secure = isinstance(uri, SipUri) and uri.secure
             public = public_gruu(aor, binding.instance, secure=secure)
-            temporary = self.gruus.create(index, aor.host.lower(), secure=secure)
+            temporary = self.gruus.create(index, host_reference(aor.host), secure=secure)
             parameters += [("pub-gruu", quote(str(public))), ("temp-gruu", quote(str(temporary)))]
         return str(NameAddr(uri, "", tuple(parameters)))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .discovery import bare_host, is_numeric
 from .errors import SipParseError, TransportError
 from .header_values import Via
+from .host_names import bare_host, is_numeric
 from .locator import Locator
 from .message import Response
 from .target import Target, default_port

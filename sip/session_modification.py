@@ -10,6 +10,7 @@ from .capabilities import allow
 from .dialog import Dialog
 from .errors import DialogError, SipError
 from .header_values import NameAddr
+from .host_names import same_host
 from .message import Request, Response
 from .target import transport_parameter
 from .transport import Flow
@@ -125,8 +126,8 @@ def flow_to_target(dialog: Dialog, flow: Flow) -> Flow | None:
         proven = flow.secure and hop.port == flow.remote[1] and flow.proves(hop.host)
         return flow if proven and (hop.secure or hop.transport == transport_parameter(flow.transport)) else None
     target = dialog.remote_target
-    named = (target.host.strip("[]"), target.port)
-    return flow if target.transport == transport_parameter(flow.transport) and named == flow.remote else None
+    at_its_end = same_host(target.host, flow.remote[0]) and target.port == flow.remote[1]
+    return flow if target.transport == transport_parameter(flow.transport) and at_its_end else None
 
 
 def refuse_glare(request: Request, *, ours_pending: bool, theirs_pending: bool) -> Response | None:

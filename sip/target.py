@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, replace
 
 from .errors import SipParseError, TransportError
 from .header_values import Via
+from .host_names import bare_host, same_host
 from .message import Request
 from .uri import SipUri
 
@@ -48,7 +48,7 @@ def transport_parameter(transport: str) -> str:
 
 def is_invalid(host: str) -> bool:
     """Whether a host stands for none (RFC 2606), as WebSocket clients put it into Via and Contact (RFC 7118)."""
-    host = host.rstrip(".").lower()
+    host = bare_host(host)
     return host == "invalid" or host.endswith(".invalid")
 
 
@@ -66,10 +66,10 @@ def target_of(uri: SipUri) -> Target:
         transport = "wss" if transport in ("ws", "wss") else "tls"
     if transport not in TRANSPORTS:
         raise TransportError(f"the transport {transport} is not supported", target=str(uri))
-    host = _bare(uri.parameter("maddr") or uri.host)
+    host = bare_host(uri.parameter("maddr") or uri.host)
     if is_invalid(host):
         raise TransportError("this host is none, and only reached by a connection of its own", target=host)
-    return Target(transport, host, uri.port or default_port(transport), uri.host.strip("[]"))
+    return Target(transport, host, uri.port or default_port(transport), bare_host(uri.host))
 
 
 def next_hop(request: Request) -> SipUri:
@@ -92,7 +92,7 @@ def add_received(via: Via, source_host: str, source_port: int) -> Via:
     if via.parameter("rport") is not None:
         via = via.with_parameter("rport", str(source_port))
         return via.with_parameter("received", source_host)
-    if not _same_host(via.host, source_host):
+    if not same_host(via.host, source_host):
         via = via.with_parameter("received", source_host)
     return via
 
@@ -104,15 +104,6 @@ def response_address(via: Via) -> tuple[str, int]:
     if rport.isascii() and rport.isdigit() and len(rport) <= 5 and 0 < int(rport) <= 65535:
         return _bare(host), int(rport)
     return _bare(host), via.port or default_port(via.transport.lower())
-
-
-def _same_host(host: str, address: str) -> bool:
-    if host == address:
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")) == ipaddress.ip_address(address)
-    except ValueError:
-        return False
 
 
 def _bare(host: str) -> str:

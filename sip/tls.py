@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from .errors import SipParseError, TlsFileError, TlsVerificationError
+from .grammar import is_host
+from .host_names import bare_host
 from .uri import SipUri
 
 SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")  # id-kp-sipDomain, RFC 5924
@@ -114,7 +116,8 @@ def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool 
     RFC 5922 7.1: SIP URIs without a user part of the subjectAltName count; its DNS names only when it has no such
     URI; the common name only when there is no subjectAltName at all. An IP address matches an iPAddress only.
     Wildcards are refused (7.2) unless allowed, and then stand for one label. An extendedKeyUsage must name SIP domains
-    (RFC 5924), TLS or any usage. Raises TlsVerificationError when none matches, or the certificate cannot be read.
+    (RFC 5924), TLS or any usage. Names are compared by ASCII rules (RFC 4343): in other letters, as common names may
+    have them, nothing matches. Raises TlsVerificationError when none matches, or the certificate cannot be read.
     """
     try:
         parsed = x509.load_der_x509_certificate(certificate)
@@ -132,7 +135,7 @@ def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool 
             expected=expected,
             presented=tuple(_all_names(parsed, names)),
         )
-    wanted = _normal(expected)
+    wanted = bare_host(expected)
     for identity, kind in _identities(parsed, names):
         if _matches(identity, wanted, allow_wildcards=allow_wildcards):
             return identity, kind
@@ -189,17 +192,15 @@ def _common_names(certificate: x509.Certificate) -> list[str]:
 
 
 def _matches(identity: str, wanted: str, *, allow_wildcards: bool) -> bool:
-    name = _normal(identity)
+    if not is_host(identity.removeprefix("*.")) or not is_host(wanted):
+        return False
+    name = bare_host(identity)
     if name == wanted:
         return True
     if not allow_wildcards or not name.startswith("*."):
         return False
     label, _, rest = wanted.partition(".")
     return bool(label) and rest == name[2:] and "." in rest and "*" not in rest
-
-
-def _normal(name: str) -> str:
-    return name.rstrip(".").lower()
 
 
 def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -8,6 +8,7 @@ from urllib.parse import unquote as _unescape
 
 from .errors import SipParseError
 from .grammar import Parameters, parameter, parse_number, split_host_port
+from .host_names import host_reference, same_host
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})+")
@@ -66,7 +67,7 @@ class SipUri:
     def address_of_record(self) -> str:
         """scheme:user@host in comparable form, without port and parameters."""
         user = "" if self.user is None else f"{_same(self.user)}@"
-        return f"{self.scheme}:{user}{self.host.lower()}"
+        return f"{self.scheme}:{user}{host_reference(self.host)}"
 
     def without_headers(self) -> SipUri:
         """The URI as it may stand in a request line (19.1.1): without headers and method parameter."""
@@ -75,7 +76,7 @@ class SipUri:
 
     def equivalent(self, other: SipUri) -> bool:
         """Compares as RFC 3261 19.1.4 says."""
-        if self.scheme != other.scheme or self.host.lower() != other.host.lower() or self.port != other.port:
+        if self.scheme != other.scheme or not same_host(self.host, other.host) or self.port != other.port:
             return False
         if _same(self.user) != _same(other.user) or _same(self.password) != _same(other.password):
             return False

@@ -7,9 +7,9 @@ import asyncio
 from .client_transaction import Deliver, Send, TimedOut
 from .client_transaction import Output as ClientOutput
 from .digest_server import DigestServer
-from .discovery import is_numeric
 from .errors import SipError, TransactionTimeoutError, TransportError
 from .header_values import CSeq
+from .host_names import is_numeric
 from .load_limits import Admission
 from .locator import Locator
 from .message import Response

@@ -58,8 +58,8 @@ OUTCOMES = {
         ),
     ),
     # The third colon is tolerated, and does not reach the network.
-    "ipv6-bug-abnf-3-colons": Outcome("4.10", holds=lambda it: target_of(it.uri).host == "2001:db8::192.0.2.1"),
-    "ipv6-correct-abnf-2-colons": Outcome("4.10", holds=lambda it: target_of(it.uri).host == "2001:db8::192.0.2.1"),
+    "ipv6-bug-abnf-3-colons": Outcome("4.10", holds=lambda it: target_of(it.uri).host == "2001:db8::c000:201"),
+    "ipv6-correct-abnf-2-colons": Outcome("4.10", holds=lambda it: target_of(it.uri).host == "2001:db8::c000:201"),
 }
 
 
