@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
 import time
@@ -51,7 +52,8 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
             domains = ", ".join(sorted(config.domains)) or "no domain"
             console.print(f"serving {domains}; Ctrl-C ends it", highlight=False)
             with reloading(server, config.tls, console):
-                await _wait(interrupted, lambda: console.print(describe(server), highlight=False), status=status)
+                tell = functools.partial(_tell, console, server, service)
+                await _wait(interrupted, tell, status=status)
     finally:
         if store is not None:
             await store.close()
@@ -95,13 +97,17 @@ async def _wait(interrupted: asyncio.Event, tell: Callable[[], None], *, status:
         loop.remove_signal_handler(signal.SIGUSR1)
 
 
-def describe(server: ProxyServer) -> str:
+def _tell(console: Console, server: ProxyServer, service: ProxyService) -> None:
+    console.print(describe(server, service), highlight=False)
+
+
+def describe(server: ProxyServer, service: ProxyService) -> str:
     """Returns one line of what a proxy is doing."""
     admission = server.proxy.admission
     return (
         f"transactions {server.proxy.active_transactions}, requests open {server.proxy.active_contexts}, "
         f"connections {server.connections}, sources {admission.sources}, shed {admission.refused}, "
-        f"late {admission.lag * 1000:.0f} ms"
+        f"late {admission.lag * 1000:.0f} ms, records skipped {service.records_skipped}"
     )
 
 

@@ -52,6 +52,11 @@ class ProxyService:
         self._prove_domains = prove_domains
         self.identity: ProxyIdentity | None = None  # of the server, once it is started
 
+    @property
+    def records_skipped(self) -> int:
+        """How often a registration was found that could not be read."""
+        return 0 if self._location is None else self._location.skipped
+
     # Who may.
 
     def authorize(self, request: Request, flow: Flow) -> Response | None:

@@ -122,3 +122,19 @@ class SessionIntervalError(SipError):
 
 class LocationStoreError(SipError):
     """The location store cannot be read or written; what was to be saved is not saved."""
+
+
+class LocationStoreBusyError(LocationStoreError):
+    """The location store did not get to it in time; it may be asked again."""
+
+
+class LocationRecordError(LocationStoreError):
+    """What is stored of one address-of-record cannot be read, and concerns no other; `aor` names it.
+
+    A record saved with `version` takes its place; None where its version cannot be read either.
+    """
+
+    def __init__(self, message: str, *, aor: str, version: str | None) -> None:
+        super().__init__(f"the record of {aor!a} cannot be read: {message}")
+        self.aor = aor
+        self.version = version

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from srtp import SecretBytes
 
-from .errors import LocationStoreError, SipParseError
+from .errors import LocationRecordError, SipParseError
 from .grammar import Parameters
+from .header_values import NameAddr
 from .uri import SipUri, Uri, parse_uri
 
 # The version of an address-of-record of which nothing is stored.
 ABSENT = ""
 SECRET_BYTES = 32
+# Of one record, as JSON: more than a registrar lets become of one (`registrar.MAX_RECORD`, each character 12 bytes).
+MAX_RECORD_BYTES = 1 << 20
+MAX_VERSION = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,12 @@ class Binding:
     def uri(self) -> Uri:
         """The contact's URI."""
         return parse_uri(self.contact)
+
+    @property
+    def length(self) -> int:
+        """The characters kept of it that others have chosen."""
+        texts = (self.contact, self.call_id, self.instance or "", self.flow or "", *self.path)
+        return sum(map(len, texts)) + sum(len(name) + len(value or "") for name, value in self.parameters)
 
     def remaining(self, now: float) -> int:
         """Returns the seconds until it expires, rounded up; 0 once it has."""
@@ -102,25 +113,31 @@ class LocationRecord:
 
     @classmethod
     def from_json(cls, aor: str, version: str, text: str) -> LocationRecord:
-        """Reads what to_json() wrote; raises LocationStoreError for anything else."""
+        """Reads what to_json() wrote; raises LocationRecordError for anything else, and over MAX_RECORD_BYTES."""
         try:
+            if len(text) > MAX_RECORD_BYTES:
+                raise ValueError(f"it has {len(text)} characters")
             rows = json.loads(text)
             bindings = tuple(_binding(row) for row in rows["bindings"])
-            instances = tuple(Instance(str(row["id"]), int(row["gruu_index"])) for row in rows["instances"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise LocationStoreError(f"the record of {aor} cannot be read: {error}") from None
+            instances = tuple(_instance(row) for row in rows["instances"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise LocationRecordError(str(error) or type(error).__name__, aor=aor, version=version) from None
         return cls(aor, bindings, instances, version)
 
 
 class LocationStore(Protocol):
     """Keeps records, for one registrar or for many at once.
 
-    Every method raises LocationStoreError when the store fails. What save() returned True for is there to stay,
-    whatever becomes of the process.
+    Every method raises LocationStoreError when the store fails, LocationStoreBusyError when it fails for want of
+    time. What save() returned True for is there to stay, whatever becomes of the process. A cancelled save() may have
+    been done or not.
     """
 
     async def load(self, aor: str) -> LocationRecord:
-        """Returns the record of an address-of-record, expired bindings and all; an empty one when there is none."""
+        """Returns the record of an address-of-record, expired bindings and all; an empty one when there is none.
+
+        Raises LocationRecordError for one that cannot be read, or is larger than MAX_RECORD_BYTES.
+        """
         ...
 
     async def save(self, record: LocationRecord) -> bool:
@@ -167,10 +184,12 @@ def select_bindings(
 
     Of those with one instance only the most recently refreshed is tried; `alternatives` has the others by
     instance, for when the flow of the first has failed (RFC 5626 7, RFC 5627 6.1). With `instance` no other is
-    considered. With `secure`, for a sips request, only sips contacts are (RFC 5630 5.3).
+    considered. With `secure`, for a sips request, only sips contacts are (RFC 5630 5.3). One whose Path cannot be
+    read is left out.
     """
     usable = [one for one in record.alive(now).bindings if instance is None or one.instance == instance]
     usable = [one for one in usable if isinstance(one.uri, SipUri) and (one.uri.secure or not secure)]
+    usable = [one for one in usable if not one.path or _can_be_routed(one.path)]
     usable.sort(key=lambda one: (-one.q, -one.updated_at))
     first: dict[str, Binding] = {}
     alternatives: dict[str, tuple[Binding, ...]] = {}
@@ -188,6 +207,13 @@ def select_bindings(
     return Located(record.aor, tuple(tuple(group) for group in groups.values()), alternatives)
 
 
+def _can_be_routed(path: tuple[str, ...]) -> bool:
+    try:
+        return all(isinstance(NameAddr.parse(one).uri, SipUri) for one in path)
+    except SipParseError:
+        return False
+
+
 def aor_key(uri: SipUri) -> str:
     """Returns the key of an address-of-record (10.3 step 5): user@host, unescaped where that is safe.
 
@@ -201,11 +227,43 @@ def new_version() -> str:
     return secrets.token_hex(8)
 
 
+def checked_version(aor: str, version: object) -> str:
+    """Returns the version that a store has kept; raises LocationRecordError for what can be none."""
+    if not isinstance(version, str) or not 0 < len(version) <= MAX_VERSION:
+        raise LocationRecordError("it has no version", aor=aor, version=None)
+    return version
+
+
+_BINDING_KINDS: dict[str, type | tuple[type, ...]] = {
+    "contact": str,
+    "expires_at": (int, float),
+    "updated_at": (int, float),
+    "call_id": str,
+    "cseq": int,
+    "q": int,
+    "instance": (str, type(None)),
+    "reg_id": (int, type(None)),
+    "flow": (str, type(None)),
+}
+
+
 def _binding(row: dict[str, Any]) -> Binding:
     parameters = tuple((str(name), None if value is None else str(value)) for name, value in row.pop("parameters"))
-    binding = Binding(**{**row, "parameters": parameters, "path": tuple(row["path"])})
-    try:
-        parse_uri(binding.contact)
-    except SipParseError as error:
-        raise ValueError(str(error)) from None
+    path = row.pop("path")
+    if not isinstance(path, list) or not all(isinstance(one, str) for one in path):
+        raise ValueError("a path is no list of texts")
+    binding = Binding(**row, parameters=parameters, path=tuple(path))
+    for name, kind in _BINDING_KINDS.items():
+        if not isinstance(getattr(binding, name), kind):
+            raise ValueError(f"{name} is of the wrong kind")
+    if not (math.isfinite(binding.expires_at) and math.isfinite(binding.updated_at)):
+        raise ValueError("a time is no number")
+    parse_uri(binding.contact)  # raises a ValueError
     return binding
+
+
+def _instance(row: dict[str, Any]) -> Instance:
+    id_, index = row["id"], row["gruu_index"]
+    if not isinstance(id_, str) or not isinstance(index, int) or not 0 <= index < 1 << 64:
+        raise ValueError("an instance is of the wrong kind")
+    return Instance(id_, index)

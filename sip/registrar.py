@@ -20,8 +20,9 @@ from .uri import SipUri
 # Of Require (RFC 3327, 5626, 5627).
 SUPPORTED = frozenset(("path", "outbound", "gruu"))
 HOUR = 3600
-# Of what is kept of one contact: its URI, parameters and Path, in characters.
+# Of what is kept of one contact: its URI, parameters, Path, Call-ID and instance, in characters; and of all together.
 MAX_BINDING = 8192
+MAX_RECORD = 65536
 
 MayRegister = Callable[[str, SipUri], bool]
 
@@ -160,10 +161,10 @@ class Registrar:
             expires = self._granted(one)
             if expires:
                 made = _binding(request, one, now, expires, path, flow if first_hop else None)
-                if len(made.contact) + len(str(one.address)) + sum(map(len, path)) > MAX_BINDING:
+                if made.length > MAX_BINDING:
                     raise _RefusalError(403, "Contact Too Long")
                 bindings.append(made)
-        if len(bindings) > self.settings.max_bindings:
+        if len(bindings) > self.settings.max_bindings or sum(one.length for one in bindings) > MAX_RECORD:
             raise _RefusalError(403, "Too Many Contacts")
         return replace(record, bindings=tuple(bindings), instances=self._instances(request, record, bindings))
 
