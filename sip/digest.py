@@ -33,7 +33,7 @@ def canonical_algorithm(name: str | None) -> str | None:
     """Returns the algorithm's name as ALGORITHMS has it (None, as a challenge without one, is MD5), or None
     when it is not supported; `-sess` variants are not."""
     wanted = "MD5" if name is None else name.upper()
-    return wanted if wanted in _HASHES else None
+    return wanted if wanted in _HASHES and (name is None or name.isascii()) else None
 
 
 def digest_length(algorithm: str) -> int:

@@ -12,6 +12,7 @@ from .digest_credentials import Credentials
 from .errors import DigestError, SipParseError, TransportError
 from .grammar import quote
 from .header_values import AuthParameters
+from .host_names import bare_host
 from .message import Request, Response
 from .target import next_hop, target_of
 from .uri import SipUri
@@ -19,6 +20,7 @@ from .uri import SipUri
 # Strongest first. MD5 has to be allowed by name.
 DEFAULT_ALGORITHMS = ("SHA-512-256", "SHA-256")
 MAX_RENEWALS = 3
+MAX_CHALLENGES = 4  # that one INVITE is sent again for
 MAX_DIALOGS = 10000
 MAX_NONCE = 1024
 _HEADERS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
@@ -38,11 +40,15 @@ class DigestClient:
     """Answers challenges with the credentials it holds.
 
     A challenge of any other realm is refused, and so is one that comes from elsewhere than the credentials'
-    destinations: an attacker who can challenge a request must not get a hash to guess the password from. Where a
-    request goes is its next hop; outside of dialogs, where we chose it, the host of its Request-URI counts too.
-    Inside a dialog the peer chose the way: there only the next hop counts, or that the challenge comes from the
-    very address whose challenge, of the same realm, was answered when we started the dialog. So a caller
+    destinations: an attacker who can challenge a request must not get a hash to guess the password from. Who asks by
+    401 is who the request is for (RFC 3261 22.2), so that the host of the Request-URI has to be a destination: the
+    next hop proves nothing of a callee behind it. Who asks by 407 is a proxy on the way (22.3): there the next hop
+    may be the destination instead. Inside a dialog the peer chose Request-URI and way: there a 407 is answered by the
+    next hop, a 401 where Request-URI and every Route are destinations, and both where the challenge comes from the
+    very address whose challenge, of the same status and realm, was answered when we started the dialog. So a caller
     cannot challenge our BYE in our own realm's name, and the proxy that both calls went through can.
+
+    No answer is sent twice: each request has a nonce count of its own for each nonce (RFC 7616 3.4).
 
     `algorithms` are those allowed, strongest first; of the challenges that fit, the topmost is answered (RFC 8760
     2.4), or with `strongest_first` the strongest. MD5 is refused unless it stands in `algorithms`. With
@@ -62,13 +68,15 @@ class DigestClient:
         self._strongest_first = strongest_first
         self._require_proof = require_proof
         self._nonces: dict[tuple[str, str], _Nonce] = {}
-        self._dialogs: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._dialogs: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._ahead: OrderedDict[str, None] = OrderedDict()  # the cnonces of answers given before a challenge
         self.last_algorithm: str | None = None
         self.last_proof = False  # whether the server of the last 2xx to an answer proved that it knows the secret
 
     def authorize(self, request: Request, challenge: Response, *, source: str = "") -> None:
         """Puts the answer to a 401 or 407 into `request`, which is then to be sent with a new CSeq and branch.
+
+        What it has of answers to others is made anew with counts of their own.
 
         `source` names where the challenge came from, an address. The request's body must be final: auth-int
         covers it. Raises DigestError when no challenge is of a realm with credentials and an allowed algorithm,
@@ -80,7 +88,7 @@ class DigestClient:
         parameters = offered[0]
         realm, nonce = parameters.get("realm") or "", parameters.get("nonce") or ""
         credentials = self._credentials[realm]
-        self._check_destination(request, credentials, source)
+        self._check_destination(request, credentials, header, source)
         state = self._nonces.get((realm, header))
         stale = (parameters.get("stale") or "").lower() == "true"
         # Credentials for the realms of other proxies on the way stay (RFC 3261 22.3).
@@ -92,11 +100,36 @@ class DigestClient:
         if state is None or state.value != nonce:
             state = self._nonces[realm, header] = _Nonce(parameters, nonce, _host(request))
         state.renewals = renewals
-        state.count += 1
         answer = self._answer(request, state, credentials)
         request.headers.remove(header)
-        for row in (*others, answer):
+        for row in others:
             request.headers.add(header, row)
+        self.repeat(request)
+        request.headers.add(header, answer)
+
+    def repeat(self, request: Request) -> None:
+        """Makes the answers in a request anew, with the next nonce counts, before it is sent once more.
+
+        A server takes no count twice, and would refuse the request for it. Answers to challenges that are no longer
+        known stay as they are.
+        """
+        for _, header in _HEADERS.values():
+            rows = request.headers.get_all(header)
+            if rows:
+                request.headers.remove(header)
+            for row in rows:
+                request.headers.add(header, self._made_anew(request, header, row))
+
+    def _made_anew(self, request: Request, header: str, row: str) -> str:
+        given = AuthParameters.parse(row)
+        realm = given.get("realm") or ""
+        state, credentials = self._nonces.get((realm, header)), self._credentials.get(realm)
+        if state is None or credentials is None:
+            return row
+        answer = self._answer(request, state, credentials)
+        if given.get("cnonce") in self._ahead:
+            self._note_ahead(answer)
+        return answer
 
     def anticipate(self, request: Request) -> None:
         """Answers the last challenge that a request to the same host met once more, before the next one comes.
@@ -107,15 +140,17 @@ class DigestClient:
             return
         for (realm, header), state in self._nonces.items():
             credentials = self._credentials[realm]
-            allowed = bool(_destinations(request, outside=True) & credentials.destinations)
+            allowed = _may_ask(request, header, credentials)
             if not allowed or state.host != _host(request) or header in request.headers:
                 continue
-            state.count += 1
             answer = self._answer(request, state, credentials)
             request.headers.add(header, answer)
-            self._ahead[AuthParameters.parse(answer).get("cnonce") or ""] = None
-            if len(self._ahead) > MAX_DIALOGS:
-                self._ahead.popitem(last=False)
+            self._note_ahead(answer)
+
+    def _note_ahead(self, answer: str) -> None:
+        self._ahead[AuthParameters.parse(answer).get("cnonce") or ""] = None
+        if len(self._ahead) > MAX_DIALOGS:
+            self._ahead.popitem(last=False)
 
     def _was_ahead(self, request: Request, header: str, realm: str) -> bool:
         """Whether the answer in a request was given before any challenge: its refusal says nothing of the password."""
@@ -178,20 +213,17 @@ class DigestClient:
         )
         return hmac.compare_digest(wanted.encode(), (info.get("rspauth") or "").lower().encode("utf-8", "replace"))
 
-    def _check_destination(self, request: Request, credentials: Credentials, source: str) -> None:
-        key = (request.call_id, credentials.realm)
+    def _check_destination(self, request: Request, credentials: Credentials, header: str, source: str) -> None:
+        key = (request.call_id, credentials.realm, header)
         if request.to.tag is None:
-            if not _destinations(request, outside=True) & credentials.destinations:
-                raise DigestError(
-                    f"the credentials for {credentials.realm!r} are not for {_shown(request)}", realm=credentials.realm
-                )
+            if not _may_ask(request, header, credentials):
+                text = f"the credentials for {credentials.realm!r} are not for {_shown(request, header)}"
+                raise DigestError(text, realm=credentials.realm)
             self._dialogs[key] = source
             self._dialogs.move_to_end(key)
             if len(self._dialogs) > MAX_DIALOGS:
                 self._dialogs.popitem(last=False)
-        elif not _destinations(request, outside=False) & credentials.destinations and not (
-            source and self._dialogs.get(key) == source
-        ):
+        elif not _may_ask_in_dialog(request, header, credentials) and not (source and self._dialogs.get(key) == source):
             text = f"the peer of a dialog may not challenge in the name of {credentials.realm!r}"
             raise DigestError(text, realm=credentials.realm)
 
@@ -225,6 +257,8 @@ class DigestClient:
         return fitting
 
     def _answer(self, request: Request, state: _Nonce, credentials: Credentials) -> str:
+        """Uses up one count of the nonce."""
+        state.count += 1
         parameters = state.challenge
         algorithm = canonical_algorithm(parameters.get("algorithm")) or "MD5"
         realm, nonce = credentials.realm, state.value
@@ -256,25 +290,46 @@ class DigestClient:
         return "Digest " + ", ".join(parts)
 
 
-def _destinations(request: Request, *, outside: bool) -> frozenset[str]:
-    """The hosts that a request goes to: what TLS proves of the next hop, or else where its packets are sent."""
-    found = set()
+def _may_ask(request: Request, header: str, credentials: Credentials) -> bool:
+    """Whether a request outside of dialogs may be challenged to carry `header`."""
+    hosts = {_wanted_host(request)} | ({_next_host(request)} if header == "Proxy-Authorization" else set())
+    return not hosts.isdisjoint(credentials.destinations)
+
+
+def _may_ask_in_dialog(request: Request, header: str, credentials: Credentials) -> bool:
+    if _next_host(request) not in credentials.destinations:
+        return False
+    if header == "Proxy-Authorization":
+        return True
+    # Behind a Route that is no destination anybody may answer in the name of our domain.
+    routes = {bare_host(one.sip_uri.host) for one in request.routes}
+    return routes | {_wanted_host(request)} <= credentials.destinations
+
+
+def _wanted_host(request: Request) -> str:
+    """Who the Request-URI is for: whom TLS has to prove, or else where maddr leads. "" for no SIP URI."""
+    uri = request.uri
+    if not isinstance(uri, SipUri):
+        return ""
+    return bare_host(uri.host if uri.secure else uri.parameter("maddr") or uri.host)
+
+
+def _next_host(request: Request) -> str:
+    """The name that TLS proves of the next hop, or else where the packets are sent; "" where they are not."""
     try:
         hop = target_of(next_hop(request))
-        found.add(hop.name if hop.secure else hop.host)
     except (SipParseError, TransportError):
-        return frozenset()
-    if outside and isinstance(request.uri, SipUri):
-        found.add(request.uri.host.strip("[]"))
-    return frozenset(host.lower().rstrip(".") for host in found)
+        return ""
+    return hop.name if hop.secure else hop.host
+
+
+def _shown(request: Request, header: str) -> str:
+    hosts = {_wanted_host(request)} | ({_next_host(request)} if header == "Proxy-Authorization" else set())
+    return " or ".join(sorted(hosts - {""})) or "this destination"
 
 
 def _host(request: Request) -> str:
-    return request.uri.host.lower() if isinstance(request.uri, SipUri) else str(request.uri)
-
-
-def _shown(request: Request) -> str:
-    return " or ".join(sorted(_destinations(request, outside=True))) or "this destination"
+    return bare_host(request.uri.host) if isinstance(request.uri, SipUri) else str(request.uri)
 
 
 def _choose_qop(parameters: AuthParameters) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .cancel import create_cancel
 from .capabilities import allow, supported
 from .dialog import Dialog
+from .digest_client import MAX_CHALLENGES
 from .early_dialogs import EarlyDialogs
 from .errors import (
     CallCancelledError,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from .failover import Failover
     from .user_agent import UserAgent
     from .user_agent_exchange import ClientExchange, ServerExchange
-
-MAX_CHALLENGES = 4
 
 
 class OutgoingInvite:
@@ -82,12 +81,13 @@ class OutgoingInvite:
             except (TransportError, TransactionTimeoutError) as error:
                 if self._cancelled or not tries.goes_on_after(error, progress=self._progress):
                     raise
-                self.request.headers.remove_first("Via")
+                user_agent.repeat(self.request)
                 continue
             if not self._cancelled and tries.goes_on_after(response, progress=self._progress):
-                self.request.headers.remove_first("Via")
+                user_agent.repeat(self.request)
                 continue
             if response.status == 422 and self._asks_again(response):
+                user_agent.repeat(self.request)
                 user_agent.renew(self.request)
                 continue
             challenges += 1

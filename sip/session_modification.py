@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .capabilities import allow
 from .dialog import Dialog
+from .digest_client import MAX_CHALLENGES
 from .errors import DialogError, SipError
 from .header_values import NameAddr
 from .host_names import same_host
@@ -43,7 +44,7 @@ class OutgoingReinvite:
         self._ack: Request | None = None
 
     async def run(self, body: bytes, flow: Flow | None) -> Response:
-        """Sends the offer, and once more after a challenge that may be answered.
+        """Sends the offer, and once more after each challenge that may be answered: of the proxy, of the peer.
 
         Raises TransportError, TransactionTimeoutError, and DigestError for a challenge that credentials are not for.
         """
@@ -52,7 +53,9 @@ class OutgoingReinvite:
         self._contact(request, way)
         response = await self._exchange(request, way)
         digest = self._user_agent.digest
-        if response.status in (401, 407) and digest is not None:
+        for _ in range(MAX_CHALLENGES):
+            if response.status not in (401, 407) or digest is None:
+                break
             digest.authorize(request, response, source=way.remote[0])
             response = await self._again(request, way)
         return response

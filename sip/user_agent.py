@@ -261,7 +261,7 @@ class UserAgent(UserAgentTransactions):
                 flow = await tries.flow(large=large)
             outcome, progress = await self._one_exchange(request, flow)
             if tries is not None and tries.goes_on_after(outcome, progress=progress):
-                request.headers.remove_first("Via")
+                self.repeat(request)
                 flow = None
                 continue
             if isinstance(outcome, SipError):
@@ -277,6 +277,12 @@ class UserAgent(UserAgentTransactions):
         """Puts the outbound proxy's Route on a request outside any dialog that has none yet."""
         if self.outbound_proxy is not None and request.to.tag is None and "Route" not in request.headers:
             request.headers.add("Route", route_to(self.outbound_proxy))
+
+    def repeat(self, request: Request) -> None:
+        """Makes a request fit to be sent to another server: no Via of its last sending, no Digest answer once more."""
+        request.headers.remove_first("Via")
+        if self.digest is not None:
+            self.digest.repeat(request)
 
     @staticmethod
     def renew(request: Request) -> None:

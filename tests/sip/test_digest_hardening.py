@@ -61,16 +61,16 @@ class TestDestinations:
     """The SIP digest leak: no hash for those who are not the ones that the password is for."""
 
     @pytest.mark.parametrize(
-        ("uri", "route"),
+        ("uri", "route", "proxy"),
         [
-            ("sip:bob@example.com", None),
-            ("sip:bob@elsewhere.example", "<sip:EXAMPLE.com;lr>"),
-            ("sip:bob@example.com", "<sip:proxy.elsewhere.example;lr>"),  # our own choice of a proxy on the way
-            ("sips:bob@example.com;maddr=192.0.2.66", None),  # TLS proves the name
+            ("sip:bob@example.com", None, False),
+            ("sip:bob@elsewhere.example", "<sip:EXAMPLE.com;lr>", True),
+            ("sip:bob@example.com", "<sip:proxy.elsewhere.example;lr>", False),  # our own choice of a proxy on the way
+            ("sips:bob@example.com;maddr=192.0.2.66", None, False),  # TLS proves the name
         ],
     )
-    def test_allowed_outside_of_dialogs(self, uri, route):
-        answered(client(), server(), request(uri=uri, route=route))
+    def test_allowed_outside_of_dialogs(self, uri, route, proxy):
+        answered(client(), server(proxy=proxy), request(uri=uri, route=route))
 
     @pytest.mark.parametrize(
         ("uri", "route"),
