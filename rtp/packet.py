@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from srtp.field_checks import as_flag
+
 from .errors import MalformedRtpError
 from .extension import HeaderExtension
 
@@ -39,6 +41,8 @@ class RtpPacket:
                 raise MalformedRtpError(f"{name} {value} does not fit {bits} bits")
         if len(self.csrcs) > 15 or not all(0 <= csrc < 1 << 32 for csrc in self.csrcs):
             raise MalformedRtpError(f"{len(self.csrcs)} CSRCs are more than 15, or one does not fit 32 bits")
+        if self.marker is not True and self.marker is not False:
+            as_flag(self.marker, "marker")
         if not 0 <= self.padding_length <= 255:
             raise MalformedRtpError(f"padding_length {self.padding_length} does not fit a byte")
 

@@ -11,6 +11,8 @@ import re
 import struct
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 from .errors import MalformedRtpError
 
 DTMF_DIGITS = "0123456789*#ABCD"
@@ -40,6 +42,7 @@ class TelephoneEvent:
     volume: int = 10
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, bits in (("event", 8), ("duration", 16), ("volume", 6)):
             value = getattr(self, name)
             if not 0 <= value < 1 << bits:
@@ -58,6 +61,9 @@ class EventPacket:
     timestamp: int
     payload: bytes
     marker: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 from .media_attributes import format_parameters
 from .session_description import MediaDescription, RtpMap
 
@@ -21,6 +23,9 @@ class Codec:
     payload_type: int
     channels: int = 1
     fmtp: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def matches(self, encoding: str, clock_rate: int, channels: int = 1) -> bool:
         return (self.encoding.lower(), self.clock_rate, self.channels) == (encoding.lower(), clock_rate, channels)

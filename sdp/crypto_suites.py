@@ -51,3 +51,10 @@ CRYPTO_SUITES: dict[str, CryptoSuite] = {
     )
 }
 SUPPORTED_SUITES = tuple(name for name, suite in CRYPTO_SUITES.items() if suite.profile is not None)
+
+
+def check_suites(names: tuple[str, ...]) -> None:
+    """Raises ValueError, which lists the suites there are, for a name that is none of SUPPORTED_SUITES."""
+    for name in names:
+        if name not in SUPPORTED_SUITES:
+            raise ValueError(f"there is no crypto suite {name[:40]!r}, it must be one of {', '.join(SUPPORTED_SUITES)}")

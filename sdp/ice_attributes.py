@@ -6,6 +6,8 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
+from srtp.field_checks import check_fields
+
 from .errors import NegotiationError
 from .session_description import Line, MediaDescription, SessionDescription
 
@@ -87,6 +89,9 @@ class IceDescription:
     credentials: IceCredentials
     candidates: tuple[IceCandidate, ...] = ()
     lite: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def of(cls, description: SessionDescription, section: MediaDescription) -> IceDescription | None:

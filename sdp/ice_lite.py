@@ -10,6 +10,8 @@ import hmac
 import struct
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 from .errors import StunError
 from .ice_attributes import IceCandidate, IceCredentials, IceDescription
 from .stun import (
@@ -33,6 +35,9 @@ class PeerValidated:
 
     address: Address
     nominated: bool
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ import binascii
 import re
 from dataclasses import dataclass, field
 
+from srtp.field_checks import check_fields
+
 from .errors import KeyManagementError, MikeyError, MikeyParseError, Refusal
 from .session_description import MediaDescription, SessionDescription
 
@@ -22,6 +24,9 @@ class KeyMgmtAttribute:
 
     prtcl_id: str
     data: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def parse(cls, value: str) -> KeyMgmtAttribute:
@@ -51,6 +56,9 @@ class TakenKeyMgmt:
     prtcl_ids: tuple[str, ...]
     session_level: bool
     refusals: tuple[Refusal, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def key_mgmt_attributes(

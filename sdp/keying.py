@@ -41,6 +41,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 from srtp import Policy
+from srtp.field_checks import check_fields
 
 from .errors import Refusal
 from .session_description import Line, MediaDescription, SessionDescription
@@ -75,6 +76,7 @@ class KeyingResult:
     lifetime: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         keyed = self.state is KeyingState.KEYED
         if (self.outbound is not None) is not keyed or (self.inbound is not None) is not keyed:
             raise ValueError(f"a result that is {self.state.value} with the wrong number of policies")
@@ -114,6 +116,9 @@ class LocalSection:
     previous: KeyingResult | None = None
     fresh: bool = True
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteSection:
@@ -127,6 +132,9 @@ class RemoteSection:
     index: int
     section: MediaDescription
     previous: KeyingResult | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

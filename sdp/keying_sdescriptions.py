@@ -6,10 +6,11 @@ import secrets
 from dataclasses import dataclass, field, replace
 
 from srtp import SecretBytes
+from srtp.field_checks import check_fields
 
 from .crypto_policy import policy_of
 from .crypto_selection import check_answer, select
-from .crypto_suites import CRYPTO_SUITES
+from .crypto_suites import CRYPTO_SUITES, check_suites
 from .errors import CryptoAttributeError, NegotiationError
 from .inline_key import InlineKey
 from .keying import (
@@ -25,7 +26,7 @@ from .keying import (
 )
 from .sdescriptions import CryptoAttribute, crypto_subject
 from .session_description import Line
-from .session_parameters import SessionParameters
+from .session_parameters import FLAGS, SessionParameters
 
 NAME = "sdescriptions"
 # The longer key first, AEAD before counter mode of the same length, and behind them what RFC 4568 makes mandatory: a
@@ -70,6 +71,14 @@ class Sdescriptions:
     flags: frozenset[str] = _NONE
     allowed_flags: frozenset[str] = _NONE
     name: str = field(default=NAME, init=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_suites(self.crypto_suites)
+        unknown = (self.flags | self.allowed_flags) - FLAGS
+        if unknown:
+            words = ", ".join(sorted(FLAGS))
+            raise ValueError(f"there is no session parameter {min(unknown)[:40]!r}, it must be one of {words}")
 
     def protocol(self, *, feedback: bool) -> str:
         return "RTP/SAVPF" if feedback else "RTP/SAVP"

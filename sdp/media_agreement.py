@@ -6,8 +6,10 @@ import enum
 from dataclasses import dataclass, field
 
 from srtp import Policy
+from srtp.field_checks import check_fields
 
 from .codecs import PCMA, PCMU, Codec, SharedCodec
+from .crypto_suites import check_suites
 from .errors import Refusal
 from .keying import KeyingMethod, KeyingResult
 from .keying_none import NoKeying
@@ -41,6 +43,9 @@ class LocalMedia:
     `keying` are the methods in order of preference. Without any, it is security descriptions of `crypto_suites`,
     with an MKI of `mki_length` bytes on our keys, and `lifetime` stated as `|2^31` and the like where a peer
     insists on one.
+
+    Words count as members of the enums. Raises ValueError, which lists them, for another one, for a crypto suite that
+    there is not, and for a value of another type.
     """
 
     address: str
@@ -61,6 +66,10 @@ class LocalMedia:
     attributes: tuple[Line, ...] = ()
     session_attributes: tuple[Line, ...] = ()
     keying: tuple[KeyingMethod, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_suites(self.crypto_suites)
 
     def keying_methods(self, *, secured: bool = False) -> tuple[KeyingMethod, ...]:
         """Returns the methods that may be used, the preferred first; never plain RTP for what is `secured`."""
@@ -123,6 +132,9 @@ class NegotiatedMedia:
     remote_section: MediaDescription | None = field(default=None, repr=False)
     bundled_with: int | None = None
     mid_extension: int | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def secured(self) -> bool:

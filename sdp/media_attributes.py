@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from srtp.field_checks import as_member
+
 from .session_description import MediaDescription, SessionDescription, numeric_address
 
 MAX_GROUPS = 64
@@ -39,6 +41,7 @@ class Direction(enum.Enum):
 
     def intersect(self, other: Direction) -> Direction:
         """The flow that both allow."""
+        other = as_member(Direction, other, "other")
         sends, receives = self.sends and other.sends, self.receives and other.receives
         if sends and receives:
             return Direction.SENDRECV

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, replace
 
+from srtp.field_checks import check_fields
+
 from .bundle import Bundle, BundlePolicy, candidates, carried, enabled_in, group_members
 from .errors import NegotiationError, Refusal
 from .keying import KeyingResult
@@ -52,6 +54,9 @@ class OfferExamination:
     secured: frozenset[int]
     policy: BundlePolicy
     in_force: Bundle | None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def examine(self, offer: SessionDescription) -> ReceivedOffer:
         """Returns what can be accepted; raises NegotiationError when the section that carries a group cannot."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 from .capability_negotiation import Configuration, configurations
 from .codecs import SharedCodec, shared_codecs
 from .errors import NegotiationError, Refusal
@@ -131,6 +133,9 @@ class ReadSection:
     codecs: tuple[SharedCodec, ...]
     address: str
     direction: Direction
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def read_section(

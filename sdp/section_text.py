@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 from .codecs import Codec
 from .keying import KeyingLines
 from .media_agreement import LocalMedia
@@ -27,6 +29,9 @@ class SectionPlan:
     rtcp_mux: bool
     mid: str | None = None
     more: tuple[Line, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def section_of(local: LocalMedia, plan: SectionPlan, keying: KeyingLines, session_address: str) -> MediaDescription:

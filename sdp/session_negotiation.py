@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from srtp.field_checks import as_flag, as_member
+
 from .bundle import (
     MID_EXTENSION,
     Bundle,
@@ -63,8 +65,8 @@ class SessionNegotiation:
         self, media: Iterable[LocalMedia], *, bundle: BundlePolicy = BundlePolicy.OFF, repeat_transport: bool = False
     ) -> None:
         self.media: list[LocalMedia] = list(media)
-        self.bundle = bundle
-        self._repeat = repeat_transport
+        self.bundle = as_member(BundlePolicy, bundle, "bundle")
+        self._repeat = as_flag(repeat_transport, "repeat_transport")
         self._bundle: Bundle | None = None
         self.agreement: SessionAgreement | None = None
         self._session_id = secrets.randbits(62)

@@ -11,6 +11,8 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 
+from srtp.field_checks import check_fields
+
 from .errors import StunError
 
 MAGIC_COOKIE = 0x2112A442
@@ -75,6 +77,9 @@ class StunMessage:
     has_fingerprint: bool = field(default=False, compare=False)
     _covered: bytes | None = field(default=None, compare=False, repr=False)
     _integrity: bytes | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def parse(cls, data: bytes) -> StunMessage:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sdp import MediaSecurity, NegotiatedAudio
 from sip import VerifiedPeer
+from srtp.field_checks import check_fields
 
 from .security_policy import SecurityPolicy
 
@@ -26,6 +27,9 @@ class Tier:
     status: TierStatus
     evidence: tuple[tuple[str, str], ...]
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def fact(self, name: str) -> str | None:
         """Returns the value of a fact, or None."""
         return next((value for key, value in self.evidence if key == name), None)
@@ -39,6 +43,9 @@ class SecurityReport:
     identity: Tier
     body: Tier
     media: Tier
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def tiers(self) -> tuple[tuple[str, Tier], ...]:
         """Returns (name, tier) in the order of the report."""
@@ -86,6 +93,9 @@ class MediaFacts:
     authentication_failures: int
     replays: int
     discarded: int
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def report(signalling: SignallingFacts, agreed: NegotiatedAudio | None, media: MediaFacts, note: str) -> SecurityReport:

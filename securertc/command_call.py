@@ -17,6 +17,7 @@ from sip import Credentials, SipUri, TransportError
 from sip.dns_records import Resolver
 from sip.transport import local_address_towards, reason_of, via_host
 from sip.websocket_settings import WebSocketSettings
+from srtp.field_checks import check_fields
 
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
@@ -54,6 +55,9 @@ class CallOptions:
     resolver: Resolver | None = None
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     instance: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

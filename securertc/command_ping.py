@@ -13,6 +13,7 @@ from sip.dns_records import Resolver
 from sip.message import new_call_id, new_tag
 from sip.transport import Flow, via_host
 from sip.websocket_settings import WebSocketSettings
+from srtp.field_checks import check_fields
 
 from .call_display import shown
 from .endpoint import Endpoint, EndpointSettings
@@ -35,6 +36,9 @@ class PingOptions:
     proxy: str | None = None
     resolver: Resolver | None = None
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from sip.outbound import OutboundRegistration
 from sip.registration import Registration
 from sip.transport import Flow, local_address_towards
 from sip.websocket_settings import WebSocketSettings
+from srtp.field_checks import check_fields
 
 from .command_call import interrupts
 from .endpoint import Endpoint, EndpointSettings
@@ -50,6 +51,9 @@ class RegisterOptions:
     resolver: Resolver | None = None
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     instance: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 async def run_register(options: RegisterOptions, console: Console) -> None:

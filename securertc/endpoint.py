@@ -38,6 +38,7 @@ from sip.target import target_of
 from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
 from sip.websocket_settings import WebSocketSettings
+from srtp.field_checks import check_fields
 
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
@@ -73,6 +74,8 @@ class EndpointSettings:
     INVITE may take the place of one of our calls (RFC 3891), whoever sends it, as the last step of an attended
     transfer; without it hears 403. `limits` are what others can make it keep: transactions and connections, in all and
     of one address, beyond which new requests hear 503; `message_limits` what one message may be.
+
+    Raises ValueError, naming the field, for a value of another type.
     """
 
     aor: str
@@ -95,6 +98,9 @@ class EndpointSettings:
     accept_replaces: bool = False
     limits: LoadLimits = USER_AGENT_LIMITS
     message_limits: Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class Endpoint:

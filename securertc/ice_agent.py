@@ -12,6 +12,7 @@ import aioice
 from rtp.udp import Address
 from sdp.demultiplexing import DatagramKind, kind_of
 from sdp.ice_attributes import IceCandidate, IceCredentials, IceDescription
+from srtp.field_checks import as_flag
 
 from .errors import IceError
 
@@ -36,7 +37,7 @@ class IceAgent:
     ) -> None:
         credentials = IceCredentials.generate()
         self._connection = aioice.Connection(
-            ice_controlling=controlling,
+            ice_controlling=as_flag(controlling, "controlling"),
             stun_server=stun_server,
             turn_server=turn_server,
             turn_username=turn_username,

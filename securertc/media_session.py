@@ -14,6 +14,7 @@ from rtp import Pacer, RtpPacket, UdpSocket, bind_rtp_pair
 from rtp.udp import Address
 from sdp import NegotiatedAudio
 from srtp import SrtpError
+from srtp.field_checks import as_flag
 
 from .assurance import MediaFacts
 from .errors import CallEndedError, SecurityPolicyError
@@ -53,7 +54,7 @@ class MediaSession:
             self._rtp = self._rtcp = host
             host.attach(self._received_rtp)
         self.local_address, self.local_port = self._rtp.local_address
-        self._packets = packets
+        self._packets = as_flag(packets, "packets")
         self._stream: MediaStream | None = None
         self._pacer = Pacer()
         self._sending = asyncio.Lock()

@@ -15,6 +15,7 @@ from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
 from sip.target import SECURE_TRANSPORTS, TRANSPORTS, default_port
 from sip.websocket_settings import WebSocketSettings
+from srtp.field_checks import check_fields
 
 from .errors import ConfigurationError, MissingExtraError
 from .name_resolution import name_resolver
@@ -34,6 +35,9 @@ class ListenSettings:
     port: int
     advertised: str | None = None
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings(TlsFiles):
@@ -44,6 +48,9 @@ class TlsSettings(TlsFiles):
 
     allow_wildcards: bool = False
     prove_domains: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,9 @@ class LocationSettings:
     url: str | None = None
     static: dict[str, tuple[ProxyTarget, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationSettings:
@@ -67,6 +77,9 @@ class AuthenticationSettings:
     users: Path | None = None
     secrets: Path | None = None
     algorithms: tuple[str, ...] = ("SHA-256", "MD5")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,9 @@ class ProxyConfig:
     settings: ProxySettings = field(default_factory=ProxySettings)
     limits: LoadLimits = field(default_factory=LoadLimits)
     timers: Timers = field(default_factory=Timers)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def read_config(path: Path) -> ProxyConfig:

@@ -14,6 +14,7 @@ from sip.proxy_events import ProxyTarget
 from sip.proxy_identity import ProxyIdentity, route_value
 from sip.proxy_routing import asks_for_flow, replace_values
 from sip.transport import Flow
+from srtp.field_checks import as_flag
 
 _ALLOWED = "ACK, BYE, CANCEL, INVITE, OPTIONS, REGISTER"
 
@@ -47,9 +48,9 @@ class ProxyService:
         self._static = {static_key(name): targets for name, targets in (static or {}).items()}
         self._proxies = proxies
         self._registrar = registrar
-        self._relay = relay
-        self._shared = shared
-        self._prove_domains = prove_domains
+        self._relay = as_flag(relay, "relay")
+        self._shared = as_flag(shared, "shared")
+        self._prove_domains = as_flag(prove_domains, "prove_domains")
         self.identity: ProxyIdentity | None = None  # of the server, once it is started
 
     @property

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdp import KeyingMethod, MediaSecurity
+from sdp.crypto_suites import check_suites
 from sdp.keying_sdescriptions import DEFAULT_SUITES
+from srtp.field_checks import check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,9 @@ class SecurityPolicy:
     certificates prove a SIP domain, which RFC 5922 forbids. `allow_md5` lets us answer Digest challenges that offer
     nothing better than MD5; of several challenges we answer the first, as RFC 8760 says, or with
     `strongest_digest` the strongest.
+
+    Words count as their members, as `media="required"`. Raises ValueError, which lists the words, for another one, for
+    a suite that there is not, and for a value of another type.
     """
 
     media: MediaSecurity = MediaSecurity.REQUIRED
@@ -30,6 +35,10 @@ class SecurityPolicy:
     allow_md5: bool = False
     strongest_digest: bool = False
     keying: tuple[KeyingMethod, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_suites(self.crypto_suites)
 
     def keys_may_travel(self, *, hop_is_secure: bool) -> bool:
         """Whether an SDP with keys may be sent over, or taken from, a hop."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sip import client_context, server_context
+from srtp.field_checks import check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class TlsFiles:
     key: str | Path | None = None
     ca_file: str | Path | None = None
     require_client_certificate: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def client_context(self) -> ssl.SSLContext:
         """Returns the context of connections that we open; raises TlsFileError for files that cannot be used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cryptography.hazmat.primitives import hashes
 
@@ -34,6 +34,17 @@ def canonical_algorithm(name: str | None) -> str | None:
     when it is not supported; `-sess` variants are not."""
     wanted = "MD5" if name is None else name.upper()
     return wanted if wanted in _HASHES and (name is None or name.isascii()) else None
+
+
+def checked_algorithms(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns algorithms as ALGORITHMS has them; raises ValueError, which lists those, for a name that none has."""
+    given = (names,) if isinstance(names, str) else tuple(names)
+    found = [canonical_algorithm(name) if isinstance(name, str) else None for name in given]
+    for name, canonical in zip(given, found, strict=True):
+        if canonical is None:
+            words = ", ".join(ALGORITHMS)
+            raise ValueError(f"there is no Digest algorithm {str(name)[:40]!r}, it must be one of {words}")
+    return tuple(name for name in found if name is not None)
 
 
 def digest_length(algorithm: str) -> int:

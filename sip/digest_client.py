@@ -7,7 +7,9 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from .digest import canonical_algorithm, response, userhash
+from srtp.field_checks import as_flag
+
+from .digest import canonical_algorithm, checked_algorithms, response, userhash
 from .digest_credentials import Credentials
 from .errors import DigestError, SipParseError, TransportError
 from .grammar import quote
@@ -64,9 +66,9 @@ class DigestClient:
         require_proof: bool = False,
     ) -> None:
         self._credentials = {one.realm: one for one in credentials}
-        self._algorithms = algorithms
-        self._strongest_first = strongest_first
-        self._require_proof = require_proof
+        self._algorithms = checked_algorithms(algorithms)
+        self._strongest_first = as_flag(strongest_first, "strongest_first")
+        self._require_proof = as_flag(require_proof, "require_proof")
         self._nonces: dict[tuple[str, str], _Nonce] = {}
         self._dialogs: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._ahead: OrderedDict[str, None] = OrderedDict()  # the cnonces of answers given before a challenge

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from srtp import SecretBytes
+from srtp.field_checks import as_flag, check_fields
 
-from .digest import canonical_algorithm, response
+from .digest import canonical_algorithm, checked_algorithms, response
 from .digest_secrets import DigestSecrets
 from .errors import SipParseError
 from .grammar import has_control, quote
@@ -53,6 +54,9 @@ class Authentication:
     algorithm: str | None = None
     retry_after: int | None = None
     proof: Proof | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +117,13 @@ class DigestServer:
         guesses: GuessLimit | None = None,
     ) -> None:
         self.realm = realm
-        self.algorithms = algorithms
+        self.algorithms = checked_algorithms(algorithms)
         self._secret_of = secret_of
         self._clock = clock
         self._qop = qop
-        self._proxy = proxy
+        self._proxy = as_flag(proxy, "proxy")
         self._username_of = username_of
-        self._one_time = one_time
+        self._one_time = as_flag(one_time, "one_time")
         self._guesses = GuessLimit() if guesses is None else guesses
         self._key = secrets.token_bytes(32)
         self._opaque = secrets.token_hex(8)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from srtp.field_checks import check_fields
+
 from .dns_records import HostAddress, Naptr, Question, Record, Srv
 from .errors import DiscoveryError, TransportError
 from .header_values import Via
@@ -49,6 +51,9 @@ class DiscoveryRules:
     transports: tuple[str, ...] = ("tls", "tcp", "udp")
     address_types: tuple[str, ...] = ("A", "AAAA")
     large: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from srtp.field_checks import as_flag, check_fields
+
 from .errors import SipParseError
 from .grammar import is_token, parse_number, parse_parameters
 from .message import Request, Response
@@ -37,6 +39,9 @@ class SubscriptionState:
     expires: int | None = None
     reason: str | None = None
     retry_after: int | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def parse(cls, text: str) -> SubscriptionState:
@@ -192,7 +197,7 @@ class Notifier:
         self.event = event
         self._limit = limit
         self._minimum = minimum
-        self.state = State.ACTIVE if active else State.PENDING
+        self.state = State.ACTIVE if as_flag(active, "active") else State.PENDING
         self.reason: str | None = None
         self._end = 0.0
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sdp.errors import StunError
 from sdp.stun import StunAttribute, StunClass, StunMessage, decode_xor_address, encode_error, encode_xor_address
+from srtp.field_checks import check_fields
 
 from .errors import SipParseError
 from .grammar import parse_number
@@ -34,6 +35,9 @@ class KeepAliveTimes:
     datagram_interval: tuple[float, float] = DATAGRAM_INTERVAL
     pong_timeout: float = PONG_TIMEOUT
     stun_rto: float = STUN_RTO
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def interval(self, flow_timer: int | None, *, reliable: bool) -> tuple[float, float]:
         """Returns the bounds of the interval (4.4): 80 to 100 % of the server's Flow-Timer, or our own."""

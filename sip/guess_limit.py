@@ -9,6 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from srtp.field_checks import check_fields
+
 SLOTS = 8192
 MAX_TRUSTED = 10000
 
@@ -19,6 +21,9 @@ class GuessRate:
 
     burst: int
     period: float
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class _Rates:

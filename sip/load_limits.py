@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 from .message import Request, Response
 
 
@@ -24,6 +26,9 @@ class LoadLimits:
     retry_after: int = 5
     connections: int = 10_000
     source_connections: int = 1_000
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 # Of a program that makes and takes calls itself.

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from srtp.field_checks import check_fields
+
 from .errors import RequestFailedError, SipError, TransportError
 from .flow import Flow, via_host
 from .flow_keep_alive import (
@@ -46,6 +48,9 @@ class OutboundTimes:
     base: float = 90.0
     longest: float = 1800.0
     keep_alive: KeepAliveTimes = field(default_factory=lambda: DEFAULT_KEEP_ALIVE_TIMES)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def retry_delay(self, failures: int, *, all_failed: bool, uniform: Uniform) -> float:
         """Returns how long to wait after so many failures in a row: 50 to 100 % of a bound that doubles."""

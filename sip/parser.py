@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 from .errors import SipParseError
 from .grammar import has_control, is_token, parse_number
 from .headers import Headers
@@ -32,6 +34,9 @@ class Limits:
     body_bytes: int = 65535
     rows: int = 256
     row_bytes: int = 16384
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 DEFAULT_LIMITS = Limits()

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from srtp.field_checks import check_fields
+
 from .client_transaction import ClientTransaction, client_key
 from .errors import SipParseError
 from .header_values import Via
@@ -46,6 +48,9 @@ class ProxySettings:
     record_route: bool = True
     timer_c: float = 200.0
     proxy_require: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 # A request and the flow it came by, to the response that refuses it, or None.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from urllib.parse import unquote
 
+from srtp.field_checks import check_fields
+
 from .errors import SipParseError
 from .grammar import quote
 from .gruu import PREFIX, TemporaryGruus, new_gruu_index, public_gruu
@@ -44,6 +46,7 @@ class RegistrarSettings:
     path_needs_support: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "domains", frozenset(map(bare_host, self.domains)))
 
 

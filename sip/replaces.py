@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
+from srtp.field_checks import check_fields
+
 from .dialog import DialogId
 from .errors import SipParseError
 from .grammar import parse_parameters
@@ -23,6 +25,9 @@ class Replaces:
     to_tag: str
     from_tag: str
     early_only: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def parse(cls, text: str) -> Replaces:

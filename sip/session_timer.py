@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 from .errors import SessionIntervalError, SipParseError
 from .grammar import parse_number
 from .message import Request, Response
@@ -28,6 +30,9 @@ class SessionExpires:
 
     interval: int
     refresher: Refresher | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def parse(cls, text: str) -> SessionExpires:
@@ -70,6 +75,9 @@ class SessionTimer:
     interval: int
     refreshing: bool
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     @property
     def due(self) -> float:
         """Seconds after the last refresh at which this side acts: by a refresh, or by the BYE of 10.
@@ -92,6 +100,7 @@ class SessionTimerPolicy:
     minimum: int = LEAST_INTERVAL
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not LEAST_INTERVAL <= self.minimum <= self.interval:
             raise ValueError(f"the session interval {self.interval} s is under the least one, {self.minimum} s")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 
 @dataclass(frozen=True, slots=True)
 class Timers:
@@ -16,6 +18,9 @@ class Timers:
     t2: float = 4.0
     t4: float = 5.0
     completed_invite: float = 32.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def timeout(self) -> float:

@@ -10,6 +10,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from srtp.field_checks import as_flag, check_fields
+
 from .errors import SipParseError, TlsFileError, TlsVerificationError
 from .grammar import is_host
 from .host_names import bare_host
@@ -39,6 +41,9 @@ class VerifiedPeer:
     cipher: str
     identity: str | None = None
     kind: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def client_context(
@@ -119,6 +124,7 @@ def verify_identity(certificate: bytes, expected: str, *, allow_wildcards: bool 
     (RFC 5924), TLS or any usage. Names are compared by ASCII rules (RFC 4343): in other letters, as common names may
     have them, nothing matches. Raises TlsVerificationError when none matches, or the certificate cannot be read.
     """
+    as_flag(allow_wildcards, "allow_wildcards")
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         names = _alternative_names(parsed)

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from srtp.field_checks import as_flag
+
 from .connection_reuse import ConnectionReuse
 from .errors import SipParseError, TlsVerificationError, TransportError
 from .flow import Flow as Flow
@@ -175,7 +177,7 @@ class TransportLayer:
         self._lost = lost
         self._tls_client = tls_client
         self._tls_server: ssl.SSLContext | None = None  # for all listeners, instead of those they began with
-        self.allow_wildcards = allow_wildcards
+        self.allow_wildcards = as_flag(allow_wildcards, "allow_wildcards")
         self.limits = limits
         self._max_connections = max_connections
         self._max_source_connections = max_source_connections

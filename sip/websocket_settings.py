@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from srtp.field_checks import check_fields
+
 
 @dataclass(frozen=True, slots=True)
 class WebSocketSettings:
@@ -15,3 +17,6 @@ class WebSocketSettings:
     origins: tuple[str, ...] | None = None
     ping_interval: float = 30.0
     path: str = "/"
+
+    def __post_init__(self) -> None:
+        check_fields(self)

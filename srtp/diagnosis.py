@@ -19,6 +19,7 @@ from .errors import (
     SrtpError,
     UnencryptedPacketError,
 )
+from .field_checks import check_fields
 from .master_key import MAX_MKI_LENGTH
 from .policy import Policy
 from .profile import Profile
@@ -58,6 +59,9 @@ class Diagnosis:
     profile: Profile | None = None
     roc: int | None = None
     mki: bytes | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 _CAUSES: tuple[tuple[type[SrtpError], Cause], ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import PolicyError
+from .field_checks import check_fields
 from .secret import SecretBytes
 
 MAX_MKI_LENGTH = 128
@@ -35,6 +36,9 @@ class MasterKey:
     soft_limit: float = 0.9
 
     def __post_init__(self) -> None:
+        for name in ("key", "salt", "mki"):
+            if isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} is a str, it must be bytes, as of bytes.fromhex() or base64.b64decode()")
         for name in ("key", "salt"):
             given = getattr(self, name)
             object.__setattr__(self, name, given if isinstance(given, SecretBytes) else SecretBytes(given))
@@ -42,9 +46,7 @@ class MasterKey:
         object.__setattr__(self, "mki", bytes(memoryview(self.mki)))
         if len(self.mki) > MAX_MKI_LENGTH:
             raise PolicyError(f"the MKI has {len(self.mki)} bytes, at most {MAX_MKI_LENGTH} are allowed")
-        for name in ("valid_from", "valid_to", "srtp_lifetime", "srtcp_lifetime"):
-            if not isinstance(getattr(self, name), int):
-                raise PolicyError(f"{name} is {getattr(self, name)!r}, it must be a whole number")
+        check_fields(self, PolicyError)
         if not 0 <= self.valid_from <= self.valid_to <= MAX_INDEX:
             raise PolicyError(f"a key is valid from {self.valid_from} to {self.valid_to}, of indexes up to 2^48 - 1")
         for name, most in (("srtp_lifetime", MAX_SRTP_LIFETIME), ("srtcp_lifetime", MAX_SRTCP_LIFETIME)):

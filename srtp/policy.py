@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from .errors import PolicyError
+from .field_checks import check_fields
 from .master_key import MAX_INDEX, MAX_SRTCP_LIFETIME, MAX_SRTP_LIFETIME, MasterKey
 from .profile import Profile
 from .secret import SecretBytes
@@ -42,16 +43,17 @@ class RocCarrying:
     rate: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self, PolicyError)
         most = 2**14 if self.mode == 1 else 2**16 - 1
         if self.mode not in (1, 2, 3):
             raise PolicyError(f"the mode of RFC 4771 is {self.mode}, it must be 1, 2 or 3")
-        if not isinstance(self.rate, int) or not 1 <= self.rate <= most:
+        if not 1 <= self.rate <= most:
             raise PolicyError(f"the ROC transmission rate is {self.rate}, in mode {self.mode} it must be 1 to {most}")
 
 
 def _as_master_key(key: object) -> MasterKey:
     if not isinstance(key, MasterKey):
-        raise PolicyError(f"a master key is a {type(key).__name__}, not a MasterKey")
+        raise PolicyError(f"a master key is a {type(key).__name__}, it must be a MasterKey")
     return key
 
 
@@ -95,13 +97,11 @@ class Policy:
     roc_carrying: RocCarrying | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.profile, Profile):
-            raise PolicyError(f"profile is a {type(self.profile).__name__}, not a Profile")
-        object.__setattr__(self, "further_keys", tuple(self.further_keys))
-        object.__setattr__(self, "encrypted_extensions", frozenset(self.encrypted_extensions))
-        keys = self.master_keys
-        for name, value in (("master_key", keys[0].key), ("master_salt", keys[0].salt), ("mki", keys[0].mki)):
+        first = self._own_key()  # SecretBytes from the start: no copy of a key may be left behind
+        for name, value in (("master_key", first.key), ("master_salt", first.salt), ("mki", first.mki)):
             object.__setattr__(self, name, value)
+        check_fields(self, PolicyError)
+        keys = self.master_keys
         self.check_keys(keys)
         self._check_numbers()
         self._check_features()
@@ -132,7 +132,10 @@ class Policy:
     @property
     def master_keys(self) -> tuple[MasterKey, ...]:
         """All master keys, the one of the policy's own fields first."""
-        first = MasterKey(
+        return (self._own_key(), *self.further_keys)
+
+    def _own_key(self) -> MasterKey:
+        return MasterKey(
             self.master_key,
             self.master_salt,
             self.mki,
@@ -142,7 +145,6 @@ class Policy:
             self.srtcp_lifetime,
             self.soft_limit,
         )
-        return (first, *self.further_keys)
 
     def check_keys(self, keys: Sequence[MasterKey]) -> None:
         """Checks that keys fit the profile and can be told apart.
@@ -173,22 +175,18 @@ class Policy:
     def _check_numbers(self) -> None:
         for name in ("rtp_window", "rtcp_window"):
             size = getattr(self, name)
-            if not isinstance(size, int) or not MIN_WINDOW <= size <= MAX_WINDOW:
+            if not MIN_WINDOW <= size <= MAX_WINDOW:
                 raise PolicyError(f"{name} is {size!r}, it must be from {MIN_WINDOW} to {MAX_WINDOW}")
         rate = self.key_derivation_rate
-        if not isinstance(rate, int) or (rate != 0 and (not 1 <= rate <= MAX_KEY_DERIVATION_RATE or rate & (rate - 1))):
+        if rate != 0 and (not 1 <= rate <= MAX_KEY_DERIVATION_RATE or rate & (rate - 1)):
             raise PolicyError(f"key_derivation_rate is {rate!r}, it must be 0 or a power of two up to 2^24")
         for extension in self.encrypted_extensions:
-            if not isinstance(extension, int) or not 1 <= extension <= MAX_EXTENSION_ID:
+            if not 1 <= extension <= MAX_EXTENSION_ID:
                 raise PolicyError(
                     f"a header extension has the ID {extension!r}, it must be from 1 to {MAX_EXTENSION_ID}"
                 )
 
     def _check_features(self) -> None:
-        if not isinstance(self.cryptex, Cryptex):
-            raise PolicyError(f"cryptex is {self.cryptex!r}, not a Cryptex")
-        if self.roc_carrying is not None and not isinstance(self.roc_carrying, RocCarrying):
-            raise PolicyError(f"roc_carrying is {self.roc_carrying!r}, not a RocCarrying")
         if self.profile.is_aead and not (self.encrypt_rtp and self.authenticate_rtp):
             raise PolicyError(f"{self.profile.name} always encrypts and authenticates SRTP (RFC 7714 8.2)")
         if self.allow_repeat_tx and not self.authenticate_rtp:

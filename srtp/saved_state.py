@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import PolicyError, StateError
+from .field_checks import check_fields
 from .master_key import MasterKey
 from .policy import Cryptex, Policy, RocCarrying
 from .profile import Profile
@@ -46,6 +47,9 @@ class SavedContext:
     previous: MasterKey | None
     previous_used: tuple[int, int]
     overlap: int
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def seal(session: Session, sealing_key: Buffer) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from .field_checks import check_fields
+
 
 class Direction(enum.Enum):
     """Which way packets go: `OUTBOUND` is protected, `INBOUND` unprotected."""
@@ -38,6 +40,9 @@ class ReplayState:
     started: bool
     top: int
     window: int
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +90,6 @@ class KeyEvent:
     mki: bytes
     rtcp: bool = False
     used: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from OpenSSL import SSL
 
 from srtp import Profile
+from srtp.field_checks import as_member
 
 from ..errors import DtlsError, FingerprintError
 from .certificate import DtlsCertificate
@@ -69,6 +70,8 @@ class DtlsConnection:
         mtu: int = DEFAULT_MTU,
         handshake_seconds: float = HANDSHAKE_SECONDS,
     ) -> None:
+        role = as_member(SetupRole, role, "role")
+        profiles = tuple(as_member(Profile, one, "one of profiles") for one in profiles)
         if role not in (SetupRole.ACTIVE, SetupRole.PASSIVE):
             raise DtlsError(f"a=setup:{role.value} is no role of a handshake")
         self.role = role

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from srtp import Policy, Profile
+from srtp.field_checks import check_fields
 
 
 class DtlsState(enum.Enum):
@@ -39,6 +40,9 @@ class HandshakeCompleted:
     outbound: Policy
     inbound: Policy
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class HandshakeFailed:
@@ -46,6 +50,9 @@ class HandshakeFailed:
 
     failure: DtlsFailure
     reason: str
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, field, replace
 
 from srtp import Profile
+from srtp.field_checks import check_fields
 
 from ..errors import DtlsAttributeError, DtlsError, NegotiationError, Refusal
 from ..keying import (
@@ -75,6 +76,7 @@ class DtlsSrtp:
     name: str = field(default=NAME, init=False)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.preferred_role not in (SetupRole.ACTIVE, SetupRole.PASSIVE):
             raise DtlsError("preferred_role is neither ACTIVE nor PASSIVE")
 
@@ -175,6 +177,9 @@ class RemoteAssociation:
     address: Address
     ice: bool
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def continues(self, previous: DtlsSrtpResult, role: SetupRole) -> bool:
         """Whether it means the association in force, with our role being `role` (RFC 8842 4).
 
@@ -206,6 +211,9 @@ class DtlsSrtpProposal:
     role: SetupRole
     taken: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def create_answer(self, local: LocalSection) -> KeyingAnswer:
         """Goes on with the association in force if both sides want it, else begins a new one (RFC 8842 5.3)."""
         previous = _association(local.previous)
@@ -231,6 +239,9 @@ class DtlsSrtpOffer:
     method: DtlsSrtp
     tls_id: str | None
     continued: DtlsSrtpResult | None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def lines(self) -> KeyingLines:

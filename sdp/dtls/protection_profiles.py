@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from srtp import Policy, Profile, SecretBytes
+from srtp.field_checks import as_member
 
 from ..errors import DtlsError
 from .setup_role import SetupRole
@@ -24,6 +25,7 @@ DEFAULT_PROFILES = tuple(PROTECTION_PROFILES)
 
 def use_srtp_list(profiles: tuple[Profile, ...]) -> bytes:
     """Returns profiles as OpenSSL names them; raises DtlsError when there are none, or one has no name in DTLS."""
+    profiles = tuple(as_member(Profile, profile, "one of profiles") for profile in profiles)
     unknown = [profile.name for profile in profiles if profile not in PROTECTION_PROFILES]
     if unknown or not profiles:
         raise DtlsError(f"no protection profiles of DTLS-SRTP: {', '.join(unknown) or 'none given'}")
@@ -49,6 +51,7 @@ def policies_from(profile: Profile, keying_material: bytes, role: SetupRole) -> 
     The material is client key, server key, client salt, server salt; ACTIVE is the client. Raises DtlsError when
     its length does not fit, or the role is not decided.
     """
+    profile, role = as_member(Profile, profile, "profile"), as_member(SetupRole, role, "role")
     if len(keying_material) != keying_material_length(profile) or role not in (SetupRole.ACTIVE, SetupRole.PASSIVE):
         raise DtlsError("keying material of another length, or for no role")
     key, salt = profile.master_key_length, profile.master_salt_length

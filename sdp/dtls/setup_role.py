@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from srtp.field_checks import as_member
+
 from ..errors import DtlsAttributeError
 from ..session_description import MediaDescription, SessionDescription
 
@@ -45,6 +47,8 @@ def role_to_answer(offered: SetupRole, preferred: SetupRole = SetupRole.ACTIVE) 
 
     Raises DtlsAttributeError for holdconn, which RFC 8842 5.1 excludes.
     """
+    offered = as_member(SetupRole, offered, "offered")
+    preferred = as_member(SetupRole, preferred, "preferred")
     if offered is SetupRole.HOLDCONN:
         raise DtlsAttributeError("setup", "a=setup:holdconn is not allowed for DTLS")
     return preferred if offered is SetupRole.ACTPASS else offered.opposite
@@ -52,6 +56,7 @@ def role_to_answer(offered: SetupRole, preferred: SetupRole = SetupRole.ACTIVE) 
 
 def role_from_answer(answered: SetupRole) -> SetupRole:
     """Returns our role when our offer said actpass; raises DtlsAttributeError when the answer decides nothing."""
+    answered = as_member(SetupRole, answered, "answered")
     if answered not in (SetupRole.ACTIVE, SetupRole.PASSIVE):
         raise DtlsAttributeError("setup", f"the answer's a=setup:{answered.value} is neither active nor passive")
     return answered.opposite

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from srtp import Policy, PolicyError, Profile, SecretBytes
+from srtp.field_checks import as_flag, check_fields
 
 from ..errors import MikeyRefusedError
 from .code_points import ErrorNumber, KeyType, KeyValidityType
@@ -73,6 +74,9 @@ class CryptoSessionBundle:
     message_key: SecretBytes | None = None
     envelope_key_cached: bool = field(default=False)
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     @property
     def csb_id(self) -> int:
         return self.derivation.csb_id
@@ -118,7 +122,7 @@ class CryptoSessionBundle:
         pair = self.sessions[2 * line : 2 * line + 2]
         if line < 0 or len(pair) != 2:
             raise MikeyRefusedError(ErrorNumber.UNSPECIFIED, f"media line {line} has no two crypto sessions")
-        return (pair[0], pair[1]) if initiator else (pair[1], pair[0])
+        return (pair[0], pair[1]) if as_flag(initiator, "initiator") else (pair[1], pair[0])
 
     def _policies_by_map(self, cs_id: int, policy_no: int) -> tuple[KeyedPolicy, ...]:
         rate = key_derivation_rate_of(self._sp(policy_no))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from srtp import SecretBytes
+from srtp.field_checks import check_fields
 
 from ..errors import MikeyRefusedError
 from .code_points import DH_VALUE_LENGTHS, DhGroup, ErrorNumber
@@ -46,6 +47,9 @@ class DhKey:
 
     group: DhGroup
     exponent: SecretBytes
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def generate(cls, group: DhGroup, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> DhKey:

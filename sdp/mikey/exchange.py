@@ -8,6 +8,8 @@ from enum import Enum
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from srtp.field_checks import check_fields
+
 from ..errors import MikeyRefusedError
 from .certificates import sign
 from .code_points import (
@@ -81,6 +83,9 @@ class MikeyProfile:
     signature_hashes: tuple[HashFunction, ...] = (HashFunction.SHA_256, HashFunction.SHA_1)
     allow_null_srtp: bool = False
     null_over_tls: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 STRICT = MikeyProfile()

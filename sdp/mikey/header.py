@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from srtp.field_checks import check_fields
+
 from .code_points import MIKEY_VERSION, MapType
 from .wire import Reader, number, sized
 
@@ -79,6 +81,9 @@ class GenericId:
     session_data: bytes = b""
     spi: bytes = b""
     s: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def ssrc(self) -> int | None:
@@ -156,6 +161,9 @@ class Header:
     cs_id_map: CsIdMap = SrtpIdMap()
     v: bool = False
     prf: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def parse(cls, reader: Reader) -> tuple[Header, int]:

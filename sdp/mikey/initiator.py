@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from srtp import Profile, SecretBytes
+from srtp.field_checks import check_fields
 
 from ..errors import MikeyError, MikeyPeerError, MikeyRefusedError
 from .certificates import (
@@ -85,6 +86,9 @@ class Proposal:
     envelope_key_cache: EnvelopeKeyCache = EnvelopeKeyCache.NO_CACHE
     rekey: bool = True
     include_identities: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class Initiator:

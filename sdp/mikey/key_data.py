@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from srtp import SecretBytes
+from srtp.field_checks import check_fields
 
 from .code_points import KeyType, KeyValidityType, PayloadType
 from .wire import Reader, number, sized
@@ -24,6 +25,9 @@ class KeyValidity:
     spi: bytes = b""
     valid_from: bytes = b""
     valid_to: bytes = b""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @classmethod
     def parse(cls, kind: int, reader: Reader) -> KeyValidity:

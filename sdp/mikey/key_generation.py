@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from srtp import SecretBytes
+from srtp.field_checks import as_member
 
 from .code_points import EncryptionAlgorithm, KeyType
 from .key_data import KeyData, KeyValidity
@@ -22,7 +23,7 @@ def new_tgk(
 ) -> KeyData:
     """Returns a TGK of 256 bits; with AES key wrap of as much more as fills its last block behind `before`."""
     length = _TGK_LENGTH
-    if encryption is EncryptionAlgorithm.AES_KW_128:
+    if as_member(EncryptionAlgorithm, encryption, "encryption") is EncryptionAlgorithm.AES_KW_128:
         empty = KeyData(KeyType.TGK, SecretBytes(b""), None, validity)
         length += -len(serialize_chain((*before, empty))) % 8
     return KeyData(KeyType.TGK, SecretBytes(random_bytes(length)), None, validity)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from srtp import SecretBytes
+from srtp.field_checks import as_member
 
 from ..errors import MikeyRefusedError
 from .code_points import EncryptionAlgorithm, ErrorNumber, MacAlgorithm
@@ -36,6 +37,7 @@ class MessageKeys:
 
         AES key wrap takes whole blocks of 8 bytes, at least 2: raises MikeyRefusedError for other lengths.
         """
+        algorithm = as_member(EncryptionAlgorithm, algorithm, "algorithm")
         if algorithm is EncryptionAlgorithm.NULL:
             return data
         if algorithm is EncryptionAlgorithm.AES_KW_128:
@@ -48,6 +50,7 @@ class MessageKeys:
 
     def decrypt(self, algorithm: EncryptionAlgorithm, timestamp: bytes, data: bytes) -> bytes:
         """Decrypts key data; raises MikeyRefusedError when AES key wrap finds it damaged."""
+        algorithm = as_member(EncryptionAlgorithm, algorithm, "algorithm")
         if algorithm is EncryptionAlgorithm.NULL:
             return data
         if algorithm is EncryptionAlgorithm.AES_KW_128:
@@ -56,6 +59,7 @@ class MessageKeys:
 
     def mac(self, algorithm: MacAlgorithm, data: bytes) -> bytes:
         """Returns the MAC of `data`, empty for NULL."""
+        algorithm = as_member(MacAlgorithm, algorithm, "algorithm")
         if algorithm is MacAlgorithm.NULL:
             return b""
         digest = _DIGESTS[algorithm]

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.x509 import Certificate
 
 from srtp import SecretBytes
+from srtp.field_checks import check_fields
 
 from .code_points import IdType
 from .payloads import Id
@@ -36,6 +37,9 @@ class Ourselves:
     certificates: tuple[Certificate, ...] = field(default=(), repr=False)
     certificate_url: str | None = None
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -50,3 +54,6 @@ class Peer:
     pre_shared_key: SecretBytes | None = None
     certificate: Certificate | None = field(default=None, repr=False)
     authorities: tuple[Certificate, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from srtp import SecretBytes
+from srtp.field_checks import check_fields
 
 from .code_points import (
     DH_VALUE_LENGTHS,
@@ -42,6 +43,9 @@ class Kemac:
     mac_alg: int
     mac: bytes = b""
     rfc4650_numbering: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def mac_algorithm(self) -> MacAlgorithm:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from srtp import SecretBytes
+from srtp.field_checks import check_fields
 
 from ..errors import MikeyRefusedError
 from .code_points import ErrorNumber, PrfFunction
@@ -64,6 +65,9 @@ class KeyDerivation:
     function: PrfFunction
     csb_id: int
     rand: bytes
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def from_tgk(self, tgk: SecretBytes, constant: int, cs_id: int, length: int) -> SecretBytes:
         """Returns a key of a crypto session, `length` bytes (4.1.3)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from srtp import Profile
+from srtp.field_checks import check_fields
 
 from .code_points import HashFunction, SignatureType
 from .crypto_session_bundle import CryptoSessionBundle
@@ -34,6 +35,9 @@ class ResponderSettings:
     validity: KeyValidity = field(default_factory=KeyValidity)
     rekey_updates: bool = True
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -49,6 +53,9 @@ class Request:
     settings: ResponderSettings
     known: CryptoSessionBundle | None
     keys: MessageKeys | None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def verification(self) -> Verification:
