@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sip import DigestServer, TlsFileError
 from sip.digest_secrets import DigestSecrets
+from sip.guess_limit import GuessLimit
 from sip.location import LocationStore
 from sip.location_memory import MemoryLocationStore
 from sip.location_service import LocationService
@@ -197,6 +198,8 @@ def _digest(settings: AuthenticationSettings | None) -> tuple[DigestServer | Non
     except (ValueError, OSError) as error:
         raise ConfigurationError(str(error), key="authentication") from None
 
+    guesses = GuessLimit()  # one: who may guess at both guesses twice
+
     def make(proxy: bool) -> DigestServer:
         return DigestServer(
             settings.realm,
@@ -204,6 +207,7 @@ def _digest(settings: AuthenticationSettings | None) -> tuple[DigestServer | Non
             clock=time.monotonic,
             algorithms=settings.algorithms,
             proxy=proxy,
+            guesses=guesses,
         )
 
     return make(True), make(False)

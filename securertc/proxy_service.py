@@ -74,7 +74,7 @@ class ProxyService:
         return request.create_response(403, "No Relaying")
 
     def _authenticate(self, digest: DigestServer, request: Request, flow: Flow, caller: SipUri) -> Response | None:
-        found = digest.check(request, source=flow.remote[0])
+        found = digest.check(request, source=flow.remote[0], datagram=not flow.reliable)
         if found.verdict is not Verdict.ACCEPTED:
             return digest.refuse(request, found)
         if not is_name_of(found.username or "", caller):
@@ -130,7 +130,7 @@ class ProxyService:
         user: str | None = None
         found = None
         if self._registrar is not None:
-            found = self._registrar.check(request, source=flow.remote[0])
+            found = self._registrar.check(request, source=flow.remote[0], datagram=not flow.reliable)
             if found.verdict is not Verdict.ACCEPTED:
                 return self._registrar.refuse(request, found)
             user = found.username

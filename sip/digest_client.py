@@ -309,20 +309,25 @@ def _may_ask_in_dialog(request: Request, header: str, credentials: Credentials) 
 
 
 def _wanted_host(request: Request) -> str:
-    """Who the Request-URI is for: whom TLS has to prove, or else where maddr leads. "" for no SIP URI."""
-    uri = request.uri
-    if not isinstance(uri, SipUri):
-        return ""
-    return bare_host(uri.host if uri.secure else uri.parameter("maddr") or uri.host)
+    """Who the Request-URI is for; "" for no SIP URI."""
+    return _proven_host(request.uri) if isinstance(request.uri, SipUri) else ""
 
 
 def _next_host(request: Request) -> str:
-    """The name that TLS proves of the next hop, or else where the packets are sent; "" where they are not."""
+    """Who the next hop is; "" where there is none."""
     try:
-        hop = target_of(next_hop(request))
-    except (SipParseError, TransportError):
+        return _proven_host(next_hop(request))
+    except SipParseError:
         return ""
-    return hop.name if hop.secure else hop.host
+
+
+def _proven_host(uri: SipUri) -> str:
+    """The name that TLS proves, or else where packets are sent: maddr leads elsewhere than to who is named."""
+    try:
+        target = target_of(uri)
+    except TransportError:
+        return ""
+    return target.name if target.secure else target.host
 
 
 def _shown(request: Request, header: str) -> str:

@@ -9,7 +9,7 @@ import secrets
 import struct
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from srtp import SecretBytes
 from srtp.field_checks import as_flag, check_fields
@@ -20,7 +20,7 @@ from .errors import SipParseError
 from .grammar import has_control, quote
 from .guess_limit import GuessLimit
 from .header_values import AuthParameters
-from .host_names import same_host
+from .host_names import bare_host, same_host
 from .message import Request, Response
 from .uri import SipUri, parse_uri
 
@@ -39,7 +39,7 @@ class Verdict(enum.Enum):
 
     ACCEPTED = "accepted"
     MISSING = "missing"  # none for our realm: challenge
-    STALE = "stale"  # right, but for an old nonce: challenge with stale=true
+    STALE = "stale"  # for a nonce that is old, used up or not ours, whether right or wrong: challenge with stale=true
     REFUSED = "refused"  # wrong password, unknown user, replayed nonce count: challenge anew
     MALFORMED = "malformed"  # 400
     DELAYED = "delayed"  # too many wrong answers before: not looked at
@@ -47,13 +47,17 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """The verdict; on acceptance who it was by which algorithm, and on delay for how many seconds more."""
+    """The verdict; on acceptance who it was by which algorithm, and on delay for how many seconds more.
+
+    `bound_to` is the address that the next challenge is for, None where it is for everybody.
+    """
 
     verdict: Verdict
     username: str | None = None
     algorithm: str | None = None
     retry_after: int | None = None
     proof: Proof | None = None
+    bound_to: str | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -97,10 +101,12 @@ class DigestServer:
     """Challenges for one realm and checks answers against HA1 values.
 
     `algorithms` are offered in this order, one challenge each. Nonces carry the time, sealed by HMAC, so that
-    only those answered take memory; each keeps the nonce counts it has seen, and no count is taken twice. With
-    `one_time` a nonce is taken once only, and the response names the next one. `secret_of` gives HA1 for (username,
-    realm, algorithm); with `username_of`, clients are asked to hide their names by userhash. `guesses` slows
-    down wrong answers. With `clock` in seconds it is sans-IO.
+    only those answered take memory; each keeps the nonce counts it has seen, and no count is taken twice. Over UDP
+    the seal covers the address that the challenge goes to, too. An answer to a nonce that is not ours, or was for
+    another address, is not looked at and counts for no wrong one: a stranger can neither guess by it nor have
+    others counted as guessing. With `one_time` a nonce is taken once only, and the response names the next one.
+    `secret_of` gives HA1 for (username, realm, algorithm); with `username_of`, clients are asked to hide their names
+    by userhash. `guesses` slows down wrong answers. With `clock` in seconds it is sans-IO.
     """
 
     def __init__(
@@ -152,12 +158,15 @@ class DigestServer:
             username_of=known.username_of if userhash else None,
         )
 
-    def challenge(self, request: Request, *, stale: bool = False) -> Response:
-        """Returns the 401 (407 for a proxy) with a challenge for each algorithm, in order of preference."""
+    def challenge(self, request: Request, *, stale: bool = False, bound_to: str | None = None) -> Response:
+        """Returns the 401 (407 for a proxy) with a challenge for each algorithm, in order of preference.
+
+        One that is `bound_to` an IP address can be answered over UDP, and from there alone.
+        """
         answer = request.create_response(407 if self._proxy else 401)
         name = "Proxy-Authenticate" if self._proxy else "WWW-Authenticate"
         for algorithm in self.algorithms:
-            parts = [f"realm={quote(self.realm)}", f'nonce="{self._new_nonce()}"', f"algorithm={algorithm}"]
+            parts = [f"realm={quote(self.realm)}", f'nonce="{self._new_nonce(bound_to)}"', f"algorithm={algorithm}"]
             parts += [f'qop="{",".join(self._qop)}"', f'opaque="{self._opaque}"']
             if stale:
                 parts.append("stale=true")
@@ -174,17 +183,25 @@ class DigestServer:
             response = request.create_response(403, "Too Many Wrong Answers")
             response.headers.add("Retry-After", str(found.retry_after or 1))
             return response
-        return self.challenge(request, stale=found.verdict is Verdict.STALE)
+        return self.challenge(request, stale=found.verdict is Verdict.STALE, bound_to=found.bound_to)
 
-    def check(self, request: Request, *, source: str = "") -> Authentication:
-        """Returns whether a request carries good credentials for the realm; `source` is the IP address it came from."""
+    def check(self, request: Request, *, source: str = "", datagram: bool = False) -> Authentication:
+        """Returns whether a request carries good credentials for the realm.
+
+        `source` is the IP address it came from. With `datagram`, for UDP, where anybody may write any source, only a
+        nonce that was sent there counts.
+        """
+        found = self._look(request, source, datagram=datagram)
+        return replace(found, bound_to=bare_host(source)) if datagram else found
+
+    def _look(self, request: Request, source: str, *, datagram: bool) -> Authentication:
         for row in request.headers.get_all("Proxy-Authorization" if self._proxy else "Authorization"):
             try:
                 given = AuthParameters.parse(row)
             except SipParseError:
                 return Authentication(Verdict.MALFORMED)
             if given.scheme.lower() == "digest" and given.get("realm") == self.realm:
-                return self._check(request, given, source)
+                return self._check(request, given, source, datagram=datagram)
         return Authentication(Verdict.MISSING)
 
     def confirm(self, response: Response, found: Authentication) -> None:
@@ -198,11 +215,11 @@ class DigestServer:
         digest = rspauth(proof, response.body)
         parts = [f"qop={proof.qop}", f'rspauth="{digest}"', f"cnonce={quote(proof.cnonce)}", f"nc={proof.nonce_count}"]
         if self._one_time:
-            parts.append(f'nextnonce="{self._new_nonce()}"')
+            parts.append(f'nextnonce="{self._new_nonce(found.bound_to)}"')
         name = "Proxy-Authentication-Info" if self._proxy else "Authentication-Info"
         response.headers.set(name, ", ".join(parts))
 
-    def _check(self, request: Request, given: AuthParameters, source: str) -> Authentication:
+    def _check(self, request: Request, given: AuthParameters, source: str, *, datagram: bool) -> Authentication:
         algorithm = canonical_algorithm(given.get("algorithm"))
         names = ("username", "nonce", "uri", "response")
         if any(given.get(name) is None for name in names):
@@ -217,8 +234,11 @@ class DigestServer:
             return Authentication(Verdict.STALE)  # of a challenge before we started
         assert algorithm is not None
         assert qop is not None
-        username = self._plain_username(username, algorithm, hashed=given.get("userhash") == "true")
         now = self._clock()
+        issued = self._issued_at(nonce, source, datagram=datagram)
+        if issued is None or not 0 <= now - issued <= NONCE_LIFETIME:
+            return Authentication(Verdict.STALE)  # not looked at: it would be a guess that costs nothing
+        username = self._plain_username(username, algorithm, hashed=given.get("userhash") == "true")
         wait = self._guesses.wait(username, source, now)
         if wait > 0:
             return Authentication(Verdict.DELAYED, retry_after=math.ceil(wait))
@@ -232,7 +252,7 @@ class DigestServer:
         if secret is None or not matches:
             self._guesses.failed(username, source, now)
             return Authentication(Verdict.REFUSED)
-        verdict = self._check_nonce(nonce, int(count, 16))
+        verdict = self._take_count(nonce, issued, int(count, 16))
         if verdict is not Verdict.ACCEPTED:
             return Authentication(verdict, username, algorithm)
         # Not before: a replayed answer is right, and must not earn the replayer anything.
@@ -244,10 +264,7 @@ class DigestServer:
             return username
         return "" if self._username_of is None else self._username_of(username.lower(), algorithm) or ""
 
-    def _check_nonce(self, nonce: str, count: int) -> Verdict:
-        issued = self._issued_at(nonce)
-        if issued is None or not 0 <= self._clock() - issued <= NONCE_LIFETIME:
-            return Verdict.STALE
+    def _take_count(self, nonce: str, issued: float, count: int) -> Verdict:
         window = self._counts.get(nonce)
         if window is not None and self._one_time:
             return Verdict.STALE
@@ -258,26 +275,35 @@ class DigestServer:
             window = self._counts[nonce] = _CountWindow()
             while len(self._counts) > MAX_NONCES:
                 oldest, _ = self._counts.popitem(last=False)
-                self._forgotten = max(self._forgotten, self._issued_at(oldest) or self._forgotten)
+                self._forgotten = max(self._forgotten, _time_in(bytes.fromhex(oldest)))
         return Verdict.ACCEPTED if count > 0 and window.accept(count) else Verdict.REFUSED
 
-    def _new_nonce(self) -> str:
+    def _new_nonce(self, bound_to: str | None) -> str:
         body = struct.pack("!d", self._clock()) + secrets.token_bytes(8)
-        return (body + self._seal(body)).hex()
+        return (body + self._seal(body, bound_to)).hex()
 
-    def _issued_at(self, nonce: str) -> float | None:
-        """When we issued a nonce, or None when we did not."""
+    def _issued_at(self, nonce: str, source: str, *, datagram: bool) -> float | None:
+        """When we issued a nonce that may be answered from `source`, or None when we did not."""
         try:
             data = bytes.fromhex(nonce)
         except ValueError:
             return None
-        if len(data) != 32 or data.hex() != nonce or not hmac.compare_digest(self._seal(data[:16]), data[16:]):
+        if len(data) != 32 or data.hex() != nonce:
             return None
-        issued: float = struct.unpack("!d", data[:8])[0]
-        return issued
+        # What was asked by UDP may be answered by a connection from the same address: the answer may be too large.
+        allowed = (bare_host(source),) if datagram else (None, bare_host(source))
+        if not any(hmac.compare_digest(self._seal(data[:16], one), data[16:]) for one in allowed):
+            return None
+        return _time_in(data)
 
-    def _seal(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, "sha256")[:16]
+    def _seal(self, body: bytes, bound_to: str | None) -> bytes:
+        address = b"" if bound_to is None else b"@" + bound_to.encode("utf-8", "surrogateescape")
+        return hmac.digest(self._key, body + address, "sha256")[:16]
+
+
+def _time_in(nonce: bytes) -> float:
+    issued: float = struct.unpack("!d", nonce[:8])[0]
+    return issued
 
 
 def request_digest(proof: Proof, method: str, body: bytes) -> str:

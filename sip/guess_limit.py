@@ -13,6 +13,10 @@ from srtp.field_checks import check_fields
 
 SLOTS = 8192
 MAX_TRUSTED = 10000
+MAX_FAILING = 10000
+# So long a source counts as one that has failed, and so long at most an account under attack makes it wait.
+REMEMBERED = 3600.0
+ACCOUNT_DELAY = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,11 @@ class GuessLimit:
     """Says how long an answer for an account, from a source, has to wait before it is looked at.
 
     Wrong answers count three times: for the account from that source, for the source whatever the account, and
-    for the account wherever they come from. The last does not hold up a source from which the account has
-    answered rightly before, so that strangers cannot lock out its owner. Sources are IP addresses, of IPv6 the
-    /64. `now` is in seconds of a clock that does not go back.
+    for the account wherever they come from. A source that has not failed in the last hour is never held up,
+    whoever else has: strangers cannot lock out an account's owner. The account's count holds up a source that has
+    failed, for a minute at most since it did, and never one from which the account has answered rightly before.
+    Sources are IP addresses, of IPv6 the /64, and have to be proven: by a connection, or by a nonce sent there. `now`
+    is in seconds of a clock that does not go back.
     """
 
     def __init__(
@@ -59,14 +65,20 @@ class GuessLimit:
     ) -> None:
         self._pairs, self._sources, self._accounts = _Rates(pair), _Rates(source), _Rates(account)
         self._trusted: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._failing: OrderedDict[str, float] = OrderedDict()  # when a source failed last
         self._key = secrets.token_bytes(16)  # so that nobody can aim at a slot
 
     def wait(self, account: str, source: str, now: float) -> float:
         """Returns the seconds to wait; 0 when the answer may be checked now."""
         source = _network(source)
+        failed = self._failing.get(source)
+        # Slots are shared by chance: what others have counted there must hold up nobody who has not failed.
+        if failed is None or now - failed > REMEMBERED:
+            return 0.0
         waits = [self._pairs.wait(self._slot(account, source), now), self._sources.wait(self._slot(source), now)]
         if (account, source) not in self._trusted:
-            waits.append(self._accounts.wait(self._slot(account), now))
+            left = max(0.0, failed + ACCOUNT_DELAY - now)
+            waits.append(min(left, self._accounts.wait(self._slot(account), now)))
         return max(waits)
 
     def failed(self, account: str, source: str, now: float) -> None:
@@ -75,6 +87,10 @@ class GuessLimit:
         self._pairs.count(self._slot(account, source), now)
         self._sources.count(self._slot(source), now)
         self._accounts.count(self._slot(account), now)
+        self._failing[source] = now
+        self._failing.move_to_end(source)
+        if len(self._failing) > MAX_FAILING:
+            self._failing.popitem(last=False)
 
     def succeeded(self, account: str, source: str) -> None:
         """Remembers the source as one of the account's owner; what was counted goes with time only."""

@@ -404,7 +404,7 @@ class UserAgent(UserAgentTransactions):
         """Digest, where an authenticator is set; answers the request itself when it does not pass."""
         if self._authenticator is None or request.method in _NEVER_CHALLENGED:
             return True
-        result = self._authenticator.check(request, source=exchange.flow.remote[0])
+        result = self._authenticator.check(request, source=exchange.flow.remote[0], datagram=not exchange.flow.reliable)
         if result.verdict is Verdict.ACCEPTED:
             exchange.authentication = result
             return True

@@ -88,6 +88,12 @@ class TestWhoMayAsk:
         with pytest.raises(DigestError, match=r"not for 192\.0\.2\.66"):
             client().authorize(made, server().challenge(made))
 
+    @pytest.mark.parametrize("uri", ["sips:bob@example.com;maddr=192.0.2.66", "sip:example.com;transport=tls;maddr=h"])
+    def test_but_by_tls_who_is_named_has_to_be_proven(self, uri):
+        made = request(uri)
+        client().authorize(made, server().challenge(made))
+        assert "Authorization" in made.headers
+
     def test_nothing_is_said_before_it_is_asked_to_who_may_not_ask(self):
         ours, registrar = client(destinations=("example.com", "proxy.example.com")), server()
         first = request("sip:example.com", method="REGISTER", route=(OUR_PROXY,))

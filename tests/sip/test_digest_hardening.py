@@ -437,6 +437,8 @@ class TestGuessing:
         limit.succeeded("alice", "198.51.100.1")
         for number in range(40):
             limit.failed("alice", f"192.0.2.{number}", 0.0)
+        assert limit.wait("alice", "203.0.113.1", 0.0) == 0  # it has not failed
+        limit.failed("alice", "203.0.113.1", 0.0)
         assert limit.wait("alice", "203.0.113.1", 0.0) > 0
         assert limit.wait("alice", "198.51.100.1", 0.0) == 0
         assert limit.wait("alice", "203.0.113.1", 1000.0) == 0
