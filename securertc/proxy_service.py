@@ -13,6 +13,7 @@ from sip.location_service import LocationService
 from sip.proxy_events import ProxyTarget
 from sip.proxy_identity import ProxyIdentity, route_value
 from sip.proxy_routing import asks_for_flow, replace_values
+from sip.proxy_standing import Standing
 from sip.transport import Flow
 from srtp.field_checks import as_flag
 
@@ -24,8 +25,9 @@ class ProxyService:
 
     `static` has the targets of addresses that are not registered: user@host, or host for all others there. Without
     `location` there is no registrar. With `proxies` and `registrar`, Digest for requests that are forwarded and for
-    REGISTER, nobody may speak in the name of a user of `domains` without proof, in dialogs too. `relay` lets
-    requests through that neither come from a user of the domains nor go to one; those in dialogs always pass.
+    REGISTER, nobody may speak in the name of a user of `domains` without proof, in dialogs too. Who has
+    not proven to be one of them reaches them and nobody else; in dialogs with them, by the Route that is told to the
+    ends of the dialog. `relay` forwards for everybody to anywhere.
     With `prove_domains` a request from a user of another domain has to come by TLS from a server whose certificate is
     for that domain (RFC 5922 7.3).
     `shared` is for several proxies on one store: each records how it alone reaches a connection.
@@ -60,20 +62,19 @@ class ProxyService:
 
     # Who may.
 
-    def authorize(self, request: Request, flow: Flow) -> Response | None:
-        """Returns the refusal of a request, or None; takes the credentials for us off an accepted one."""
-        if request.method == "REGISTER" and self._is_ours(request.uri):
-            return None  # serve() asks
+    def authorize(self, request: Request, flow: Flow) -> Response | Standing:
+        """Returns the refusal of a request, or who sent it; takes the credentials for us off an accepted one."""
+        anybody = Standing.OPEN if self._relay else Standing.STRANGER
+        if request.method == "ACK" or (request.method == "REGISTER" and self._is_ours(request.uri)):
+            return anybody  # nothing can challenge the one, and serve() does the other
         caller = request.from_.uri
         if isinstance(caller, SipUri) and bare_host(caller.host) in self._domains:
-            return None if self._proxies is None else self._authenticate(self._proxies, request, flow, caller)
+            return anybody if self._proxies is None else self._authenticate(self._proxies, request, flow, caller)
         if self._prove_domains and not (isinstance(caller, SipUri) and flow.proves(caller.host)):
             return request.create_response(403, "Domain Not Proven")
-        if self._relay or request.to.tag is not None or self._is_ours(request.uri):
-            return None
-        return request.create_response(403, "No Relaying")
+        return anybody
 
-    def _authenticate(self, digest: DigestServer, request: Request, flow: Flow, caller: SipUri) -> Response | None:
+    def _authenticate(self, digest: DigestServer, request: Request, flow: Flow, caller: SipUri) -> Response | Standing:
         found = digest.check(request, source=flow.remote[0], datagram=not flow.reliable)
         if found.verdict is not Verdict.ACCEPTED:
             return digest.refuse(request, found)
@@ -81,7 +82,7 @@ class ProxyService:
             return request.create_response(403, "Not Your Address")
         kept = [row for row in request.headers.get_all("Proxy-Authorization") if not _is_for(row, digest.realm)]
         replace_values(request.headers, "Proxy-Authorization", kept)
-        return None
+        return Standing.USER
 
     def _is_ours(self, uri: object) -> bool:
         if not isinstance(uri, SipUri):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .errors import DialogError, SipParseError
 from .header_values import NameAddr
 from .message import Request, Response
+from .target import secured
 from .uri import SipUri, Uri
 
 DialogId = tuple[str, str, str]
@@ -83,7 +84,8 @@ class Dialog:
     def create_request(self, method: str, *, cseq: int | None = None) -> Request:
         """Returns a request within the dialog (12.2.1.1), its Via left to the sender.
 
-        ACK takes the INVITE's number by `cseq`; every other method takes the next one.
+        ACK takes the INVITE's number by `cseq`; every other method takes the next one. In a secure dialog it is for a
+        sips URI, whatever Contact or a strict router's Route said (12.1.1, RFC 5630 5).
         """
         if cseq is None:
             self.local_cseq += 1
@@ -94,6 +96,8 @@ class Dialog:
             # A strict router wants to see itself in the Request-URI.
             uri = routes.pop(0).uri
             routes.append(NameAddr(self.remote_target))
+        if self.secure and isinstance(uri, SipUri) and not uri.secure:
+            uri = secured(uri)
         request = Request(method, uri.without_headers() if isinstance(uri, SipUri) else uri)
         for route in routes:
             request.headers.add("Route", str(route))

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 from srtp.field_checks import check_fields
 
+from .amplification import Allowance, size_of
 from .client_transaction import ClientTransaction, client_key
+from .dialog_tokens import DialogTokens
 from .errors import SipParseError
 from .header_values import Via
 from .host_names import same_host
@@ -17,7 +19,8 @@ from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
 from .proxy_exchange import ClientExchange, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
-from .proxy_recording import alias_of, recorded_path, recorded_routes
+from .proxy_passage import RouteProof, is_among, secure_ways, token_maker
+from .proxy_recording import alias_of, recorded_path, recorded_routes, records
 from .proxy_routing import (
     asks_for_flow,
     forwarded_copy,
@@ -27,14 +30,15 @@ from .proxy_routing import (
     take_in_routes,
     without_top_via,
 )
+from .proxy_standing import Standing
 from .proxy_transactions import ProxyTransactions
 from .proxy_validation import branch_with, incoming_breadth, loop_part, options_response, refuse_forwarding
 from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
 from .server_transaction import ServerState, ServerTransaction, server_key
-from .target import MAX_UDP_REQUEST, Target, add_received
+from .target import MAX_UDP_REQUEST, Target, add_received, secured
 from .target_health import TargetHealth, retry_after
 from .timers import DEFAULT_TIMERS, Timers
-from .uri import SipUri
+from .uri import SipUri, Uri
 
 # What comes to nothing by one flow or hop, and may by another (RFC 3263 4.3, RFC 5626 5.3).
 _HOP_FAILED = 503
@@ -53,8 +57,8 @@ class ProxySettings:
         check_fields(self)
 
 
-# A request and the flow it came by, to the response that refuses it, or None.
-Authorize = Callable[[Request, Way], Response | None]
+# A request and the flow it came by, to the response that refuses it, or what is known of who sent it.
+Authorize = Callable[[Request, Way], Response | Standing]
 # A flow to the token that names it, or None where it cannot be found again.
 TokenOf = Callable[[Way], str | None]
 
@@ -64,7 +68,11 @@ class Proxy(ProxyTransactions):
 
     Feed it by receive_request(), receive_response(), handle_timer() and the answers to its events; each returns
     events for the edge to carry out, in order. `now` is seconds of any steady clock. `authorize` is asked for every
-    request but ACK and CANCEL; `token_of` names the connections that dialogs are to be held to.
+    request but CANCEL, and an ACK that it refuses is dropped; without it the proxy relays for everybody. `token_of`
+    names the connections that dialogs are to be held to.
+
+    What a stranger sends goes to the contacts of our users, or within a dialog to its other end, and nowhere else: what
+    is judged is the next hop that comes of Routes and maddr.
     """
 
     def __init__(
@@ -81,7 +89,8 @@ class Proxy(ProxyTransactions):
         self.identity = identity
         self.settings = settings or ProxySettings()
         self._trying_delay = trying_delay(timers)
-        self._authorize = authorize
+        self._authorize = authorize or _relay
+        self._tokens = DialogTokens(identity.secret)
         self._token_of = token_of or (lambda flow: None)
         self._contexts: set[ResponseContext] = set()
         self._now = 0.0
@@ -106,6 +115,8 @@ class Proxy(ProxyTransactions):
         exchange = self._servers.get(key)
         try:
             if exchange is not None and not self._passes_on_ack(request, exchange):
+                if exchange.allowance is not None:
+                    exchange.allowance.received(size_of(request))
                 self._do_server(exchange, exchange.transaction.receive(request, now), now)
             else:
                 self._take_new(request, via, key, flow, now)
@@ -128,6 +139,15 @@ class Proxy(ProxyTransactions):
         """Takes the answer to Locate: targets, none (480), or None for an address that does not exist (404)."""
         if context.stopped:
             return []
+        candidate, context.candidate = context.candidate, None
+        if candidate is not None:
+            known = is_among(candidate, targets or ())
+            actions = context.add_targets((candidate,)) if known else context.refuse(403)
+            self._do_actions(context, actions, now)
+            return self._take_events()
+        context.located = True
+        if context.secure and targets is not None:
+            targets = secure_ways(targets)
         if targets is None:
             actions = context.refuse(404)
         elif context.server is None:
@@ -197,6 +217,7 @@ class Proxy(ProxyTransactions):
         return request.method == "ACK" and exchange.transaction.state is ServerState.ACCEPTED
 
     def _take_new(self, request: Request, via: Via, key: tuple[str, ...], flow: Way, now: float) -> None:
+        size = 0 if flow.reliable else size_of(request)
         noted = add_received(via, *flow.remote)
         if noted is not via:
             values = request.vias[1:]
@@ -210,26 +231,44 @@ class Proxy(ProxyTransactions):
             exchange = self._admit(request, key, flow, address, now)
             if exchange is None:
                 return
+            exchange.allowance = None if flow.reliable else Allowance(size)
+        elif request.to.tag == self._stateless_tag(key):
+            return  # of a refusal that we keep nothing of
         part = loop_part(request, self.identity)
-        refusal = refuse_forwarding(request, self.identity, part, understood=self.settings.proxy_require)
-        if refusal is None and exchange is not None and self._authorize is not None:
-            refusal = self._authorize(request, flow)
-        if refusal is not None:
+        found = refuse_forwarding(request, self.identity, part, understood=self.settings.proxy_require)
+        standing = self._authorize(request, flow) if found is None else found
+        if isinstance(standing, Response):
             if exchange is not None:
-                self._respond(exchange, refusal, now)
+                if request.to.tag is not None:
+                    proof = RouteProof(take_in_routes(request, self.identity), request, self._tokens)
+                    self._note_proof(exchange, proven=proof.source_proven(flow))
+                self._respond(exchange, standing, now)
             return
-        token, held = take_in_routes(request, self.identity)
+        taken = take_in_routes(request, self.identity)
+        proof = RouteProof(taken, request, self._tokens)
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
+        context.standing = standing
+        context.secure = taken.secure or (isinstance(request.uri, SipUri) and request.uri.secure)
         if exchange is not None:
             exchange.context = context
+            self._note_proof(exchange, proven=standing is Standing.USER or proof.source_proven(flow))
             by_flow = flow.reliable or not same_host(via.host, flow.remote[0]) or asks_for_flow(request)
             if by_flow and len(request.vias) == 1:
                 context.inbound_token = self._token_of(flow)
+        token = proof.flow
         if token is not None and token == self._token_of(flow):
             token = None
-        self._find_targets(context, token, now, held=held)
+        self._find_targets(context, proof, token, flow, now, held=taken.held)
         if exchange is not None and not exchange.transaction.terminated:
             self._clock.schedule(exchange, now)
+
+    @staticmethod
+    def _note_proof(exchange: ServerExchange, *, proven: bool) -> None:
+        if proven:
+            exchange.known, exchange.allowance = True, None
+
+    def _stateless_tag(self, key: tuple[str, ...]) -> str:
+        return self.identity.seal("\n".join(key))
 
     def _admit(
         self, request: Request, key: tuple[str, ...], flow: Way, address: tuple[str, int] | None, now: float
@@ -254,28 +293,57 @@ class Proxy(ProxyTransactions):
         match nothing downstream.
         """
         invite = self._servers.get((*key[:-1], "INVITE"))
-        tag = self.identity.seal("\n".join(key))
-        response = request.create_response(481 if invite is None else 200, to_tag=tag)
+        response = request.create_response(481 if invite is None else 200, to_tag=self._stateless_tag(key))
         self._events.append(SendData(flow, response.serialize(), address))
         if invite is not None and invite.context is not None:
             self._do_actions(invite.context, invite.context.cancel(), now)
 
-    def _find_targets(self, context: ResponseContext, token: str | None, now: float, *, held: bool) -> None:
+    def _find_targets(
+        self, context: ResponseContext, proof: RouteProof, token: str | None, flow: Way, now: float, *, held: bool
+    ) -> None:
         """16.5; a request that is `held` to a registered flow has no other way (RFC 5626 5.3.1)."""
         request, uri = context.request, context.request.uri
-        failure = _FLOW_FAILED if held else None
+        bound = context.standing is not Standing.OPEN and context.standing is not Standing.USER
+        bound = bound and not proof.sent_by_user(flow)
+        routed = "Route" in request.headers
+        passes = not bound or proof.leads_to(request, uri)
+        failure = _FLOW_FAILED if held or not passes else None
         self._contexts.add(context)
         if not isinstance(uri, SipUri):
             self._do_actions(context, context.refuse(416), now)
         elif uri.parameter("maddr") is not None or not self.identity.serves(uri):
-            self._do_actions(context, context.add_targets((ProxyTarget(uri, flow=token, flow_failure=failure),)), now)
+            target = ProxyTarget(uri, flow=token, flow_failure=failure)
+            if passes or token is not None:
+                self._do_actions(context, context.add_targets((target,)), now)
+            else:
+                self._look_up_end(context, proof, target, now)
         elif uri.user is not None and request.method != "REGISTER":
-            self._events.append(Locate(context, uri))
-        elif "Route" in request.headers:
-            self._do_actions(context, context.add_targets((ProxyTarget(uri),)), now)
+            if routed and not passes:
+                self._do_actions(context, context.refuse(403), now)
+            else:
+                self._events.append(Locate(context, uri))
+        elif routed:
+            actions = context.add_targets((ProxyTarget(uri),)) if passes else context.refuse(403)
+            self._do_actions(context, actions, now)
         else:
             self._contexts.discard(context)
             self._serve(context, now)
+
+    def _look_up_end(self, context: ResponseContext, proof: RouteProof, target: ProxyTarget, now: float) -> None:
+        """A user of ours may have moved since the dialog was made: what he has registered now is as good."""
+        request = context.request
+        address = request.to.uri
+        if (
+            proof.receiver_ours
+            and "Route" not in request.headers
+            and isinstance(address, SipUri)
+            and address.user is not None
+            and self.identity.serves(address)
+        ):
+            context.candidate = target
+            self._events.append(Locate(context, address))
+        else:
+            self._do_actions(context, context.refuse(403), now)
 
     def _serve(self, context: ResponseContext, now: float) -> None:
         """A request for this server itself."""
@@ -297,16 +365,14 @@ class Proxy(ProxyTransactions):
             self._events.append(UseFlow(branch, target.flow))
             return
         try:
-            uri, _, hop = next_routes(request, target.uri, target.path)
+            _, _, hop = next_routes(request, target.uri, target.path)
         except SipParseError as error:
             self._branch_failed(branch, error.status, now)
             return
         if not isinstance(hop, SipUri):
             self._branch_failed(branch, 416, now)
             return
-        if isinstance(uri, SipUri) and uri.secure and not hop.secure:
-            hop = replace(hop, scheme="sips", parameters=tuple(p for p in hop.parameters if p[0] != "transport"))
-        self._events.append(Resolve(branch, hop))
+        self._events.append(Resolve(branch, secured(hop) if branch.context.secure else hop))
 
     def _try_next_hop(self, branch: Branch, now: float) -> None:
         if branch.hops and not branch.context.stopped:
@@ -352,17 +418,20 @@ class Proxy(ProxyTransactions):
         """Sends the request of a branch by a flow (16.6 steps 1 to 11)."""
         context, target = branch.context, branch.target
         request = context.request
-        uri, routes, _ = next_routes(request, target.uri, target.path)
-        if isinstance(uri, SipUri) and uri.secure and not flow.secure:
-            self._hop_failed(branch, _HOP_FAILED, now)  # RFC 5630: never downgraded
-            return
+        uri, routes, hop = next_routes(request, target.uri, target.path)
+        if context.secure or (isinstance(uri, SipUri) and uri.secure):
+            if not flow.secure:
+                self._hop_failed(branch, _HOP_FAILED, now)  # RFC 5630: never downgraded
+                return
+            if isinstance(uri, SipUri) and not uri.secure:
+                uri = secured(uri)  # a strict router's: what is behind it must not be in clear either
         branch_id = branch_with(secrets.token_hex(6), context.loop_part)
         sent_by = self.identity.address(flow.transport).sent_by
         forwarded = forwarded_copy(
             request,
             uri,
             via=f"SIP/2.0/{flow.transport.upper()} {sent_by}{alias_of(flow)};branch={branch_id}",
-            record_route=recorded_routes(context, self.identity, flow, target.flow, always=self.settings.record_route),
+            record_route=self._record_routes(context, flow, hop, target.flow),
             routes=routes,
             max_breadth=branch.breadth,
             path=recorded_path(context, self.identity),
@@ -381,6 +450,8 @@ class Proxy(ProxyTransactions):
             self._events.append(Connect(branch, branch.hop))
             return
         branch.fallback = None
+        if context.server is not None:
+            context.server.forwarded = True
         transaction = ClientTransaction(forwarded, reliable=flow.reliable, timers=self._timers, branch=branch_id)
         exchange = branch.exchange = self._clients[transaction.key] = ClientExchange(transaction, flow, branch)
         if flow.reliable:
@@ -393,6 +464,11 @@ class Proxy(ProxyTransactions):
         transaction.start(now)
         self._events.append(SendData(flow, data, None, exchange))
         self._clock.schedule(exchange, now)
+
+    def _record_routes(self, context: ResponseContext, flow: Way, hop: Uri, token: str | None) -> Sequence[str]:
+        if not records(context, flow, always=self.settings.record_route):
+            return ()
+        return recorded_routes(context, self.identity, flow, token, token_maker(context, self._tokens, flow, hop))
 
     # Responses.
 
@@ -441,7 +517,7 @@ class Proxy(ProxyTransactions):
         headers = without_top_via(response.headers)
         if "Via" in headers:
             upstream = Response(response.status, response.reason, headers, response.body)
-            self._events.append(SendData(server.flow, upstream.serialize(), server.address))
+            self._send_up(server, upstream, success=True)
 
     def _do_actions(self, context: ResponseContext, actions: Sequence[Action], now: float) -> None:
         server = context.server
@@ -450,7 +526,7 @@ class Proxy(ProxyTransactions):
                 if server is None:
                     continue
                 if action.late:
-                    self._events.append(SendData(server.flow, action.response.serialize(), server.address))
+                    self._send_up(server, action.response, success=True)
                 else:
                     self._respond(server, action.response, now)
             elif isinstance(action, Start):
@@ -467,6 +543,10 @@ class Proxy(ProxyTransactions):
         if context.answered and context.finished:
             self._contexts.discard(context)
             context.release()
+
+
+def _relay(request: Request, flow: Way) -> Standing:
+    return Standing.OPEN
 
 
 def _by_flow_only(branch: Branch) -> bool:

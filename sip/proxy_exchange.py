@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from itertools import count
 
+from .amplification import Allowance
 from .client_transaction import ClientTransaction
 from .proxy_events import Way
 from .response_context import Branch, ResponseContext
@@ -19,16 +20,32 @@ class ServerExchange:
     """A server transaction: where its request came from, and where its responses go.
 
     `address` is where responses go when that is not the flow's remote end. `trying_at` is when a request other than
-    INVITE is to be answered 100 (RFC 4320 4.1).
+    INVITE is to be answered 100 (RFC 4320 4.1). `allowance` bounds what is sent to a UDP source that has proven
+    nothing. `known` tells that the sender has proven who he is or what dialog he is in, `forwarded` that the request
+    went on to somebody.
     """
 
-    __slots__ = ("address", "context", "flow", "scheduled", "source", "transaction", "trying_at")
+    __slots__ = (
+        "address",
+        "allowance",
+        "context",
+        "flow",
+        "forwarded",
+        "known",
+        "scheduled",
+        "source",
+        "transaction",
+        "trying_at",
+    )
 
     def __init__(self, transaction: ServerTransaction, flow: Way, address: tuple[str, int] | None, source: str) -> None:
         self.transaction = transaction
         self.flow = flow
         self.address = address
         self.source = source
+        self.allowance: Allowance | None = None
+        self.known = False
+        self.forwarded = False
         self.context: ResponseContext | None = None
         self.trying_at: float | None = None
         self.scheduled: float | None = None

@@ -80,9 +80,16 @@ class ProxyIdentity:
         host, port = bare_host(sent_by[0]), sent_by[1] or default_port(transport.lower())
         return host in self._hosts and (host, port) in self._places
 
-    def is_own_route(self, value: str) -> bool:
-        """Whether a Route value is, letter by letter, one that we record; if not, it may be ours in other words."""
-        return value in self._own_routes
+    def own_route_user(self, value: str) -> str | None:
+        """Returns the user part, "" without one, of a Route value that is, letter by letter, one that we record.
+
+        None where it is not; it may be ours in other words.
+        """
+        if value in self._own_routes:
+            return ""
+        scheme, colon, rest = value.partition(":")
+        user, _, place = rest.partition("@")
+        return user if f"{scheme}{colon}{place}" in self._own_routes and ":" not in user else None
 
     def seal(self, text: str, size: int = 8) -> str:
         """Returns a keyed hash of `text` in hexadecimal, which nobody else can make."""

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .dialog_tokens import DialogTokenMaker
 from .proxy_events import Way
 from .proxy_identity import ProxyIdentity
 from .proxy_routing import is_dialog_forming, must_record_route, path_value, record_routes
 from .response_context import ResponseContext
 
 
+def records(context: ResponseContext, flow: Way, *, always: bool) -> bool:
+    """Whether a request that is forwarded by `flow` is to be recorded: `always`, or only where it has to be."""
+    server, request = context.server, context.request
+    if server is None or not is_dialog_forming(request):
+        return False
+    return always or must_record_route(request, server.flow, flow)
+
+
 def recorded_routes(
-    context: ResponseContext, identity: ProxyIdentity, flow: Way, token: str | None, *, always: bool
+    context: ResponseContext, identity: ProxyIdentity, flow: Way, token: str | None, maker: DialogTokenMaker | None
 ) -> Sequence[str]:
     """Returns the Record-Route values of a request that is forwarded by `flow`, to which `token` holds it.
 
-    Unless `always` there are none but where there have to be.
+    With a `maker` they are sealed to the dialog.
     """
-    server, request = context.server, context.request
-    if server is None or not is_dialog_forming(request):
-        return ()
-    if not always and not must_record_route(request, server.flow, flow):
-        return ()
+    assert context.server is not None
     tokens = {"inbound_token": context.inbound_token, "outbound_token": token}
-    return record_routes(request, identity, server.flow, flow, **tokens)
+    return record_routes(context.request, identity, context.server.flow, flow, maker=maker, **tokens)
 
 
 def recorded_path(context: ResponseContext, identity: ProxyIdentity) -> str | None:

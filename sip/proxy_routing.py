@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from .dialog_tokens import DialogTokenMaker
 from .header_values import NameAddr, Via, split_values
 from .headers import Headers, Row
 from .message import Request, request_uri_of
@@ -19,18 +20,37 @@ _WITHOUT_DIALOG = frozenset(
 )
 
 
-def take_in_routes(request: Request, identity: ProxyIdentity) -> tuple[str | None, bool]:
-    """Strips from a received request the routes that led here, as 16.4 says; changes `request`.
+@dataclass(frozen=True, slots=True)
+class TakenRoutes:
+    """The routes of a request that led here.
 
-    A Request-URI that we once recorded comes from a strict router: its place takes the last Route. Returns the
-    flow token of the last route that was ours, None without any, and whether it stands for a registered flow (ob).
+    `tokens` are their user parts in order, `held` whether the last one stands for a registered flow (ob). `secure`
+    tells that the request came for a sips URI, though it may go on to another one (16.4).
     """
-    token, held = None, False
+
+    tokens: tuple[str | None, ...] = ()
+    held: bool = False
+    secure: bool = False
+
+    @property
+    def token(self) -> str | None:
+        """The user part of the last one, None without any."""
+        return self.tokens[-1] if self.tokens else None
+
+
+def take_in_routes(request: Request, identity: ProxyIdentity) -> TakenRoutes:
+    """Strips from a received request the routes that led here, as 16.4 says, and returns them; changes `request`.
+
+    A Request-URI that we once recorded comes from a strict router: its place takes the last Route.
+    """
+    tokens: list[str | None] = []
+    held = False
     uri = request.uri
+    secure = isinstance(uri, SipUri) and uri.secure
     has_routes = "Route" in request.headers
     if isinstance(uri, SipUri):
         if has_routes and uri.loose_router and identity.is_ours(uri):
-            token = uri.user
+            tokens.append(uri.user)
             values = split_values(request.headers.get_all("Route"), "Route")
             request.uri = uri = request_uri_of(NameAddr.parse(values.pop()).uri)
             replace_values(request.headers, "Route", values)
@@ -38,22 +58,25 @@ def take_in_routes(request: Request, identity: ProxyIdentity) -> tuple[str | Non
         if isinstance(uri, SipUri) and uri.parameter("maddr") is not None:
             request.uri = _without_own_maddr(uri, identity)
     if not has_routes:
-        return token, held
+        return TakenRoutes(tuple(tokens), held, secure)
     values = split_values(request.headers.get_all("Route"), "Route")
     passed = 0
     while passed < len(values):
-        if identity.is_own_route(values[passed]):
-            token, held = None, False
+        plain = identity.own_route_user(values[passed])
+        if plain is not None:
+            tokens.append(plain or None)
+            held = False
             passed += 1
             continue
         route = NameAddr.parse(values[passed]).uri
         if not isinstance(route, SipUri) or not identity.is_ours(route):
             break
-        token, held = route.user, route.parameter("ob") is not None
+        tokens.append(route.user)
+        held = route.parameter("ob") is not None
         passed += 1
     if passed:
         replace_values(request.headers, "Route", values[passed:])
-    return token, held
+    return TakenRoutes(tuple(tokens), held, secure)
 
 
 def _without_own_maddr(uri: SipUri, identity: ProxyIdentity) -> SipUri:
@@ -104,14 +127,20 @@ def record_routes(
     *,
     inbound_token: str | None = None,
     outbound_token: str | None = None,
+    maker: DialogTokenMaker | None = None,
 ) -> list[str]:
     """Returns the Record-Route values to put on top: one, or one for each side where the sides differ (RFC 5658 5).
 
-    The sides differ by transport, and where a side is held to its connection by a flow token (RFC 5626 5.3).
+    The sides differ by transport, and where a side is held to its connection by a flow token (RFC 5626 5.3). With a
+    `maker` the token of each side is sealed to the dialog, and so is each side without one.
     """
     secure = isinstance(request.uri, SipUri) and request.uri.secure
+    alike = inbound.transport == outbound.transport and inbound_token is None and outbound_token is None
+    if maker is not None:
+        inbound_token = maker.create(to_callee=False, flow=inbound_token)
+        outbound_token = None if alike else maker.create(to_callee=True, flow=outbound_token)
     towards_caller = route_value(identity.address(inbound.transport), secure=secure, token=inbound_token)
-    if inbound.transport == outbound.transport and inbound_token is None and outbound_token is None:
+    if alike:
         return [towards_caller]
     towards_callee = route_value(identity.address(outbound.transport), secure=secure, token=outbound_token)
     return [towards_callee, towards_caller]

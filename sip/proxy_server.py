@@ -20,6 +20,7 @@ from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .proxy import Proxy, ProxySettings
 from .proxy_events import Connect, Distrust, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
 from .proxy_identity import ListenAddress, ProxyIdentity
+from .proxy_standing import Standing
 from .response_failover import flow_for_response
 from .target import Target, add_received, response_address, target_of
 from .timers import DEFAULT_TIMERS, Timers
@@ -46,8 +47,11 @@ class Listener:
 class ProxyHooks(Protocol):
     """What a server does beside forwarding: decides who may, and answers what is for itself."""
 
-    def authorize(self, request: Request, flow: Flow) -> Response | None:
-        """Returns the response that refuses a request (not ACK or CANCEL), or None; may take its credentials off."""
+    def authorize(self, request: Request, flow: Flow) -> Response | Standing:
+        """Returns the response that refuses a request other than CANCEL, or what is known of who sent it.
+
+        An ACK that is refused is dropped. May take the credentials off a request.
+        """
         ...
 
     async def serve(self, request: Request, flow: Flow, token: str) -> Response:
@@ -62,8 +66,8 @@ Observer = Callable[[bytes, Flow], None]
 class OpenHooks:
     """Everybody may do everything, and nothing is served but what the proxy itself answers."""
 
-    def authorize(self, request: Request, flow: Flow) -> Response | None:
-        return None
+    def authorize(self, request: Request, flow: Flow) -> Response | Standing:
+        return Standing.OPEN
 
     async def serve(self, request: Request, flow: Flow, token: str) -> Response:
         return request.create_response(405 if request.method == "REGISTER" else 404)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .amplification import mark_stateless, shortened
 from .cancel import create_cancel
 from .client_transaction import ClientTransaction, Deliver, Send
 from .client_transaction import Output as ClientOutput
 from .load_limits import Admission, LoadLimits
-from .message import Response
+from .message import Request, Response, WrittenMessage
 from .proxy_events import Distrust, Event, SendData, Way
 from .proxy_exchange import ClientExchange, Clock, ServerExchange
 from .response_context import Branch
@@ -75,14 +76,49 @@ class ProxyTransactions:
     def _respond(self, exchange: ServerExchange, response: Response, now: float) -> None:
         if not response.provisional:
             exchange.trying_at = exchange.context = None
+            if response.status >= 300 and not (exchange.known or exchange.forwarded) and exchange.transaction.silent:
+                self._refuse_once(exchange, response)
+                return
         self._do_server(exchange, exchange.transaction.respond(response, now), now)
         if exchange.transaction.answered:
             exchange.transaction.release()
 
+    def _refuse_once(self, exchange: ServerExchange, response: Response) -> None:
+        """A refusal of ours to somebody unknown is sent once and nothing kept (RFC 3261 26.3.2.4).
+
+        A retransmission of the request gets it again, with the same tag (8.2.7), by which its ACK is known.
+        """
+        transaction = exchange.transaction
+        mark_stateless(transaction.request, response, self._stateless_tag(transaction.key))
+        self._send_up(exchange, response)
+        transaction.transport_failed()
+        self._end_server(exchange)
+
+    def _stateless_tag(self, key: tuple[str, ...]) -> str:
+        """Returns the To tag of a response without a transaction, for requests and ACKs with this key."""
+        raise NotImplementedError
+
+    def _send_up(self, exchange: ServerExchange, message: Response | WrittenMessage, *, success: bool = False) -> None:
+        """Sends a response as far as its source may be sent anything; `success` for a 2xx to an INVITE."""
+        allowance = exchange.allowance
+        data = message.serialize()
+        if allowance is not None:
+            response = message if isinstance(message, Response) else None
+            provisional = response is not None and response.provisional
+            if not allowance.admits(len(data), provisional=provisional, repeated=success):
+                short = None if response is None else shortened(response, allowance)
+                if short is None:
+                    return
+                data = short
+        self._events.append(SendData(exchange.flow, data, exchange.address, exchange))
+
     def _do_server(self, exchange: ServerExchange, outputs: Sequence[ServerOutput], now: float) -> None:
         for output in outputs:
             if isinstance(output, Send):
-                self._events.append(SendData(exchange.flow, output.message.serialize(), exchange.address, exchange))
+                message = output.message
+                assert not isinstance(message, Request)
+                success = isinstance(message, Response) and message.success and exchange.transaction.invite
+                self._send_up(exchange, message, success=success)
         if exchange.transaction.terminated:
             self._end_server(exchange)
         else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from .message import Request, Response
 from .proxy_events import ProxyTarget
+from .proxy_standing import Standing
 from .response_choice import choose_response
 from .uri import SipUri, Uri
 
@@ -95,10 +96,14 @@ class ResponseContext:
         "_waiting",
         "answered",
         "branches",
+        "candidate",
         "inbound_token",
+        "located",
         "loop_part",
         "responses",
+        "secure",
         "server",
+        "standing",
     )
 
     def __init__(self, request: Request, server: ServerExchange | None, breadth: int, loop_part: str) -> None:
@@ -107,6 +112,10 @@ class ResponseContext:
         self.server = server
         self.loop_part = loop_part
         self.inbound_token: str | None = None  # of the flow that the request came by, to be recorded
+        self.standing = Standing.OPEN  # of who sent it
+        self.secure = False  # the request is for a sips URI
+        self.located = False  # its targets are those of a user of ours
+        self.candidate: ProxyTarget | None = None  # good if it is a contact of the user that is asked for
         self.branches: list[Branch] = []
         self.responses: list[Response] = []
         self.answered = False

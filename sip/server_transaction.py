@@ -102,6 +102,16 @@ class ServerTransaction:
         return self.state is ServerState.TERMINATED
 
     @property
+    def invite(self) -> bool:
+        """Whether the request is an INVITE."""
+        return self._invite
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was sent yet."""
+        return self._last is None and not self.answered
+
+    @property
     def answered(self) -> bool:
         """Whether a final response was sent."""
         return self.state not in (ServerState.TRYING, ServerState.PROCEEDING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, replace
 
 from .errors import SipParseError, TransportError
@@ -72,6 +73,12 @@ def target_of(uri: SipUri) -> Target:
     return Target(transport, host, uri.port or default_port(transport), bare_host(uri.host))
 
 
+def secured(uri: SipUri) -> SipUri:
+    """Returns a URI as a sips one, for the next hop of a request that must not leave TLS (RFC 5630)."""
+    kept = tuple(pair for pair in uri.parameters if pair[0] != "transport" or (pair[1] or "").lower() in ("ws", "wss"))
+    return uri if uri.secure else replace(uri, scheme="sips", parameters=kept)
+
+
 def next_hop(request: Request) -> SipUri:
     """Returns the URI that decides where a request goes: its first Route, or its Request-URI (8.1.2).
 
@@ -81,29 +88,46 @@ def next_hop(request: Request) -> SipUri:
     secure = isinstance(request.uri, SipUri) and request.uri.secure
     if routes:
         hop = routes[0].sip_uri
-        return replace(hop, scheme="sips") if secure else hop
+        return secured(hop) if secure else hop
     if not isinstance(request.uri, SipUri):
         raise SipParseError(f"the scheme {request.uri.scheme[:20]} is not supported", status=416)
     return request.uri
 
 
 def add_received(via: Via, source_host: str, source_port: int) -> Via:
-    """Returns the top Via of a request received, with received and rport as 18.2.1 and RFC 3581 4 say."""
+    """Returns the top Via of a request received, with received and rport as 18.2.1 and RFC 3581 4 say.
+
+    A received that the sender wrote himself is replaced: responses go where the request came from.
+    """
     if via.parameter("rport") is not None:
         via = via.with_parameter("rport", str(source_port))
         return via.with_parameter("received", source_host)
-    if not same_host(via.host, source_host):
+    if not same_host(via.host, source_host) or via.parameter("received") is not None:
         via = via.with_parameter("received", source_host)
     return via
 
 
 def response_address(via: Via) -> tuple[str, int]:
-    """Returns where a response goes over UDP, or over a new connection (18.2.2, RFC 3581 4)."""
-    host = via.parameter("maddr") or via.parameter("received") or via.host
+    """Returns where a response goes over UDP, or over a new connection (18.2.2, RFC 3581 4).
+
+    `via` is what add_received() returned. Its maddr counts only when it is a multicast group or names the source
+    itself: 18.2.2 would send to whomever it names, and make us the reflector of an attack on him.
+    """
+    host = via.parameter("received") or via.host
+    maddr = via.parameter("maddr")
+    if maddr and _is_multicast(maddr):
+        host = maddr
     rport = via.parameter("rport") or ""
     if rport.isascii() and rport.isdigit() and len(rport) <= 5 and 0 < int(rport) <= 65535:
         return _bare(host), int(rport)
     return _bare(host), via.port or default_port(via.transport.lower())
+
+
+def _is_multicast(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(bare_host(host)).is_multicast
+    except ValueError:
+        return False
 
 
 def _bare(host: str) -> str:

@@ -1,0 +1,99 @@
+"""What a request may reach through a proxy: what the Routes that it came by prove, and what is sealed into ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .dialog_tokens import DialogEnds, DialogToken, DialogTokenMaker, DialogTokens, is_dialog_token, source_of
+from .errors import SipParseError
+from .header_values import NameAddr
+from .message import Request
+from .proxy_events import ProxyTarget, Way
+from .proxy_routing import TakenRoutes, next_routes
+from .proxy_standing import Standing, place_of
+from .response_context import ResponseContext
+from .uri import SipUri, Uri
+
+
+class RouteProof:
+    """What the Routes of ours that a request came by prove.
+
+    The first tells who sent it, the last whom it goes to; `flow` is the token of the flow that it has to go by.
+    """
+
+    __slots__ = ("_first", "_last", "flow")
+
+    def __init__(self, taken: TakenRoutes, request: Request, tokens: DialogTokens) -> None:
+        given = taken.tokens
+        last = tokens.read(given[-1], request) if given else None
+        first = tokens.read(given[0], request) if len(given) > 1 else last
+        if first is None or last is None or first.towards_callee is not last.towards_callee:
+            first = last = None
+        self._first: DialogToken | None = first
+        self._last: DialogToken | None = last
+        self.flow = taken.token
+        if is_dialog_token(taken.token):
+            self.flow = None if last is None else last.flow
+
+    def sent_by_user(self, flow: Way) -> bool:
+        """Whether the request comes from a user of ours who is one end of its dialog, by the place it came from."""
+        return self._first is not None and self._first.sender_ours(flow)
+
+    def source_proven(self, flow: Way) -> bool:
+        """Whether its source knows what only the end of the dialog that is there was told."""
+        return self._first is not None and self._first.sent_from(flow)
+
+    def leads_to(self, request: Request, uri: Uri) -> bool:
+        """Whether the request, for this target, goes to the other end of its dialog; raises SipParseError."""
+        return self._last is not None and self._last.leads_to(place_of(next_routes(request, uri, ())[2]))
+
+    @property
+    def receiver_ours(self) -> bool:
+        """Whether the other end of the dialog is a user of ours."""
+        return self._last is not None and self._last.receiver_ours
+
+
+def is_among(candidate: ProxyTarget, targets: Sequence[ProxyTarget]) -> bool:
+    """Whether a target is at the place of one of those that a user has registered."""
+    place = place_of(candidate.uri)
+    known = [one.uri for target in targets for one in (target, *target.alternatives) if not one.path]
+    return place is not None and place in map(place_of, known)
+
+
+def secure_ways(targets: Sequence[ProxyTarget]) -> tuple[ProxyTarget, ...]:
+    """Returns the targets that a request for a sips URI may go to: those with sips URIs (RFC 5630 5.3)."""
+    kept = []
+    for target in targets:
+        ways = [one for one in (target, *target.alternatives) if isinstance(one.uri, SipUri) and one.uri.secure]
+        if ways == [target, *target.alternatives]:
+            kept.append(target)
+        elif ways:
+            first = ways[0]
+            kept.append(ProxyTarget(first.uri, target.q, first.path, first.flow, tuple(ways[1:]), first.flow_failure))
+    return tuple(kept)
+
+
+def token_maker(context: ResponseContext, tokens: DialogTokens, outbound: Way, hop: Uri) -> DialogTokenMaker | None:
+    """Returns what makes the tokens of a request that goes to `hop` by `outbound`; None where nothing is sealed."""
+    server = context.server
+    if server is None or context.standing is Standing.OPEN:
+        return None
+    request, inbound = context.request, server.flow
+    ours = context.standing is Standing.USER
+    # Where a stranger says that he is reached counts for nothing: his requests came from somewhere.
+    caller = (_return_place(request) if ours else None) or inbound.remote
+    callee = place_of(hop) or outbound.remote
+    ends = DialogEnds(source_of(inbound), caller, ours, source_of(outbound), callee, context.located)
+    return tokens.create(request, ends)
+
+
+def _return_place(request: Request) -> tuple[str, int] | None:
+    """Where requests to the caller go from here: to the proxy before us that stays on the path, or to his Contact."""
+    try:
+        record = request.headers.get("Record-Route")
+        if record is not None:
+            return place_of(request.record_routes[0].uri)
+        contact = request.headers.get("Contact")
+        return None if contact is None else place_of(NameAddr.parse(contact).uri)
+    except (SipParseError, IndexError):
+        return None
