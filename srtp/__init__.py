@@ -18,6 +18,7 @@ from .errors import (
     ReplayError,
     SrtpError,
     StateError,
+    TooManyStreamsError,
     UnencryptedPacketError,
     UnknownMkiError,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "SrtpError",
     "StateError",
     "StreamState",
+    "TooManyStreamsError",
     "UnencryptedPacketError",
     "UnknownMkiError",
     "available_kernels",

@@ -20,24 +20,12 @@ cdef object _replay(const srtp_index_space *space):
 cdef object _stream_state(const srtp_stream *stream):
     return StreamState(
         stream.ssrc,
-        stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc,
+        stream.initial_roc if stream.pinned else stream.rtp.window.top >> 16,
         _replay(&stream.rtp),
         _replay(&stream.rtcp),
         _counters(&stream.rtp.counters),
         _counters(&stream.rtcp.counters),
     )
-
-
-cdef _set_window(srtp_replay_window *window, state, uint64_t gap, bint sends):
-    """Restores a window; a sender's has its top `gap` further on, and nothing free before it."""
-    cdef uint64_t i
-    if not state.started:
-        return
-    for i in reversed(range(min(window.size, state.window.bit_length()))):
-        if (<object> state.window) >> i & 1:
-            srtp_replay_commit(window, state.top - i)
-    if sends:
-        srtp_replay_use_up(window, window, gap)
 
 
 cdef _set_lifetime(srtp_lifetime *lifetime, uint64_t limit, uint64_t soft, uint64_t used=0):

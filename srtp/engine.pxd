@@ -17,6 +17,7 @@ cdef extern from "core/status.h" nogil:
         SRTP_INDEX_EXHAUSTED
         SRTP_UNENCRYPTED
         SRTP_NO_MEMORY
+        SRTP_TOO_MANY_STREAMS
 
 
 cdef extern from "kernels/kernels.h" nogil:
@@ -30,6 +31,9 @@ cdef extern from "kernels/kernels.h" nogil:
 cdef extern from "core/session_keys.h" nogil:
     ctypedef enum srtp_cipher:
         pass
+
+    ctypedef struct srtp_key_id:
+        uint8_t *bytes
 
     ctypedef struct srtp_key_shape:
         srtp_cipher cipher
@@ -50,6 +54,7 @@ cdef extern from "core/master_key.h" nogil:
         srtp_master_key *next
         srtp_lifetime rtp_lifetime
         srtp_lifetime rtcp_lifetime
+        srtp_key_id id
         uint8_t *mki
 
     ctypedef struct srtp_master_key_values:
@@ -83,6 +88,13 @@ cdef extern from "core/context.h" nogil:
         uint32_t rtcp_window
         uint8_t *encrypted_extensions
 
+    enum:
+        SRTP_PAST_KEYS
+
+    ctypedef struct srtp_past_keys:
+        uint32_t count
+        srtp_key_id *ids
+
     ctypedef struct srtp_context:
         srtp_parameters parameters
         srtp_master_key *keys
@@ -92,6 +104,7 @@ cdef extern from "core/context.h" nogil:
         int overlap_ended
         size_t rtp_overhead
         size_t rtcp_overhead
+        srtp_past_keys past
 
     srtp_context *srtp_context_new(const srtp_kernels *kernels, const srtp_parameters *parameters)
     void srtp_context_free(srtp_context *context)
@@ -131,7 +144,8 @@ cdef extern from "core/stream.h" nogil:
         uint32_t initial_roc
         srtp_context *context
         int owns_context
-        int retired
+        int pinned
+        uint32_t born
         srtp_index_space rtp
         srtp_index_space rtcp
 
@@ -140,8 +154,9 @@ cdef extern from "core/stream.h" nogil:
 
     srtp_status srtp_replay_check(const srtp_replay_window *window, uint64_t index)
     void srtp_replay_commit(srtp_replay_window *window, uint64_t index)
-    void srtp_replay_move(srtp_replay_window *window, uint64_t top)
-    void srtp_replay_use_up(srtp_replay_window *window, const srtp_replay_window *other, uint64_t gap)
+    void srtp_replay_jump(srtp_replay_window *window, uint64_t index)
+    void srtp_replay_restart(srtp_replay_window *window)
+    void srtp_replay_use_up(srtp_replay_window *window, uint64_t end)
     srtp_stream *srtp_stream_new(srtp_stream_pool *pool, srtp_context *context, uint32_t ssrc, int keep_fingerprints)
     void srtp_stream_free(srtp_stream_pool *pool, srtp_stream *stream)
 
@@ -159,8 +174,27 @@ cdef extern from "core/stream_table.h" nogil:
     int srtp_stream_reserve(srtp_stream_table *table)
     void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream)
     int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc)
-    int srtp_stream_retire(srtp_stream_table *table, srtp_stream *stream)
-    srtp_stream *srtp_stream_revive(srtp_stream_table *table, srtp_stream *stream)
+
+
+cdef extern from "core/marks.h" nogil:
+    ctypedef struct srtp_mark:
+        uint32_t ssrc
+        uint32_t roc
+        bint pinned
+        bint any_key
+        srtp_key_id key
+        uint64_t rtp_end
+        uint64_t rtcp_end
+
+    ctypedef struct srtp_marks:
+        size_t count
+
+    enum:
+        SRTP_MOST_MARKS
+
+    srtp_status srtp_marks_reserve(srtp_marks *marks, size_t more)
+    void srtp_marks_raise(srtp_marks *marks, const srtp_mark *mark)
+    const srtp_mark *srtp_marks_next(const srtp_marks *marks, size_t *position)
 
 
 cdef extern from "core/direction.h" nogil:
@@ -174,6 +208,7 @@ cdef extern from "core/direction.h" nogil:
     ctypedef struct srtp_direction:
         srtp_context *any
         srtp_stream_table streams
+        srtp_marks marks
         srtp_counters rtp
         srtp_counters rtcp
         srtp_overhead rtp_overhead
@@ -210,6 +245,17 @@ cdef extern from "core/direction.h" nogil:
     void srtp_release_many(srtp_direction **directions, size_t count)
 
 
+cdef extern from "core/sender_marks.h" nogil:
+    srtp_stream *srtp_sender_new(srtp_direction *direction, srtp_context *context, uint32_t ssrc)
+    srtp_status srtp_sender_remove(srtp_direction *direction, srtp_stream *stream)
+    srtp_status srtp_senders_obey(
+        srtp_direction *direction, const srtp_context *context, const srtp_master_key *key, uint32_t *ssrc
+    )
+    srtp_status srtp_direction_renew(
+        srtp_direction *direction, srtp_context *old, srtp_context *context, int sends, uint32_t *ssrc
+    )
+
+
 cdef extern from "core/snapshot.h" nogil:
     ctypedef struct srtp_snapshot:
         srtp_stream **streams
@@ -217,7 +263,7 @@ cdef extern from "core/snapshot.h" nogil:
         srtp_counters rtp
         srtp_counters rtcp
 
-    srtp_snapshot *srtp_snapshot_take(const srtp_direction *direction, int retired_too)
+    srtp_snapshot *srtp_snapshot_take(const srtp_direction *direction)
     void srtp_snapshot_free(srtp_snapshot *snapshot)
 
 

@@ -25,6 +25,11 @@ class NoPolicyError(SrtpError):
     """The session has no policy for the direction that was asked for."""
 
 
+class TooManyStreamsError(NoPolicyError):
+    """A bound on streams is reached: of those that unauthenticated packets make, or of removed senders whose indexes
+    have to be remembered."""
+
+
 class MalformedPacketError(SrtpError, ValueError):
     """The bytes are no RTP or RTCP packet, or too short for the tag that the policy asks for."""
 

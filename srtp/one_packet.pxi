@@ -16,6 +16,11 @@ cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length,
     ssrc = <uint32_t> p[0] << 24 | <uint32_t> p[1] << 16 | <uint32_t> p[2] << 8 | p[3]
     if status == SRTP_NO_POLICY:
         return NoPolicyError("the session has no policy for this direction and SSRC", ssrc=ssrc)
+    if status == SRTP_TOO_MANY_STREAMS:
+        return TooManyStreamsError(
+            "packets without authentication have made as many streams as a session lets them: "
+            "remove_stream() those that nobody announced", ssrc=ssrc, index=index
+        )
     if status == SRTP_AUTH_FAILED:
         return AuthenticationError("the authentication tag does not match", ssrc=ssrc, index=index)
     if status == SRTP_UNKNOWN_MKI:
@@ -30,8 +35,33 @@ cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length,
         what = "the E flag contradicts the policy" if rtcp else "the header is not encrypted by Cryptex"
         return UnencryptedPacketError(what, ssrc=ssrc, index=index)
     if status == SRTP_INDEX_REUSED:
-        return IndexReuseError("the index was used before", ssrc=ssrc)
+        return IndexReuseError("the index was used before", ssrc=ssrc, index=index)
     return IndexExhaustedError("the master key has no unused index left", ssrc=ssrc)
+
+
+cdef object _reuse(srtp_direction *direction, uint32_t ssrc, uint64_t index):
+    """Why an index of a sender counts as used."""
+    cdef const srtp_replay_window *window
+    cdef const srtp_stream *stream
+    text = "the index was used before"
+    _enter_briefly(direction)
+    stream = srtp_stream_find(&direction.streams, ssrc)
+    if stream == NULL:
+        text = "the index was used before the sender was removed: its sequence numbers have to go on after that"
+    else:
+        window = &stream.rtp.window
+        if stream.pinned and window.top >> 16 > stream.initial_roc:
+            text = (
+                f"whether packets went out under ROC {stream.initial_roc} after the state was saved is not known: "
+                f"take another SSRC, or a ROC above {window.top >> 16} by set_roc()"
+            )
+        elif index <= window.top and window.top - index >= window.size:
+            text = (
+                f"the index lies {window.top - index} before the highest, and whether it was used is known for "
+                f"{window.size} only, the policy's rtp_window"
+            )
+    _leave_briefly(&direction.lock)
+    return IndexReuseError(text, ssrc=ssrc, index=index)
 
 
 cdef inline Py_ssize_t _capacity(const srtp_direction *direction, Py_ssize_t length, bint grow, bint rtcp) noexcept:
@@ -61,6 +91,8 @@ cdef bytes _process(
     _leave_briefly(&direction.lock)
     if status == SRTP_NO_ROOM:  # another thread added a policy between
         return _process(direction, operation, data, length, grow, rtcp)
+    if status == SRTP_INDEX_REUSED:
+        raise _reuse(direction, srtp_load32(data + 8), packet.index)
     if status != SRTP_OK:
         raise _error(status, data, length, rtcp, packet.index)
     return out if <Py_ssize_t> packet.out_length == capacity else out[:packet.out_length]
@@ -106,6 +138,8 @@ cdef Py_ssize_t _in_place(
         _leave_briefly(&direction.lock)
         if status == SRTP_NO_ROOM:
             raise BufferTooSmallError(packet.out_length, view.len)
+        if status == SRTP_INDEX_REUSED:
+            raise _reuse(direction, srtp_load32(packet.data + 8), packet.index)
         if status != SRTP_OK:
             raise _error(status, packet.data, length, rtcp, packet.index)
         return packet.out_length

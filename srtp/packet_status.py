@@ -23,3 +23,4 @@ class PacketStatus(enum.IntEnum):
     INDEX_EXHAUSTED = 11
     UNENCRYPTED = 12
     NO_MEMORY = 13
+    TOO_MANY_STREAMS = 14

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Self
 
 from typing_extensions import Buffer
@@ -9,8 +9,8 @@ from .master_key import MasterKey
 from .packet_batch import PacketBatch
 from .packet_status import PacketStatus
 from .policy import Policy
-from .saved_state import SavedContext
-from .state import Direction, DirectionState, KeyEvent, StreamState
+from .saved_values import SavedDirection
+from .state import Direction, DirectionState, KeyEvent
 
 def available_kernels() -> tuple[str, ...]:
     """Returns the names of the kernel tables that this CPU can run, best first."""
@@ -119,14 +119,30 @@ class Session:
     def add_policy(self, ssrc: int, direction: Direction, policy: Policy) -> None:
         """Gives one SSRC a policy of its own, instead of that of any SSRC.
 
-        Raises PolicyError when the SSRC has a stream already.
+        A sender begins after what the policy's keys have protected of the SSRC before, if it was removed; under other
+        keys it begins anew. Raises PolicyError when the SSRC has a stream already: remove_stream() ends that.
+        """
+
+    def update_policy(self, direction: Direction, policy: Policy, *, ssrc: int | None = None) -> None:
+        """Puts a policy in the place of that of an SSRC, or of any SSRC, while streams run: Cryptex, windows, extension
+        IDs, profile and keys may change.
+
+        ROC, indexes, replay lists and counters of the streams stay, and keys that stay keep the packets that they have
+        had. What lies before a replay list that has grown counts as received. When the keys are the same ones in the
+        same order, the one that protects stays too, and so does an overlap; otherwise the first one protects, and keys
+        that are gone are wiped at once: rekey() and add_key() make before they break. A packet protected before a
+        change is not the same after it, so that allow_repeat_tx gives it no second time.
+
+        Raises NoPolicyError when there is no such policy, TypeError when `policy` is none, and IndexReuseError, with
+        nothing changed, when a key has protected later packets of a stream's SSRC before.
         """
 
     def add_key(self, direction: Direction, key: MasterKey, *, ssrc: int | None = None) -> None:
         """Adds a master key to the policy of an SSRC, or of any SSRC; it is accepted at once.
 
         Raises PolicyError when its lengths do not fit, or when its MKI or its range of indexes does not tell it
-        from the others, and NoPolicyError when there is no such policy.
+        from the others, NoPolicyError when there is no such policy, and IndexReuseError when it has protected later
+        packets of a sender's SSRC before.
         """
 
     def remove_key(self, direction: Direction, mki: bytes, *, ssrc: int | None = None) -> None:
@@ -146,7 +162,10 @@ class Session:
 
         What is sent uses the new key at once, and the old one is wiped. What is received is tried with the new key
         first, and with the old one until `overlap` packets have come under the new; then the old one is wiped and
-        there is an event. Raises PolicyError when the policy has MKIs or several keys.
+        there is an event. A sender that is to begin with low numbers under the new key is removed first.
+
+        Raises PolicyError when the policy has MKIs or several keys, and IndexReuseError when the key has protected later
+        packets of a sender's SSRC before.
         """
 
     def events(self) -> tuple[KeyEvent, ...]:
@@ -169,29 +188,38 @@ class Session:
     def import_state(cls, data: Buffer, sealing_key: Buffer, *, gap: int = ..., kernels: str | None = None) -> Self:
         """Returns a session of an exported state.
 
-        Senders go on `gap` packets (4,096 unless told) after the exported index, and refuse those before: what was
-        sent after the export is so never encrypted twice. The application moves its sequence numbers on by as much.
-        Raises StateError when the data is damaged, of another version, or sealed with another key.
+        Senders go on `gap` packets (4,096 unless told) after the exported index, of RTP and of RTCP, and refuse those
+        before: what was sent after the export is so never encrypted twice. The application moves its sequence numbers
+        on by as much. A sender whose next RTP packet could have had any number of its ROC, because none had gone out or
+        set_roc() was called, cannot go on under that ROC, unless `gap` is 0: nothing was sent since. Streams, policies
+        and keys that came after the export are not in it, so export again when one does.
+
+        Raises StateError when the data is damaged, of another version, or sealed with another key, or when a sender is
+        less than the gap before its last index.
         """
 
-    def _saved_contexts(self) -> Sequence[SavedContext]: ...
-    def _saved_streams(self, direction: Direction) -> Sequence[StreamState]: ...
-    def _restore_context(self, saved: SavedContext, gap: int) -> None: ...
-    def _restore_stream(self, direction: Direction, state: StreamState, gap: int) -> None: ...
+    def _saved(self, direction: Direction) -> SavedDirection | None: ...
+    def _restore(self, saved: SavedDirection, gap: int) -> None: ...
     def roc(self, ssrc: int, direction: Direction) -> int | None:
         """Returns the rollover counter of an SSRC (RFC 3711 3.3.1), or None when there is no such stream."""
 
     def set_roc(self, ssrc: int, direction: Direction, roc: int) -> None:
-        """Sets the rollover counter of an SSRC, 0 to 2^32 - 1, before or after its first packet.
+        """Sets the rollover counter of an SSRC, 0 to 2^32 - 1, before or after its first packet: the next packet has
+        exactly that ROC, whatever its sequence number; from there it is estimated again (RFC 3711 3.3.1).
 
-        Set afterwards it empties the replay window. Raises IndexReuseError when it would lower a sender's
-        ROC, because indexes would be used again.
+        A receiver's next packet is the next authentic one, and its replay list stays, unless the ROC is lower than that
+        of packets received: then it is empty. A sender refuses indexes that it used. Raises IndexReuseError when
+        packets of a sender went out under a higher ROC, and ValueError when it has more than 32 bits.
         """
 
     def remove_stream(self, ssrc: int, direction: Direction) -> bool:
         """Forgets a stream, as after its BYE, and the SSRC's own policy; returns whether there was one.
 
-        Of a sender under the policy of any SSRC the highest index stays, so that none is used twice.
+        Of a receiver everything is forgotten: recorded packets of it are accepted again, as long as its key is. Of a
+        sender it is kept how far it has used its indexes under each of its keys, whatever policy brings a key back, so
+        that none is used twice; under another key its numbers may begin anew. Of one that went through more than 16
+        keys, that is kept for all keys there are. Raises TooManyStreamsError, and removes nothing, when 65,536 of these
+        marks are kept.
         """
 
     def state(self, direction: Direction) -> DirectionState:

@@ -7,12 +7,12 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromSt
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from srtp.engine cimport *
 from srtp.packet_batch cimport PacketBatch
 
-from . import saved_state
+from . import saved_state, saved_values
 from .diagnosis import diagnose
 from .errors import (
     AuthenticationError,
@@ -26,6 +26,7 @@ from .errors import (
     PacketTooOldError,
     PolicyError,
     ReplayError,
+    TooManyStreamsError,
     UnencryptedPacketError,
     UnknownMkiError,
 )
@@ -66,6 +67,12 @@ def _ssrc_of(state):
 cdef uint32_t _ssrc(value) except? 0:
     if not 0 <= value <= 0xffffffff:
         raise ValueError(f"{value} is no SSRC, which has 32 bits")
+    return value
+
+
+cdef uint32_t _roc(value) except? 0:
+    if not 0 <= value <= 0xffffffff:
+        raise ValueError(f"{value} is no rollover counter, which has 32 bits (RFC 3711 3.3.1)")
     return value
 
 
@@ -195,25 +202,21 @@ cdef class Session:
         direction = Direction(direction)
         cdef srtp_direction *d = self._made(direction)
         cdef bint sends = direction is Direction.OUTBOUND
-        cdef srtp_context *context = NULL
-        cdef srtp_stream *stream
         _own(d)
         try:
-            if srtp_stream_find(&d.streams, _ssrc(ssrc)) != NULL:
-                raise PolicyError("the SSRC has a stream already, remove that first", ssrc=ssrc)
-            context = _context(self._kernels, policy, sends)
-            stream = srtp_stream_new(&d.streams.pool, context, ssrc, sends and policy.allow_repeat_tx)
-            if stream == NULL or srtp_stream_reserve(&d.streams) != 0:
-                srtp_stream_free(&d.streams.pool, stream)
-                raise MemoryError()
+            _add_policy(d, self._kernels, _ssrc(ssrc), policy, sends)
             self._policies[direction, ssrc] = policy
-            stream.owns_context = True
-            srtp_stream_insert(&d.streams, stream)
-            srtp_direction_admit(d, context)
-            context = NULL
         finally:
             _disown(d)
-            srtp_context_free(context)
+
+    def update_policy(self, direction, policy, *, ssrc=None):
+        direction = Direction(direction)
+        cdef srtp_direction *d = self._existing(direction)
+        _own(d)
+        try:
+            _update_policy(self, d, direction, policy, ssrc)
+        finally:
+            _disown(d)
 
     cdef srtp_context *_context_for(self, srtp_direction *d, direction, ssrc) except NULL:
         """The context of a policy, under the lock."""
@@ -233,7 +236,7 @@ cdef class Session:
             context = self._context_for(d, direction, ssrc)
             before = self._policies[direction, ssrc]
             after = before.replace_keys((*before.master_keys, key))
-            _add_key(context, key)
+            _obeying_key(d, context, key, direction is Direction.OUTBOUND)
             self._policies[direction, ssrc] = after
         finally:
             _disown(d)
@@ -290,7 +293,7 @@ cdef class Session:
             after = before.replace_keys([key])
             if before.mki or key.mki or len(before.master_keys) > 1:
                 raise PolicyError("rekey() is for one key without MKI; others are added, switched and removed")
-            added = _add_key(context, key)
+            added = _obeying_key(d, context, key, direction is Direction.OUTBOUND)
             srtp_context_rekey(context, added, 0 if direction is Direction.OUTBOUND else overlap)
             self._policies[direction, ssrc] = after
             self._previous.pop((direction, ssrc), None)
@@ -307,51 +310,19 @@ cdef class Session:
         _own(d)
         try:
             stream = srtp_stream_find(&d.streams, _ssrc(ssrc))
-            if stream == NULL or stream.retired:
+            if stream == NULL:
                 return None
-            return stream.rtp.window.top >> 16 if stream.rtp.window.started else stream.initial_roc
+            return stream.initial_roc if stream.pinned else stream.rtp.window.top >> 16
         finally:
             _disown(d)
 
-    def set_roc(self, ssrc, direction, uint32_t roc):
+    def set_roc(self, ssrc, direction, roc):
         cdef srtp_direction *d = self._existing(direction)
-        cdef srtp_stream *stream
-        cdef bint sends = d == self._outbound
-        cdef uint64_t top
         _own(d)
         try:
-            stream = self._stream_at(d, _ssrc(ssrc), sends)
-            if not stream.rtp.window.started:
-                stream.initial_roc = roc
-                return
-            top = <uint64_t> roc << 16 | stream.rtp.window.top & 0xffff
-            if top == stream.rtp.window.top:
-                return
-            if sends and top < stream.rtp.window.top:
-                raise IndexReuseError(
-                    f"a sender's ROC can only grow: it is {stream.rtp.window.top >> 16}, not {roc}", ssrc=ssrc
-                )
-            srtp_replay_move(&stream.rtp.window, top)
+            _set_roc(d, _ssrc(ssrc), _roc(roc), d == self._outbound)
         finally:
             _disown(d)
-
-    cdef srtp_stream *_stream_at(self, srtp_direction *d, uint32_t ssrc, bint sends) except NULL:
-        """The stream of an SSRC, made if need be, under the lock."""
-        cdef srtp_stream *stream = srtp_stream_find(&d.streams, ssrc)
-        if stream != NULL and stream.retired:
-            stream = srtp_stream_revive(&d.streams, stream)
-            if stream == NULL:
-                raise MemoryError()
-        if stream != NULL:
-            return stream
-        if d.any == NULL:
-            raise NoPolicyError("the session has no policy for this direction and SSRC", ssrc=ssrc)
-        stream = srtp_stream_new(&d.streams.pool, d.any, ssrc, sends and d.any.parameters.allow_repeat_tx)
-        if stream == NULL or srtp_stream_reserve(&d.streams) != 0:
-            srtp_stream_free(&d.streams.pool, stream)
-            raise MemoryError()
-        srtp_stream_insert(&d.streams, stream)
-        return stream
 
     def remove_stream(self, ssrc, direction):
         direction = Direction(direction)
@@ -360,11 +331,10 @@ cdef class Session:
         _own(d)
         try:
             stream = srtp_stream_find(&d.streams, _ssrc(ssrc))
-            if stream == NULL or stream.retired:
+            if stream == NULL:
                 return False
-            if d == self._outbound and not stream.owns_context:
-                if srtp_stream_retire(&d.streams, stream) != 0:
-                    raise MemoryError()
+            if d == self._outbound:
+                _remove_sender(d, stream)
             else:
                 srtp_stream_remove(&d.streams, ssrc)
             self._policies.pop((direction, ssrc), None)
@@ -376,18 +346,11 @@ cdef class Session:
     # What the session tells of itself.
 
     def state(self, direction):
-        return self._state(direction, False)
-
-    def _saved_streams(self, direction):
-        """As they are to be saved: of those removed too, that their indexes are used."""
-        return self._state(direction, True).streams
-
-    cdef object _state(self, direction, bint retired_too):
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_snapshot *taken
         cdef size_t i
         _enter_briefly(d)
-        taken = srtp_snapshot_take(d, retired_too)
+        taken = srtp_snapshot_take(d)
         _leave_briefly(&d.lock)
         if taken == NULL:
             raise MemoryError()
@@ -445,77 +408,13 @@ cdef class Session:
     def import_state(cls, data, sealing_key, *, gap=saved_state.DEFAULT_GAP, kernels=None):
         return saved_state.unseal(cls, data, sealing_key, gap, kernels)
 
-    def _saved_contexts(self):
-        cdef srtp_direction *d
-        cdef srtp_context *context
-        cdef srtp_master_key *key
-        saved = []
-        for direction, ssrc in list(self._policies):
-            d = self._existing(direction)
-            _own(d)
-            try:
-                policy = self._policies.get((direction, ssrc))
-                if policy is None:
-                    continue  # another thread has just removed the stream
-                context = self._context_for(d, direction, ssrc)
-                used, current, previous_used = [], 0, (0, 0)
-                key = context.keys
-                while key != NULL:
-                    counts = (key.rtp_lifetime.used, key.rtcp_lifetime.used)
-                    if key == context.previous:
-                        previous_used = counts
-                    else:
-                        if key == context.current:
-                            current = len(used)
-                        used.append(counts)
-                    key = key.next
-                previous = self._previous[direction, ssrc] if context.previous != NULL else None
-                saved.append(saved_state.SavedContext(
-                    direction, ssrc, policy, tuple(used), current, previous, previous_used, context.overlap
-                ))
-            finally:
-                _disown(d)
-        return tuple(saved)
+    def _saved(self, direction):
+        return _saved_direction(self, direction)
 
-    def _restore_context(self, saved, uint64_t gap):
-        """Sets the lifetimes, the current key and the overlap of a policy that the session has been made with."""
-        cdef srtp_direction *d = self._existing(saved.direction)
-        cdef bint sends = saved.direction is Direction.OUTBOUND
-        cdef uint64_t skipped = gap if sends else 0
-        cdef srtp_context *context
-        cdef srtp_master_key *key
-        cdef srtp_master_key *added
-        _own(d)
-        try:
-            context = self._context_for(d, saved.direction, saved.ssrc)
-            key = context.keys
-            for i, (rtp, rtcp) in enumerate(saved.used):
-                key.rtp_lifetime.used = min(rtp + skipped, key.rtp_lifetime.limit)
-                key.rtcp_lifetime.used = min(rtcp + skipped, key.rtcp_lifetime.limit)
-                if i == saved.current:
-                    srtp_context_switch(context, key)
-                key = key.next
-            if saved.previous is not None:
-                added = _add_key(context, saved.previous, saved.previous_used)
-                key = context.current
-                srtp_context_switch(context, added)
-                srtp_context_rekey(context, key, saved.overlap)
-                self._previous[saved.direction, saved.ssrc] = saved.previous
-        finally:
-            _disown(d)
-
-    def _restore_stream(self, direction, state, uint64_t gap):
-        cdef srtp_direction *d = self._existing(direction)
-        cdef bint sends = direction is Direction.OUTBOUND
-        cdef srtp_stream *stream
-        _own(d)
-        try:
-            stream = self._stream_at(d, state.ssrc, sends)
-            stream.initial_roc = state.roc
-            _set_window(&stream.rtp.window, state.rtp_replay, gap, sends)
-            _set_window(&stream.rtcp.window, state.rtcp_replay, gap, sends)
-        finally:
-            _disown(d)
+    def _restore(self, saved, gap):
+        _restore_direction(self, saved, gap)
 
 
+include "changing.pxi"
+include "saving.pxi"
 include "fan_out.pxi"

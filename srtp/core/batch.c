@@ -165,7 +165,7 @@ static void finish_unprotect(srtp_direction *direction, chunk *c) {
         int authentic = srtp_equal(c->hmac[i].tag, p->tag, p->context->parameters.rtp_tag_length);
         srtp_counted(direction, packet, p, authentic ? SRTP_OK : SRTP_AUTH_FAILED);
         if (!authentic) continue;
-        srtp_commit_received(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+        srtp_commit_received_rtp(p, packet->index);
         if (packet->in != packet->out) srtp_copy_header(packet->out, packet->in, p->header);
         if (enciphers(p->context))
             add_ctr(c, p, packet, p->length);

@@ -54,6 +54,17 @@ srtp_master_key *srtp_context_key(const srtp_context *context, const uint8_t *mk
     return key;
 }
 
+srtp_master_key *srtp_context_key_of_id(const srtp_context *context, const srtp_key_id *id) {
+    srtp_master_key *key = context->keys;
+    while (key != NULL && memcmp(&key->id, id, sizeof key->id) != 0) key = key->next;
+    return key;
+}
+
+void srtp_context_note_past(srtp_context *context, const srtp_master_key *key) {
+    if (key->rtp_lifetime.used == 0 && key->rtcp_lifetime.used == 0) return;
+    context->past.ids[context->past.count++ % SRTP_PAST_KEYS] = key->id;
+}
+
 void srtp_context_switch(srtp_context *context, srtp_master_key *key) { context->current = key; }
 
 void srtp_context_remove_key(srtp_context *context, srtp_master_key *key) {
@@ -61,6 +72,7 @@ void srtp_context_remove_key(srtp_context *context, srtp_master_key *key) {
     while (*link != key) link = &(*link)->next;
     *link = key->next;
     if (context->previous == key) context->previous = NULL;
+    srtp_context_note_past(context, key);
     srtp_master_key_free(key, &context->parameters.shape);
     note_features(context);
 }

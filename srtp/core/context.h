@@ -25,6 +25,14 @@ typedef struct {
     uint8_t encrypted_extensions[32]; /* a bit for each RFC 8285 ID that RFC 6904 encrypts */
 } srtp_parameters;
 
+/* The last keys that were removed from a context after packets had come under them; the n-th, counted from 0, lies at
+ * n mod SRTP_PAST_KEYS. */
+#define SRTP_PAST_KEYS 16
+typedef struct {
+    uint32_t count;             /* of all that were removed */
+    srtp_key_id ids[SRTP_PAST_KEYS];
+} srtp_past_keys;
+
 typedef struct {
     const srtp_kernels *kernels;
     srtp_parameters parameters;
@@ -36,6 +44,7 @@ typedef struct {
     int ranged;                 /* some key has a <From, To> */
     size_t rtp_overhead;        /* bytes that protecting adds at the most, and without Cryptex and RCC exactly */
     size_t rtcp_overhead;
+    srtp_past_keys past;
     int plain;                  /* nothing but cipher, tag and MKI: the batch kernels can take it */
 } srtp_context;
 
@@ -48,9 +57,13 @@ void srtp_context_free(srtp_context *context);
 srtp_master_key *srtp_context_add_key(srtp_context *context, const srtp_master_key_values *values);
 /* The key of an MKI (of parameters.mki_length bytes), or NULL. */
 srtp_master_key *srtp_context_key(const srtp_context *context, const uint8_t *mki);
+/* The key of a name, or NULL. */
+srtp_master_key *srtp_context_key_of_id(const srtp_context *context, const srtp_key_id *id);
 void srtp_context_switch(srtp_context *context, srtp_master_key *key);
 /* Wipes one key; the caller sees to it that it is not the current one. */
 void srtp_context_remove_key(srtp_context *context, srtp_master_key *key);
+/* Keeps the name of a key that is to be removed, if packets have come under it. */
+void srtp_context_note_past(srtp_context *context, const srtp_master_key *key);
 /* Makes `key` the current one and accepts the one before until `overlap` packets have come under the new. */
 void srtp_context_rekey(srtp_context *context, srtp_master_key *key, uint64_t overlap);
 /* A packet came under `key`: shortens the overlap, if there is one. */

@@ -27,6 +27,7 @@ void srtp_direction_admit(srtp_direction *direction, const srtp_context *context
 void srtp_direction_free(srtp_direction *direction) {
     if (direction == NULL) return;
     srtp_stream_table_free(&direction->streams);
+    srtp_marks_free(&direction->marks);
     srtp_context_free(direction->any);
     free(direction);
 }

@@ -3,6 +3,7 @@
 #define SRTP_DIRECTION_H
 
 #include "lock.h"
+#include "marks.h"
 #include "stream_table.h"
 
 /* Without authentication anybody's packet makes a stream, but none when there are so many already. */
@@ -17,6 +18,7 @@ typedef struct {
 typedef struct {
     srtp_context *any;          /* the policy of SSRCs that have none of their own; may be NULL */
     srtp_stream_table streams;
+    srtp_marks marks;           /* of senders that were removed */
     srtp_counters rtp;
     srtp_counters rtcp;
     uint64_t chunks;            /* batch chunks begun, see srtp_stream.staged */

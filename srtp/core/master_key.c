@@ -17,6 +17,7 @@ srtp_master_key *srtp_master_key_new(const srtp_kernels *k, const srtp_key_shape
     key->rtp_lifetime = values->rtp_lifetime;
     key->rtcp_lifetime = values->rtcp_lifetime;
     srtp_derivation_init(k, &derivation, values->key, values->salt, shape);
+    key->id = srtp_derivation_id(k, &derivation);
     key->rtp = srtp_session_keys_new(k, &derivation, shape, 0, 0);
     key->rtcp = srtp_session_keys_new(k, &derivation, shape, 1, 0);
     if (keep_derivation && (key->derivation = malloc(sizeof derivation)) != NULL) *key->derivation = derivation;

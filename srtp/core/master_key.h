@@ -24,6 +24,7 @@ struct srtp_master_key {
     srtp_session_keys *rtcp;
     srtp_derivation *derivation; /* kept only where key_derivation_rate is not 0 */
     uint64_t serial;            /* tells it from a later one at the same address */
+    srtp_key_id id;             /* tells whether it is the same key as another, or as one that is gone */
     uint64_t from;              /* <From, To>, both included */
     uint64_t to;
     srtp_lifetime rtp_lifetime;

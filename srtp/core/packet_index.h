@@ -9,15 +9,15 @@
 
 #define SRTP_MAX_ROC 0xffffffffu
 
-/* The index of a packet with this sequence number after one of index `top`. SRTP_TOO_OLD when it would lie before
- * the first index, SRTP_INDEX_EXHAUSTED when after the last. */
+/* The index of a packet with this sequence number after one of index `top`; SRTP_INDEX_EXHAUSTED when it would lie
+ * after the last one. Where Appendix A would guess a ROC of -1 it is 0, as libsrtp, pion and rtpengine have it: a
+ * stream that begins at 100 may go on at 40000. */
 static inline srtp_status srtp_index_after(uint64_t top, uint16_t sequence_number, uint64_t *index) {
     uint32_t roc = (uint32_t)(top >> 16);
     int32_t last = (int32_t)(top & 0xffff);
     int32_t now = sequence_number;
     if (last < 0x8000 && now - last > 0x8000) {
-        if (roc == 0) return SRTP_TOO_OLD;
-        roc -= 1;
+        if (roc > 0) roc -= 1; /* before the first cycle there is none: no other index is possible */
     } else if (last >= 0x8000 && last - 0x8000 > now) {
         if (roc == SRTP_MAX_ROC) return SRTP_INDEX_EXHAUSTED;
         roc += 1;
@@ -26,9 +26,10 @@ static inline srtp_status srtp_index_after(uint64_t top, uint16_t sequence_numbe
     return SRTP_OK;
 }
 
-/* The index of a packet of this stream; NULL is one not met before, whose ROC is 0. */
+/* The index of a packet of this stream; NULL is one not met before, whose ROC is 0. The ROC of a stream's first packet,
+ * and of the next one after it was set, is not guessed. */
 static inline srtp_status srtp_estimate_index(const srtp_stream *stream, uint16_t sequence_number, uint64_t *index) {
-    if (stream != NULL && stream->rtp.window.started)
+    if (stream != NULL && !stream->pinned)
         return srtp_index_after(stream->rtp.window.top, sequence_number, index);
     *index = (uint64_t)(stream == NULL ? 0 : stream->initial_roc) << 16 | sequence_number;
     return SRTP_OK;

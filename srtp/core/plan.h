@@ -54,6 +54,11 @@ static inline void srtp_commit_received(srtp_plan *p, srtp_index_space *space, s
     srtp_context_received(p->context, p->key);
 }
 
+static inline void srtp_commit_received_rtp(srtp_plan *p, uint64_t index) {
+    srtp_commit_received(p, &p->stream->rtp, &p->key->rtp_lifetime, index);
+    p->stream->pinned = 0;
+}
+
 /* Counts the status of an RTP packet, and puts it into it. */
 static inline srtp_status srtp_counted(srtp_direction *direction, srtp_packet *packet, const srtp_plan *p,
                                        srtp_status status) {

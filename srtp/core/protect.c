@@ -5,10 +5,22 @@
 #include "header_extension.h"
 #include "plan.h"
 #include "rtcp_aead.h"
+#include "sender_marks.h"
 #include "transform.h"
 
-static uint8_t *fingerprint_of(const srtp_stream *stream, uint64_t index) {
-    return stream->fingerprints + (index & (stream->rtp.window.capacity - 1)) * SRTP_FINGERPRINT;
+/* The index of the first packet of a sender whose SSRC may have been removed before. */
+static srtp_status index_by_marks(const srtp_direction *direction, const srtp_plan *p, uint16_t sequence_number,
+                                  uint64_t *index) {
+    srtp_mark floor;
+    if (!srtp_marks_floor(&direction->marks, p->ssrc, p->context, &floor))
+        return srtp_estimate_index(NULL, sequence_number, index);
+    if (!floor.pinned) {
+        srtp_status status = srtp_index_after(floor.rtp_end - 1, sequence_number, index);
+        if (status != SRTP_OK) return status;
+    } else {
+        *index = (uint64_t)floor.roc << 16 | sequence_number;
+    }
+    return *index < floor.rtp_end ? SRTP_INDEX_REUSED : SRTP_OK;
 }
 
 /* Finds out the context, the index and the key. A packet that was sent before is `repeat`, if that is allowed. */
@@ -20,7 +32,11 @@ static srtp_status plan(srtp_direction *direction, srtp_packet *packet, srtp_pla
     p->context = srtp_direction_context(direction, p->stream);
     if (p->context == NULL) return SRTP_NO_POLICY;
 
-    srtp_status status = srtp_estimate_index(p->stream, srtp_load16(packet->in + 2), &packet->index);
+    srtp_status status = SRTP_OK;
+    if (__builtin_expect(p->stream == NULL && direction->marks.count > 0, 0))
+        status = index_by_marks(direction, p, srtp_load16(packet->in + 2), &packet->index);
+    else
+        status = srtp_estimate_index(p->stream, srtp_load16(packet->in + 2), &packet->index);
     if (status == SRTP_OK && p->stream != NULL) status = srtp_replay_check(&p->stream->rtp.window, packet->index);
     if (status != SRTP_OK) {
         p->repeat = status == SRTP_REPLAYED && p->stream->fingerprints != NULL;
@@ -41,23 +57,19 @@ static srtp_status room(srtp_packet *packet, size_t overhead) {
 
 /* A sender's stream comes to be at its first packet: what we send needs no authentication. */
 static srtp_status bind_stream(srtp_direction *direction, srtp_plan *p) {
-    if (p->stream != NULL && !p->stream->retired) return SRTP_OK;
-    if (p->stream != NULL) {
-        srtp_stream *stream = srtp_stream_revive(&direction->streams, p->stream);
-        if (stream != NULL) p->stream = stream;
-        return stream != NULL ? SRTP_OK : SRTP_NO_MEMORY;
-    }
-    if (srtp_stream_reserve(&direction->streams) != 0) return SRTP_NO_MEMORY;
-    p->stream = srtp_stream_new(&direction->streams.pool, p->context, p->ssrc, p->context->parameters.allow_repeat_tx);
-    if (p->stream == NULL) return SRTP_NO_MEMORY;
-    srtp_stream_insert(&direction->streams, p->stream);
-    return SRTP_OK;
+    if (p->stream == NULL) p->stream = srtp_sender_new(direction, p->context, p->ssrc);
+    return p->stream != NULL ? SRTP_OK : SRTP_NO_MEMORY;
 }
 
 static void commit(srtp_plan *p, srtp_index_space *space, srtp_lifetime *lifetime, uint64_t index) {
     srtp_replay_commit(&space->window, index);
     srtp_lifetime_count(lifetime);
     if (__builtin_expect(p->fresh != NULL, 0)) srtp_keep_keys(p->context, p->key, space, index, p->fresh);
+}
+
+static void commit_rtp(srtp_plan *p, uint64_t index) {
+    commit(p, &p->stream->rtp, &p->key->rtp_lifetime, index);
+    p->stream->pinned = 0;
 }
 
 /* A packet of a context that needs nothing but cipher, tag and MKI. */
@@ -131,7 +143,7 @@ static srtp_status protect_again(const srtp_plan *p, srtp_packet *packet, const 
     uint8_t *apart = malloc(packet->length + p->context->rtp_overhead);
     if (apart == NULL) return SRTP_NO_MEMORY;
     size_t length = protect_any(p, packet, keys, apart, fingerprint);
-    int same = srtp_equal(fingerprint, fingerprint_of(p->stream, packet->index), SRTP_FINGERPRINT);
+    int same = srtp_equal(fingerprint, srtp_stream_fingerprint(p->stream, packet->index), SRTP_FINGERPRINT);
     if (same) {
         memcpy(packet->out, apart, length);
         packet->out_length = length;
@@ -162,8 +174,8 @@ static srtp_status protect_featured(srtp_direction *direction, srtp_packet *pack
     uint8_t fingerprint[SRTP_FINGERPRINT];
     packet->out_length = protect_any(p, packet, keys, packet->out, fingerprint);
     if (p->stream->fingerprints != NULL)
-        memcpy(fingerprint_of(p->stream, packet->index), fingerprint, SRTP_FINGERPRINT);
-    commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+        memcpy(srtp_stream_fingerprint(p->stream, packet->index), fingerprint, SRTP_FINGERPRINT);
+    commit_rtp(p, packet->index);
     return SRTP_OK;
 }
 
@@ -174,7 +186,7 @@ static srtp_status protect_planned(srtp_direction *direction, srtp_packet *packe
     if (status == SRTP_OK) status = bind_stream(direction, p);
     if (status != SRTP_OK) return status;
     protect_plain(p, packet);
-    commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    commit_rtp(p, packet->index);
     return SRTP_OK;
 }
 
@@ -201,15 +213,26 @@ static size_t protect_rtcp_bytes(const srtp_plan *p, const srtp_packet *packet, 
     return (size_t)(end - out) + context->parameters.rtcp_tag_length;
 }
 
+/* The next SRTCP index of a sender, and its latest SRTP index, by which its key is chosen. */
+static uint64_t next_rtcp_index(const srtp_direction *direction, const srtp_plan *p, uint64_t *latest) {
+    srtp_mark floor;
+    *latest = srtp_latest_index(p->stream);
+    if (p->stream != NULL) return p->stream->rtcp.window.started ? p->stream->rtcp.window.top + 1 : 0;
+    if (!srtp_marks_floor(&direction->marks, p->ssrc, p->context, &floor)) return 0;
+    *latest = floor.rtp_end > 0 ? floor.rtp_end - 1 : (uint64_t)floor.roc << 16;
+    return floor.rtcp_end;
+}
+
 static srtp_status protect_rtcp(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
     if (!srtp_is_rtcp(packet->in, packet->length)) return SRTP_MALFORMED;
     p->ssrc = srtp_load32(packet->in + 4);
     p->stream = srtp_stream_find(&direction->streams, p->ssrc);
     p->context = srtp_direction_context(direction, p->stream);
     if (p->context == NULL) return SRTP_NO_POLICY;
-    packet->index = p->stream != NULL && p->stream->rtcp.window.started ? p->stream->rtcp.window.top + 1 : 0;
+    uint64_t latest;
+    packet->index = next_rtcp_index(direction, p, &latest);
     if (packet->index > SRTP_MAX_RTCP_INDEX) return SRTP_INDEX_EXHAUSTED;
-    p->key = srtp_context_sending_key(p->context, srtp_latest_index(p->stream));
+    p->key = srtp_context_sending_key(p->context, latest);
     if (p->key == NULL || srtp_lifetime_over(&p->key->rtcp_lifetime)) return SRTP_KEY_EXPIRED;
     srtp_status status = room(packet, p->context->rtcp_overhead);
     if (status != SRTP_OK) return status;
@@ -250,7 +273,7 @@ srtp_status srtp_protect_rtcp(srtp_direction *direction, srtp_packet *packet) {
 
 /* Whether the kernels gain by having the packet with others. */
 static int is_staged(const srtp_plan *p) {
-    return p->context->plain && !srtp_is_aead(p->context) && p->stream != NULL && !p->stream->retired;
+    return p->context->plain && !srtp_is_aead(p->context) && p->stream != NULL;
 }
 
 int srtp_stage_protect(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
@@ -260,6 +283,6 @@ int srtp_stage_protect(srtp_direction *direction, srtp_packet *packet, srtp_plan
         status = room(packet, p->context->rtp_overhead);
     else if (status == SRTP_OK)
         status = protect_planned(direction, packet, p);
-    if (staged && status == SRTP_OK) commit(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    if (staged && status == SRTP_OK) commit_rtp(p, packet->index);
     return counted(direction, packet, p, status) == SRTP_OK && staged;
 }

@@ -23,7 +23,8 @@ void srtp_replay_init(srtp_replay_window *window, uint64_t *memory, uint32_t siz
 void srtp_replay_jump(srtp_replay_window *window, uint64_t index) {
     uint64_t mask = window->capacity - 1;
     if (!window->started) {
-        srtp_replay_move(window, index);
+        memset(window->bits, 0, window->capacity / 8);
+        window->top = index;
         window->started = 1;
         return;
     }
@@ -36,9 +37,10 @@ void srtp_replay_jump(srtp_replay_window *window, uint64_t index) {
     window->top = index;
 }
 
-void srtp_replay_move(srtp_replay_window *window, uint64_t top) {
+void srtp_replay_restart(srtp_replay_window *window) {
     memset(window->bits, 0, window->capacity / 8);
-    window->top = top;
+    window->top = 0;
+    window->started = 0;
 }
 
 void srtp_replay_copy(srtp_replay_window *window, const srtp_replay_window *other) {
@@ -47,9 +49,26 @@ void srtp_replay_copy(srtp_replay_window *window, const srtp_replay_window *othe
     memcpy(window->bits, other->bits, window->capacity / 8);
 }
 
-void srtp_replay_use_up(srtp_replay_window *window, const srtp_replay_window *other, uint64_t gap) {
+static void mark_used(srtp_replay_window *window, uint64_t index) {
+    window->bits[(index & (window->capacity - 1)) / 64] |= (uint64_t)1 << (index & 63);
+}
+
+void srtp_replay_use_up(srtp_replay_window *window, uint64_t end) {
+    if (end == 0) return;
+    if (!window->started || end > window->top) {
+        window->started = 1;
+        window->top = end - 1;
+        memset(window->bits, 0xff, window->capacity / 8);
+        return;
+    }
+    uint64_t first = window->top >= window->capacity ? window->top - window->capacity + 1 : 0;
+    for (uint64_t i = first; i < end; i++) mark_used(window, i);
+}
+
+void srtp_replay_resized(srtp_replay_window *window, const srtp_replay_window *other) {
     window->started = other->started;
+    window->top = other->top;
     if (!other->started) return;
-    window->top = other->top + gap;
-    memset(window->bits, 0xff, window->capacity / 8);
+    for (uint64_t age = 0; age < window->size && age <= other->top; age++)
+        if (srtp_replay_check(other, other->top - age) != SRTP_OK) mark_used(window, other->top - age);
 }

@@ -50,11 +50,13 @@ static inline void srtp_replay_commit(srtp_replay_window *window, uint64_t index
     window->bits[(index & (window->capacity - 1)) / 64] |= (uint64_t)1 << (index & 63);
 }
 
-/* Empties the window and moves its top. */
-void srtp_replay_move(srtp_replay_window *window, uint64_t top);
+/* Makes the window one that has not started. */
+void srtp_replay_restart(srtp_replay_window *window);
 /* Makes `window`, of the same size, one with the same indexes. */
 void srtp_replay_copy(srtp_replay_window *window, const srtp_replay_window *other);
-/* Makes `window` one in which all is used up to the top of `other` plus `gap`; an empty one if `other` never started. */
-void srtp_replay_use_up(srtp_replay_window *window, const srtp_replay_window *other, uint64_t gap);
+/* Has all indexes below `end` used. */
+void srtp_replay_use_up(srtp_replay_window *window, uint64_t end);
+/* Makes `window`, a new one, one with the indexes of another size: what lies before the other counts as used. */
+void srtp_replay_resized(srtp_replay_window *window, const srtp_replay_window *other);
 
 #endif

@@ -6,7 +6,7 @@
 #include "packet.h"
 
 /* RFC 3711 4.3.1 and RFC 6904 3. */
-enum { LABEL_ENCRYPTION, LABEL_AUTHENTICATION, LABEL_SALT, LABEL_RTCP, LABEL_HEADER = 6, LABEL_HEADER_SALT };
+enum { LABEL_ENCRYPTION, LABEL_AUTHENTICATION, LABEL_SALT, LABEL_RTCP, LABEL_HEADER = 6, LABEL_HEADER_SALT, LABEL_ID = 0xff };
 
 void srtp_derivation_init(const srtp_kernels *k, srtp_derivation *derivation, const uint8_t *master_key,
                           const uint8_t *master_salt, const srtp_key_shape *shape) {
@@ -25,6 +25,12 @@ static void derive(const srtp_kernels *k, const srtp_derivation *derivation, uns
     memset(out, 0, length);
     k->aes_ctr(&derivation->master, x, out, out, length);
     srtp_wipe(x, sizeof x);
+}
+
+srtp_key_id srtp_derivation_id(const srtp_kernels *k, const srtp_derivation *derivation) {
+    srtp_key_id id;
+    derive(k, derivation, LABEL_ID, 0, id.bytes, sizeof id.bytes);
+    return id;
 }
 
 static srtp_salt derive_salt(const srtp_kernels *k, const srtp_derivation *derivation, const srtp_key_shape *shape,

@@ -42,6 +42,12 @@ typedef struct {
     uint8_t salt[SRTP_SALT_LENGTH];
 } srtp_derivation;
 
+/* Names a master key and its salt, whatever the profile, without telling of them: a value of the key derivation's PRF
+ * (RFC 3711 4.3.3) for a label that no key is derived with. For one key different salts have different names. */
+typedef struct {
+    uint8_t bytes[SRTP_AES_BLOCK];
+} srtp_key_id;
+
 /* What is to be derived. */
 typedef struct {
     srtp_cipher cipher;
@@ -52,6 +58,7 @@ typedef struct {
 
 void srtp_derivation_init(const srtp_kernels *k, srtp_derivation *derivation, const uint8_t *master_key,
                           const uint8_t *master_salt, const srtp_key_shape *shape);
+srtp_key_id srtp_derivation_id(const srtp_kernels *k, const srtp_derivation *derivation);
 
 /* How many bytes session keys of this shape take, srtp_further_keys not among them. */
 size_t srtp_session_keys_size(const srtp_key_shape *shape);

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-srtp_snapshot *srtp_snapshot_take(const srtp_direction *direction, int retired_too) {
+srtp_snapshot *srtp_snapshot_take(const srtp_direction *direction) {
     const srtp_stream_table *table = &direction->streams;
     srtp_snapshot *snapshot = calloc(1, sizeof *snapshot);
     if (snapshot == NULL) return NULL;
@@ -12,7 +12,6 @@ srtp_snapshot *srtp_snapshot_take(const srtp_direction *direction, int retired_t
     int complete = snapshot->streams != NULL;
     const srtp_stream *stream;
     for (size_t position = 0; complete && (stream = srtp_stream_next(table, &position)) != NULL;) {
-        if (stream->retired && !retired_too) continue;
         srtp_stream *copy = srtp_stream_copy(&snapshot->pool, stream);
         if (copy != NULL) snapshot->streams[snapshot->count++] = copy;
         complete = copy != NULL;

@@ -12,8 +12,8 @@ typedef struct {
     srtp_counters rtcp;
 } srtp_snapshot;
 
-/* Copies the streams, those retired only if asked for; the caller holds the lock. NULL without memory. */
-srtp_snapshot *srtp_snapshot_take(const srtp_direction *direction, int retired_too);
+/* Copies the streams; the caller holds the lock. NULL without memory. */
+srtp_snapshot *srtp_snapshot_take(const srtp_direction *direction);
 /* NULL is allowed. */
 void srtp_snapshot_free(srtp_snapshot *snapshot);
 

@@ -18,6 +18,7 @@ typedef enum {
     SRTP_INDEX_EXHAUSTED,   /* 2^48 packets, or 2^31 RTCP packets: the keys are used up */
     SRTP_UNENCRYPTED,       /* in clear where the policy wants encryption: SRTCP with E=0, a header without Cryptex */
     SRTP_NO_MEMORY,
+    SRTP_TOO_MANY_STREAMS,  /* a bound on streams, or on what is kept of removed ones, is reached */
     SRTP_STATUS_COUNT
 } srtp_status;
 

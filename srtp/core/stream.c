@@ -17,6 +17,8 @@ static srtp_stream *with_windows(srtp_stream_pool *pool, srtp_context *context, 
     stream->ssrc = ssrc;
     stream->context = context;
     stream->large = beside > 0;
+    stream->pinned = 1;
+    stream->born = context->past.count;
     srtp_replay_init(&stream->rtp.window, memory, rtp_window);
     srtp_replay_init(&stream->rtcp.window, memory + rtp_words, rtcp_window);
     if (keep_fingerprints) stream->fingerprints = (uint8_t *)(memory + rtp_words + rtcp_words);
@@ -28,18 +30,11 @@ srtp_stream *srtp_stream_new(srtp_stream_pool *pool, srtp_context *context, uint
     return with_windows(pool, context, ssrc, p->rtp_window, p->rtcp_window, keep_fingerprints);
 }
 
-void srtp_stream_succeed(srtp_stream *heir, const srtp_stream *stream) {
-    heir->initial_roc = stream->initial_roc;
-    srtp_replay_use_up(&heir->rtp.window, &stream->rtp.window, 0);
-    srtp_replay_use_up(&heir->rtcp.window, &stream->rtcp.window, 0);
-}
-
-srtp_stream *srtp_stream_rest(srtp_stream_pool *pool, const srtp_stream *stream) {
-    srtp_stream *rest = with_windows(pool, stream->context, stream->ssrc, SRTP_MIN_WINDOW, SRTP_MIN_WINDOW, 0);
-    if (rest == NULL) return NULL;
-    rest->retired = 1;
-    srtp_stream_succeed(rest, stream);
-    return rest;
+void srtp_stream_begin_at(srtp_stream *stream, const srtp_mark *floor) {
+    stream->pinned = floor->pinned;
+    stream->initial_roc = floor->roc;
+    srtp_replay_use_up(&stream->rtp.window, floor->rtp_end);
+    srtp_replay_use_up(&stream->rtcp.window, floor->rtcp_end);
 }
 
 static void copy_space(srtp_index_space *copy, const srtp_index_space *space) {
@@ -51,11 +46,35 @@ srtp_stream *srtp_stream_copy(srtp_stream_pool *pool, const srtp_stream *stream)
     srtp_stream *copy =
         with_windows(pool, stream->context, stream->ssrc, stream->rtp.window.size, stream->rtcp.window.size, 0);
     if (copy == NULL) return NULL;
-    copy->retired = stream->retired;
+    copy->pinned = stream->pinned;
     copy->initial_roc = stream->initial_roc;
+    copy->born = stream->born;
     copy_space(&copy->rtp, &stream->rtp);
     copy_space(&copy->rtcp, &stream->rtcp);
     return copy;
+}
+
+static void renew_space(srtp_index_space *space, const srtp_index_space *old) {
+    srtp_replay_resized(&space->window, &old->window);
+    space->counters = old->counters;
+}
+
+srtp_stream *srtp_stream_renewed(srtp_stream_pool *pool, const srtp_stream *stream, srtp_context *context,
+                                 int keep_fingerprints) {
+    srtp_stream *renewed = srtp_stream_new(pool, context, stream->ssrc, keep_fingerprints);
+    if (renewed == NULL) return NULL;
+    renewed->pinned = stream->pinned;
+    renewed->initial_roc = stream->initial_roc;
+    renewed->born = stream->born;
+    renew_space(&renewed->rtp, &stream->rtp);
+    renew_space(&renewed->rtcp, &stream->rtcp);
+    const srtp_replay_window *window = &renewed->rtp.window, *old = &stream->rtp.window;
+    if (renewed->fingerprints == NULL || stream->fingerprints == NULL || !old->started) return renewed;
+    for (uint64_t age = 0; age < window->size && age < old->size && age <= old->top; age++) {
+        uint64_t index = old->top - age;
+        memcpy(srtp_stream_fingerprint(renewed, index), srtp_stream_fingerprint(stream, index), SRTP_FINGERPRINT);
+    }
+    return renewed;
 }
 
 static void free_keys(srtp_stream *stream, srtp_derived_keys *derived) {

@@ -3,6 +3,7 @@
 #define SRTP_STREAM_H
 
 #include "context.h"
+#include "marks.h"
 #include "replay_window.h"
 #include "stream_pool.h"
 
@@ -40,27 +41,35 @@ typedef struct {
 typedef struct {
     uint32_t ssrc;
     uint8_t owns_context;       /* the policy is this SSRC's alone */
-    uint8_t retired;            /* removed, but kept as a sender's: its indexes stay used */
+    uint8_t pinned;             /* the ROC of the next RTP packet is `initial_roc`, as set or as the first one's */
     uint8_t large;              /* more than a piece of the pool: memory of its own */
     srtp_context *context;
     srtp_index_space rtp;
     uint64_t staged;            /* the last batch chunk that took a packet of it, and the highest index there */
     uint64_t staged_top;
-    uint32_t initial_roc;       /* the ROC of the first packet, until one has come */
+    uint32_t initial_roc;
+    uint32_t born;              /* srtp_past_keys.count of its context when it came to be */
     srtp_index_space rtcp;
     uint8_t *fingerprints;      /* window capacity times SRTP_FINGERPRINT, for a sender with allow_repeat_tx */
 } srtp_stream;
 
 /* A new stream with empty windows, not yet in a table; NULL without memory. Its memory comes from the pool. */
 srtp_stream *srtp_stream_new(srtp_stream_pool *pool, srtp_context *context, uint32_t ssrc, int keep_fingerprints);
-/* What a sender has to keep of a stream that is removed: that its indexes are used. NULL without memory. */
-srtp_stream *srtp_stream_rest(srtp_stream_pool *pool, const srtp_stream *stream);
-/* Makes `heir` go on where the stream ended: no index that this used, or was free to use, will it use. */
-void srtp_stream_succeed(srtp_stream *heir, const srtp_stream *stream);
+/* Makes a new sender's stream go on where a mark says: no index below its ends will it use. */
+void srtp_stream_begin_at(srtp_stream *stream, const srtp_mark *floor);
+/* A new stream with the indexes and counters of one under another context: what lies before the old window counts as
+ * used. NULL without memory. */
+srtp_stream *srtp_stream_renewed(srtp_stream_pool *pool, const srtp_stream *stream, srtp_context *context,
+                                 int keep_fingerprints);
 /* A stream with the same indexes and counters, without the keys of a key_derivation_rate; NULL without memory. */
 srtp_stream *srtp_stream_copy(srtp_stream_pool *pool, const srtp_stream *stream);
 /* With its context, if that is its own; NULL is allowed. */
 void srtp_stream_free(srtp_stream_pool *pool, srtp_stream *stream);
+
+/* Where the fingerprint of an index lies, for a stream that has them. */
+static inline uint8_t *srtp_stream_fingerprint(const srtp_stream *stream, uint64_t index) {
+    return stream->fingerprints + (index & (stream->rtp.window.capacity - 1)) * SRTP_FINGERPRINT;
+}
 
 /* Counts a packet's fate. */
 void srtp_count_refusal(srtp_counters *counters, srtp_status status);

@@ -88,28 +88,11 @@ int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc) {
     return 1;
 }
 
-/* Puts `heir` in the stream's place, which is freed. */
-static void replace(srtp_stream_table *table, srtp_stream *stream, srtp_stream *heir) {
+void srtp_stream_replace(srtp_stream_table *table, srtp_stream *stream, srtp_stream *heir) {
     size_t i;
     *place_of(table, stream, &i) = heir;
     table->recent = NULL;
     srtp_stream_free(&table->pool, stream);
-}
-
-int srtp_stream_retire(srtp_stream_table *table, srtp_stream *stream) {
-    srtp_stream *rest = srtp_stream_rest(&table->pool, stream);
-    if (rest == NULL) return -1;
-    replace(table, stream, rest);
-    return 0;
-}
-
-srtp_stream *srtp_stream_revive(srtp_stream_table *table, srtp_stream *stream) {
-    srtp_context *context = stream->context;
-    srtp_stream *heir = srtp_stream_new(&table->pool, context, stream->ssrc, context->parameters.allow_repeat_tx);
-    if (heir == NULL) return NULL;
-    srtp_stream_succeed(heir, stream);
-    replace(table, stream, heir);
-    return heir;
 }
 
 void srtp_stream_table_free(srtp_stream_table *table) {

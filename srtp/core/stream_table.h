@@ -75,10 +75,8 @@ int srtp_stream_reserve(srtp_stream_table *table);
 void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream);
 /* Takes the stream of an SSRC out and frees it; 0 if there is none. */
 int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc);
-/* Shrinks a sender's stream to what keeps its indexes from being used again; -1 without memory. */
-int srtp_stream_retire(srtp_stream_table *table, srtp_stream *stream);
-/* Makes a whole stream of a retired one, which is freed; NULL without memory. */
-srtp_stream *srtp_stream_revive(srtp_stream_table *table, srtp_stream *stream);
+/* Puts `heir`, of the same SSRC, in the place of a stream, which is freed. */
+void srtp_stream_replace(srtp_stream_table *table, srtp_stream *stream, srtp_stream *heir);
 /* Frees all streams and their memory. */
 void srtp_stream_table_free(srtp_stream_table *table);
 

@@ -154,7 +154,7 @@ static srtp_status unprotect_featured(srtp_direction *direction, srtp_packet *pa
     if (status == SRTP_OK) status = open_under_any(p, packet, &shape);
     if (status == SRTP_OK && moves_state(p, &shape)) {
         bind_stream(direction, p, fresh);
-        srtp_commit_received(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+        srtp_commit_received_rtp(p, packet->index);
         return SRTP_OK;
     }
     srtp_drop_keys(p->context, p->fresh);
@@ -180,7 +180,7 @@ static srtp_status unprotect_parsed(srtp_direction *direction, srtp_packet *pack
     if (status == SRTP_OK && p->stream != NULL && authenticated)
         status = srtp_replay_check(&p->stream->rtp.window, packet->index);
     if (status == SRTP_OK && p->stream == NULL && !authenticated && direction->streams.count >= SRTP_MOST_STRANGERS)
-        status = SRTP_NO_POLICY;
+        status = SRTP_TOO_MANY_STREAMS;
     if (status == SRTP_OK) status = pick_key(packet, p);
     if (status == SRTP_OK && p->length > packet->capacity) {
         packet->out_length = p->length;
@@ -197,7 +197,7 @@ static srtp_status unprotect_parsed(srtp_direction *direction, srtp_packet *pack
         return status;
     }
     bind_stream(direction, p, fresh);
-    srtp_commit_received(p, &p->stream->rtp, &p->key->rtp_lifetime, packet->index);
+    srtp_commit_received_rtp(p, packet->index);
     return SRTP_OK;
 }
 
@@ -329,7 +329,7 @@ srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet
         return SRTP_DONE;
     }
     if (status == SRTP_OK) {
-        if (p->stream == NULL || !p->context->plain) return SRTP_ALONE;
+        if (p->stream == NULL || p->stream->pinned || !p->context->plain) return SRTP_ALONE;
         if (!staged_index(packet, p, chunk, &status, &packet->index)) return SRTP_LATER;
     }
     if (status == SRTP_OK) status = srtp_replay_check(&p->stream->rtp.window, packet->index);

@@ -17,7 +17,6 @@ from srtp import (
     AuthenticationError,
     Cryptex,
     Direction,
-    NoPolicyError,
     PacketStatus,
     Policy,
     PolicyError,
@@ -25,6 +24,7 @@ from srtp import (
     ReplayError,
     RocCarrying,
     Session,
+    TooManyStreamsError,
     UnencryptedPacketError,
     available_kernels,
 )
@@ -214,9 +214,9 @@ def test_strangers_without_authentication_fill_no_more_than_their_part_of_the_me
     sender, receiver = pair(**without)
     protected = [sender.protect(rtp(0, ssrc=ssrc)) for ssrc in range(1100)]
     statuses = [packet if isinstance(packet, PacketStatus) else None for packet in receiver.unprotect_list(protected)]
-    assert statuses == [None] * 1024 + [PacketStatus.NO_POLICY] * 76
+    assert statuses == [None] * 1024 + [PacketStatus.TOO_MANY_STREAMS] * 76
     assert len(receiver.state(Direction.INBOUND).streams) == 1024
-    with pytest.raises(NoPolicyError):
+    with pytest.raises(TooManyStreamsError):
         receiver.unprotect(sender.protect(rtp(1, ssrc=1099)))
     assert receiver.unprotect(sender.protect(rtp(1, ssrc=3))) == rtp(1, ssrc=3)
     receiver.remove_stream(7, Direction.INBOUND)

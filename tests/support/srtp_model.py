@@ -151,8 +151,8 @@ class Window:
         if other.started:
             self.top = self.used_up = other.top
 
-    def move(self, top: int) -> None:
-        self.top, self.used_up = top, -1
+    def restart(self) -> None:
+        self.started, self.top, self.used_up = False, 0, -1
         self.used.clear()
 
     def refusal(self, index: int) -> type[SrtpError] | None:
@@ -180,17 +180,17 @@ class Stream:
 
     rtp: Window
     rtcp: Window
-    initial_roc: int = 0
+    set_roc: int | None = 0  # what the next packet's is, as of the first one, or None to estimate it
 
     @property
     def roc(self) -> int:
-        return self.rtp.top >> 16 if self.rtp.started else self.initial_roc
+        return self.rtp.top >> 16 if self.set_roc is None else self.set_roc
 
     def index_of(self, sequence: int) -> int:
-        """Returns the estimated index (RFC 3711 3.3.1): of the three candidates the nearest to the highest index."""
-        if not self.rtp.started:
-            return self.initial_roc << 16 | sequence
-        candidates = [(roc << 16) + sequence for roc in (self.roc, self.roc - 1, self.roc + 1)]
+        """Returns the estimated index (RFC 3711 3.3.1): of the candidates the nearest to the highest index."""
+        if self.set_roc is not None:
+            return self.set_roc << 16 | sequence
+        candidates = [(roc << 16) + sequence for roc in (self.roc, self.roc - 1, self.roc + 1) if roc >= 0]
         return min(candidates, key=lambda index: abs(index - self.rtp.top))
 
 
@@ -211,7 +211,7 @@ class Model:
         new = Stream(Window(self.policy.rtp_window), Window(self.policy.rtcp_window))
         if ssrc in self.retired:
             old = self.retired[ssrc]
-            new.initial_roc = old.initial_roc
+            new.set_roc = old.set_roc
             new.rtp.succeed(old.rtp)
             new.rtcp.succeed(old.rtcp)
         return new
@@ -224,14 +224,14 @@ class Model:
         return stream is not None
 
     def set_roc(self, ssrc: int, roc: int, *, sends: bool) -> type[SrtpError] | None:
-        """Sets a ROC; a sender's only grows, and the window starts anew."""
+        """Sets the ROC of the next packet. A sender's is none below one that it used; a receiver's list then starts
+        anew."""
         stream = self.streams.setdefault(ssrc, self.stream(ssrc))
-        if not stream.rtp.started:
-            stream.initial_roc = roc
-        elif sends and roc < stream.roc:
-            return IndexReuseError
-        elif roc != stream.roc:
-            stream.rtp.move(roc << 16 | stream.rtp.top & 0xFFFF)
+        if stream.rtp.started and roc < stream.rtp.top >> 16:
+            if sends:
+                return IndexReuseError
+            stream.rtp.restart()
+        stream.set_roc = roc
         return None
 
     def seal(self, packet: bytes, index: int) -> bytes:
@@ -260,12 +260,13 @@ class Model:
         index = stream.index_of(int.from_bytes(packet[2:4]))
         if index >> 16 > MAX_ROC:
             return IndexExhaustedError
-        if index < 0 or index <= stream.rtp.used_up or stream.rtp.refusal(index) is PacketTooOldError:
+        if index <= stream.rtp.used_up or stream.rtp.refusal(index) is PacketTooOldError:
             return IndexReuseError
         if index in stream.rtp.used and not (self.policy.allow_repeat_tx and stream.rtp.used[index] == packet):
             return IndexReuseError
         self.streams[ssrc] = stream
         stream.rtp.commit(index, packet)
+        stream.set_roc = None
         return self.seal(packet, index)
 
     def protect_rtcp(self, packet: bytes) -> Outcome:
@@ -288,7 +289,7 @@ class Model:
         index = stream.index_of(int.from_bytes(packet[2:4]))
         if index >> 16 > MAX_ROC:
             return IndexExhaustedError
-        refusal = PacketTooOldError if index < 0 else stream.rtp.refusal(index)
+        refusal = stream.rtp.refusal(index)
         if refusal is not None:
             return refusal
         roc = (index >> 16).to_bytes(4)
@@ -296,6 +297,7 @@ class Model:
         if isinstance(opened, bytes):
             self.streams[ssrc] = stream
             stream.rtp.commit(index, packet)
+            stream.set_roc = None
         return opened
 
     def unprotect_rtcp(self, packet: bytes) -> Outcome:
