@@ -164,8 +164,8 @@ class Session:
         first, and with the old one until `overlap` packets have come under the new; then the old one is wiped and
         there is an event. A sender that is to begin with low numbers under the new key is removed first.
 
-        Raises PolicyError when the policy has MKIs or several keys, and IndexReuseError when the key has protected later
-        packets of a sender's SSRC before.
+        Raises PolicyError when the policy has MKIs or several keys, and IndexReuseError when the key has protected
+        later packets of a sender's SSRC before.
         """
 
     def events(self) -> tuple[KeyEvent, ...]:
