@@ -47,7 +47,7 @@ def select(
                 raise CryptoAttributeError("tag", "the tag was used by an earlier line")
             tags.add(attribute.tag)
             if attribute.crypto_suite not in suites:
-                raise CryptoAttributeError("suite", f"{attribute.crypto_suite} is not allowed by the policy")
+                raise CryptoAttributeError("suite", "the crypto suite is not allowed by the policy")
             policy_of(attribute, allowed_flags, fec_elsewhere=fec_elsewhere)
             check_keys(attribute, repeated, own_keys)
         except CryptoAttributeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 
@@ -23,6 +24,14 @@ class CryptoAttributeError(SdpError, ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def named(word: str, known: Container[str], kind: str = "a word") -> str:
+    """What an error may call a word of the peer's: itself where it is a known one, else by its length alone.
+
+    In a damaged or hostile description any word may be a key out of its place, and errors go into Warning headers.
+    """
+    return word if word in known else f"({kind} of {len(word)} characters)"
 
 
 @dataclass(frozen=True, slots=True)

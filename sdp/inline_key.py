@@ -34,7 +34,7 @@ class InlineKey:
         """Parses `inline:BASE64[|lifetime][|MKI:length]`; raises CryptoAttributeError by what is wrong."""
         method, colon, info = text.partition(":")
         if method != "inline" or not colon:
-            raise CryptoAttributeError("key-method", f"the key method is {method[:20]!r}, not inline")
+            raise CryptoAttributeError("key-method", f"the key method, of {len(method)} characters, is not inline")
         encoded, *rest = info.split("|")
         key = _decode(encoded)
         lifetime: int | None = None
@@ -45,7 +45,7 @@ class InlineKey:
         if rest:
             mki = _parse_mki(rest.pop(0))
         if rest:
-            raise CryptoAttributeError("syntax", "more fields behind the key than lifetime and MKI")
+            raise CryptoAttributeError("syntax", f"{1 + len(rest)} fields more behind the key than lifetime and MKI")
         return cls(key, lifetime, mki)
 
     def serialize(self) -> str:
@@ -91,20 +91,20 @@ def _decode(encoded: str) -> SecretBytes:
         return SecretBytes(decode_base64(encoded))
     except (binascii.Error, ValueError):
         # Not chained: the cause's text and frames hold the key.
-        raise CryptoAttributeError("base64", "the key is no base64 text") from None
+        raise CryptoAttributeError("base64", f"the key, of {len(encoded)} characters, is no base64 text") from None
 
 
 def _parse_lifetime(text: str) -> int:
     match = _LIFETIME.fullmatch(text)
     if match is None or (match[1] and int(match[2]) > 48):
-        raise CryptoAttributeError("lifetime", f"the lifetime {text[:20]!r} is not one from 1 to 2^48")
+        raise CryptoAttributeError("lifetime", f"the lifetime, of {len(text)} characters, is not one from 1 to 2^48")
     return 1 << int(match[2]) if match[1] else int(match[2])
 
 
 def _parse_mki(text: str) -> bytes:
     match = _MKI.fullmatch(text)
     if match is None:
-        raise CryptoAttributeError("mki", "the MKI is not value:length")
+        raise CryptoAttributeError("mki", f"the MKI, of {len(text)} characters, is not value:length")
     value, length = int(match[1]), int(match[2])
     if length > MAX_MKI_LENGTH or value >= 1 << 8 * length:
         raise CryptoAttributeError(

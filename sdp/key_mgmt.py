@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from srtp.field_checks import check_fields
 
-from .errors import KeyManagementError, MikeyError, MikeyParseError, Refusal
+from .errors import KeyManagementError, MikeyError, MikeyParseError, Refusal, named
 from .session_description import MediaDescription, SessionDescription
 
 MIKEY = "mikey"
@@ -23,7 +23,7 @@ class KeyMgmtAttribute:
     """One `a=key-mgmt` attribute: the protocol's identifier, which is case sensitive, and its message."""
 
     prtcl_id: str
-    data: bytes = field(repr=False)
+    data: bytes
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -36,12 +36,21 @@ class KeyMgmtAttribute:
         """
         prtcl_id, blank, encoded = value.lstrip(" ").partition(" ")
         if not _KMPID.fullmatch(prtcl_id) or not blank:
-            raise KeyManagementError("an a=key-mgmt line is not an identifier and base64 data")
+            what = f"an a=key-mgmt line, of {len(value)} characters, is not an identifier and base64 data"
+            raise KeyManagementError(what)
         return cls(prtcl_id, decode_key_mgmt_data(encoded.strip(" ")))
 
     def serialize(self) -> str:
         """Returns the attribute's value."""
         return f"{self.prtcl_id} {base64.b64encode(self.data).decode()}"
+
+    def __repr__(self) -> str:
+        return f"KeyMgmtAttribute({self.subject!r}, {len(self.data)} bytes)"
+
+    @property
+    def subject(self) -> str:
+        """What an error may call it: its protocol, where that is a known one, without the message."""
+        return key_mgmt_subject(self.prtcl_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class TakenKeyMgmt:
     """
 
     attribute: KeyMgmtAttribute
-    prtcl_ids: tuple[str, ...]
+    prtcl_ids: tuple[str, ...] = field(repr=False)
     session_level: bool
     refusals: tuple[Refusal, ...] = ()
 
@@ -94,9 +103,7 @@ def take_key_mgmt(
     if not attributes or not (own_level or is_secured(section)):
         return None
     taken = next((one for one in attributes if one.prtcl_id in supported), None)
-    refusals = tuple(
-        Refusal(f"a=key-mgmt:{one.prtcl_id}", *_reason(one, supported)) for one in attributes if one is not taken
-    )
+    refusals = tuple(Refusal(one.subject, *_reason(one, supported)) for one in attributes if one is not taken)
     if taken is None:
         raise KeyManagementError("no offered key management protocol is supported", refusals=refusals)
     return TakenKeyMgmt(taken, tuple(one.prtcl_id for one in attributes), not own_level, refusals)
@@ -105,7 +112,7 @@ def take_key_mgmt(
 def _reason(attribute: KeyMgmtAttribute, supported: tuple[str, ...]) -> tuple[str, str]:
     if attribute.prtcl_id in supported:
         return "preference", "another line is preferred"
-    return "protocol", f"the key management protocol {attribute.prtcl_id} is not supported"
+    return "protocol", "the key management protocol is not supported"
 
 
 def check_answered_key_mgmt(
@@ -120,8 +127,14 @@ def check_answered_key_mgmt(
     if len(attributes) != 1:
         raise KeyManagementError(f"the answer has {len(attributes)} a=key-mgmt lines, exactly one is needed")
     if attributes[0].prtcl_id not in offered:
-        raise KeyManagementError(f"the answer's protocol {attributes[0].prtcl_id} was not offered")
+        raise KeyManagementError(f"the answer's {attributes[0].subject} was not offered")
     return attributes[0]
+
+
+def key_mgmt_subject(value: str) -> str:
+    """Returns what to call a line by its value: the protocol, where that is a known one, and nothing else of it."""
+    prtcl_id = (value.split() or [""])[0]
+    return f"a=key-mgmt:{named(prtcl_id, (MIKEY, ''), 'a protocol')}"
 
 
 def refusal_of(error: MikeyError) -> KeyManagementError:
@@ -138,8 +151,8 @@ def decode_key_mgmt_data(encoded: str) -> bytes:
     """Decodes base64 with or without its padding; raises KeyManagementError when it is none, empty or too long."""
     bare = encoded.rstrip("=")
     if not bare or len(encoded) - len(bare) > 2 or len(bare) > MAX_DATA_LENGTH * 4 // 3 + 4:
-        raise KeyManagementError("the key management data is no base64 text, or too long")
+        raise KeyManagementError(f"the key management data, {len(encoded)} characters, is no base64 text, or too long")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise KeyManagementError("the key management data is no base64 text") from None
+        raise KeyManagementError(f"the key management data, {len(encoded)} characters, is no base64 text") from None

@@ -43,12 +43,24 @@ from typing import Protocol, Self
 from srtp import Policy
 from srtp.field_checks import check_fields
 
-from .errors import Refusal
+from .errors import Refusal, named
 from .session_description import Line, MediaDescription, SessionDescription
 
 PLAIN_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
 SECURE_PROTOCOLS = ("RTP/SAVP", "RTP/SAVPF")
 DTLS_PROTOCOLS = ("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
+_PROTOCOLS = frozenset((*PLAIN_PROTOCOLS, *SECURE_PROTOCOLS, *DTLS_PROTOCOLS, "TCP/MSRP", "TCP/TLS/MSRP", "udptl"))
+_MEDIA = frozenset(("audio", "video", "text", "application", "message", "image"))
+
+
+def protocol_name(section: MediaDescription) -> str:
+    """Returns what an error may call the transport of a section."""
+    return named(section.protocol, _PROTOCOLS, "a transport")
+
+
+def media_name(section: MediaDescription) -> str:
+    """Returns what an error may call the media of a section."""
+    return named(section.media, _MEDIA, "media")
 
 
 class KeyingState(enum.Enum):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .errors import KeyManagementError
-from .key_mgmt import decode_key_mgmt_data
+from .errors import KeyManagementError, named
+from .key_mgmt import MIKEY, decode_key_mgmt_data
 
 KEY_MANAGEMENT_FAILURE = 463
 MAX_SPECS = 32
@@ -23,8 +23,11 @@ class KeyMgmtSpec:
     """
 
     prot: str
-    data: bytes = field(repr=False)
+    data: bytes
     uri: str | None = None
+
+    def __repr__(self) -> str:
+        return f"KeyMgmtSpec({named(self.prot, (MIKEY,), 'a protocol')!r}, {len(self.data)} bytes)"
 
     def serialize(self) -> str:
         """Returns the specification; raises KeyManagementError for a URI that cannot stand in quotes."""
@@ -51,7 +54,7 @@ def parse_key_mgmt_header(value: str) -> tuple[KeyMgmtSpec, ...]:
             raise KeyManagementError(f"the KeyMgmt header is malformed at character {position}")
         name, quoted, token, end = match.groups()
         if name.lower() in parameters:
-            raise KeyManagementError(f"the KeyMgmt header has {name.lower()} twice")
+            raise KeyManagementError(f"the KeyMgmt header has a parameter twice, again at character {position}")
         parameters[name.lower()] = token if quoted is None else quoted
         position = match.end()
         if end == ";" and value[position:].strip():

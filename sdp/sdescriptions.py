@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from .crypto_suites import CRYPTO_SUITES, MAX_SRTP_LIFETIME, CryptoSuite
-from .errors import CryptoAttributeError
+from .errors import CryptoAttributeError, named
 from .inline_key import InlineKey, parse_key_params
-from .session_parameters import SessionParameters
+from .session_parameters import SessionParameters, parameter_name
 
 _SUITE = re.compile(r"[A-Za-z0-9_]{1,64}")
 _TAG = re.compile(r"[0-9]{1,9}")
@@ -37,9 +37,9 @@ class CryptoAttribute:
             raise CryptoAttributeError("syntax", "tag, crypto suite and key are needed")
         tag, suite, key_params, *session_params = fields
         if not _TAG.fullmatch(tag):
-            raise CryptoAttributeError("syntax", f"the tag {tag[:20]!r} is not 1 to 9 digits")
+            raise CryptoAttributeError("syntax", f"field 1, of {len(tag)} characters, is no tag of 1 to 9 digits")
         if not _SUITE.fullmatch(suite):
-            raise CryptoAttributeError("syntax", "the crypto suite is no name")
+            raise CryptoAttributeError("syntax", f"field 2, of {len(suite)} characters, is no name of a crypto suite")
         if any(parameter.endswith(";") for parameter in session_params):
             raise CryptoAttributeError("syntax", "a session parameter ends in ';'")
         return cls(int(tag), suite, parse_key_params(key_params), tuple(session_params))
@@ -50,13 +50,13 @@ class CryptoAttribute:
 
     def __repr__(self) -> str:
         # FEC_KEY in session_params holds keys, so only the names of the parameters are shown.
-        names = tuple(parameter.partition("=")[0] for parameter in self.session_params)
+        names = tuple(parameter_name(parameter) for parameter in self.session_params)
         return f"CryptoAttribute({self.subject!r}, {len(self.keys)} keys, session_params={names})"
 
     @property
     def subject(self) -> str:
         """What an error may call it: tag and suite, without the key."""
-        return f"a=crypto:{self.tag} {self.crypto_suite}"
+        return f"a=crypto:{self.tag} {named(self.crypto_suite, CRYPTO_SUITES, 'a suite')}"
 
     @property
     def lifetime(self) -> int | None:
@@ -71,7 +71,7 @@ class CryptoAttribute:
         """
         suite = CRYPTO_SUITES.get(self.crypto_suite)
         if suite is None:
-            raise CryptoAttributeError("suite", f"the crypto suite {self.crypto_suite} is unknown")
+            raise CryptoAttributeError("suite", "the crypto suite is unknown")
         parameters = SessionParameters.parse(self.session_params)
         for key in (*self.keys, *parameters.fec_key):
             if len(key.key_and_salt) != suite.key_params_length:
@@ -84,8 +84,7 @@ class CryptoAttribute:
 
 
 def crypto_subject(value: str) -> str:
-    """What to call a line that may not even parse: tag and suite, cut short, never what follows them."""
-    fields = [field[:40] for field in value.split()[:2] if not field.startswith("inline")]
-    if fields and _TAG.fullmatch(fields[0]):
-        fields[0] = str(int(fields[0]))
-    return "a=crypto:" + " ".join(fields)
+    """What to call a line that may not even parse: its tag and suite, where they are such, and nothing else of it."""
+    tag, suite = (*value.split()[:2], "", "")[:2]
+    said = str(int(tag)) if _TAG.fullmatch(tag) else named(tag, ("",), "a tag")
+    return "a=crypto:" + f"{said} {named(suite, (*CRYPTO_SUITES, ''), 'a suite')}".strip()

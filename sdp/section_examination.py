@@ -9,7 +9,15 @@ from srtp.field_checks import check_fields
 from .capability_negotiation import Configuration, configurations
 from .codecs import SharedCodec, shared_codecs
 from .errors import NegotiationError, Refusal
-from .keying import KeyingMethod, KeyingOffer, KeyingProposal, KeyingResult, RemoteSection
+from .keying import (
+    KeyingMethod,
+    KeyingOffer,
+    KeyingProposal,
+    KeyingResult,
+    RemoteSection,
+    media_name,
+    protocol_name,
+)
 from .media_agreement import LocalMedia, NegotiatedMedia
 from .media_attributes import Direction, direction_of, mid_of, ptime_of, rtcp_of, telephone_event_of
 from .sdescriptions import crypto_subject
@@ -70,7 +78,7 @@ def examine(
             method, proposal = chosen
             return ExaminedSection(configuration, method, proposal, tuple(refusals))
     if not supported:
-        text = f"the transport {section.protocol[:40]} is not supported, or not what the policy asks for"
+        text = f"the transport {protocol_name(section)} is not supported, or not what the policy asks for"
         raise NegotiationError(text, refusals=tuple(refusals))
     raise NegotiationError("SRTP is required, and no offered keying attribute is acceptable", refusals=tuple(refusals))
 
@@ -121,7 +129,7 @@ def _choose(
         for attribute, method_name in _KEYING_ATTRIBUTES.items():
             count = len(part.attributes(attribute))
             if count and method_name not in names:
-                text = f"{method_name} is not allowed by the policy, or not under {remote.section.protocol[:40]}"
+                text = f"{method_name} is not allowed by the policy, or not under {protocol_name(remote.section)}"
                 refusals.append(Refusal(f"a={attribute}" + (f" ({count} lines)" if count > 1 else ""), "method", text))
     return chosen, tuple(refusals)
 
@@ -228,7 +236,7 @@ def answered_keying(offers: tuple[KeyingOffer, ...], remote: RemoteSection, *, r
     if any(remote.section.attributes(name) for name in ("crypto", "key-mgmt")):
         raise NegotiationError("the answer has keys that nobody offered")
     if not results:
-        raise NegotiationError(f"the answer says {remote.section.protocol[:40]} without keys for it")
+        raise NegotiationError(f"the answer says {protocol_name(remote.section)} without keys for it")
     return results[0]
 
 
@@ -242,4 +250,4 @@ def refused(subject: str, reason: str, media: list[LocalMedia], offer: SessionDe
 
 def subject_of(section: MediaDescription) -> str:
     """What to call a section."""
-    return f"m={section.media[:20]} {section.protocol[:40]}"
+    return f"m={media_name(section)} {protocol_name(section)}"

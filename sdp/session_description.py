@@ -13,18 +13,20 @@ MAX_MEDIA = 64
 _SESSION_TYPES = frozenset("vosiuepcbtrzka")
 _MEDIA_TYPES = frozenset("icbka")
 # a=acap (RFC 5939) may have any attribute as its value.
-_SECRET_ATTRIBUTES = ("crypto:", "key-mgmt:", "acap:")
+_SECRET_ATTRIBUTES = ("crypto", "key-mgmt", "acap", "ice-pwd")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: its type letter and its value. Attributes that hold keys are hidden by repr."""
+    """One line: its type letter and its value. What holds keys, or looks as if it did, is hidden by repr."""
 
     type: str
     value: str
 
     def __repr__(self) -> str:
-        secret = self.type == "k" or self.value.startswith(_SECRET_ATTRIBUTES)
+        # a=cryptoscale and other attributes of some vendors hold keys as a=crypto does, and nobody knows all of them.
+        folded = self.value.strip().lower()
+        secret = self.type in "kK" or folded.startswith(_SECRET_ATTRIBUTES) or "inline" in folded
         return f"Line({self.type!r}, {'<hidden>' if secret else repr(self.value)})"
 
 
@@ -208,7 +210,7 @@ def _check_session(lines: list[Line]) -> None:
         if len(types) < number or types[number - 1] != wanted:
             raise SdpParseError(f"{wanted}= is missing here", line=number)
     if lines[0].value != "0":
-        raise SdpParseError(f"version {lines[0].value[:20]!r} instead of 0", line=1)
+        raise SdpParseError("another version than 0", line=1)
     for number, line in enumerate(lines, start=1):
         if line.type == "o":
             try:

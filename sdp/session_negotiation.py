@@ -20,7 +20,7 @@ from .bundle import (
     shared_section,
 )
 from .errors import NegotiationError, Refusal
-from .keying import KeyingLines, KeyingMethod, KeyingOffer, LocalSection, RemoteSection
+from .keying import KeyingLines, KeyingMethod, KeyingOffer, LocalSection, RemoteSection, media_name, protocol_name
 from .media_agreement import LocalMedia, MediaSecurity, NegotiatedMedia, SessionAgreement
 from .media_attributes import mid_of, telephone_event_of
 from .offer_examination import OfferExamination, ReceivedOffer, Slot, keying_in_force
@@ -249,7 +249,7 @@ class SessionNegotiation:
         for index in _tagged_first(len(offer.slots), bundle):
             slot, section = offer.slots[index], answer.media[index]
             if section.media != slot.sent.media:
-                raise NegotiationError(f"the answer has {section.media[:20]} where {slot.sent.media} was offered")
+                raise NegotiationError(f"the answer has {media_name(section)} where {slot.sent.media} was offered")
             if slot.stream is None or section.port == 0:
                 if slot.stream is not None:
                     refusals.append(Refusal(subject_of(section), "rejected", "the answer rejects the stream"))
@@ -290,7 +290,7 @@ class SessionNegotiation:
         section = answer.media[index]
         assert slot.stream is not None
         if section.protocol != slot.sent.protocol:
-            raise NegotiationError(f"the answer has {section.protocol[:40]} where {slot.sent.protocol} was offered")
+            raise NegotiationError(f"the answer has {protocol_name(section)} where {slot.sent.protocol} was offered")
         remote = RemoteSection(answer, index, section, slot.agreed.keying if slot.agreed else None)
         local = self._local(slot.stream)
         required = slot.stream in self._secured or local.security is MediaSecurity.REQUIRED

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .errors import CryptoAttributeError
+from .errors import CryptoAttributeError, named
 from .inline_key import InlineKey, parse_key_params
 
 # Negotiated: an answer has those of the line it takes, and no others.
@@ -34,7 +34,7 @@ class SessionParameters:
     fec_order: str | None = None
     fec_key: tuple[InlineKey, ...] = ()
     window_hint: int | None = None
-    ignored: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = field(default=(), repr=False)  # of any content
 
     @classmethod
     def parse(cls, texts: tuple[str, ...]) -> SessionParameters:
@@ -47,17 +47,16 @@ class SessionParameters:
             raise CryptoAttributeError("session-parameter", f"more than {_MAX_PARAMETERS} session parameters")
         found: dict[str, str] = {}
         ignored = []
-        for text in texts:
+        for number, text in enumerate(texts, start=1):
             name, equals, value = text.partition("=")
             if name.startswith("-"):
                 ignored.append(text)
                 continue
             if name in found:
-                raise CryptoAttributeError("session-parameter", f"{name[:40]} stands twice")
+                raise CryptoAttributeError("session-parameter", f"{name} stands twice")
             if (name in FLAGS) == bool(equals) or name not in FLAGS | _VALUED:
-                raise CryptoAttributeError(
-                    "session-parameter", f"the session parameter {name[:40]} is unknown or lacks its value"
-                )
+                what = f"session parameter {number}, {parameter_name(text)}, is unknown or its value does not fit"
+                raise CryptoAttributeError("session-parameter", what)
             found[name] = value
         return cls(
             flags=FLAGS & found.keys(),
@@ -83,6 +82,11 @@ class SessionParameters:
 
 
 _VALUED = frozenset(("KDR", "FEC_ORDER", "FEC_KEY", "WSH"))
+
+
+def parameter_name(text: str) -> str:
+    """Returns what to call a parameter of a line: its name, where it has a known one."""
+    return named(text.partition("=")[0], FLAGS | _VALUED, "a parameter")
 
 
 def _rate(value: str | None) -> int:

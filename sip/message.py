@@ -200,7 +200,7 @@ class Response(_Fields):
     status: int
     reason: str
     headers: Headers = field(default_factory=Headers)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)  # an SDP with keys, it may be
 
     def __post_init__(self) -> None:
         if not 100 <= self.status <= 699:
@@ -228,7 +228,7 @@ Message = Request | Response
 class WrittenMessage:
     """A message that may have to be sent once more, as the bytes it was: all that is left of it."""
 
-    data: bytes
+    data: bytes = field(repr=False)
 
     def serialize(self) -> bytes:
         """Returns the message's bytes."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..errors import FingerprintError
+from ..errors import FingerprintError, named
 from ..session_description import MediaDescription, SessionDescription
 
 # RFC 8122 5 and its registry; MD2 and MD5 must not be used, and are in none of these.
@@ -60,6 +60,11 @@ class Fingerprint:
         return f"{self.hash_function} {self.digest.hex(':').upper()}"
 
 
+def hash_name(word: str) -> str:
+    """Returns what an error may call a hash function that a peer named."""
+    return named(word, (*KNOWN_HASH_FUNCTIONS, "md5", "md2"), "a hash function")
+
+
 def fingerprint_values(description: SessionDescription, section: MediaDescription) -> tuple[str, ...]:
     """Returns the a=fingerprint values of a section: its own, or the session's when it has none (RFC 8122 5)."""
     return tuple(section.attributes("fingerprint") or description.attributes("fingerprint"))
@@ -77,7 +82,7 @@ def read_fingerprints(values: Sequence[str]) -> tuple[Fingerprint, ...]:
         raise FingerprintError("count", f"there are {len(values)} fingerprints, more than {MAX_FINGERPRINTS}")
     fingerprints = tuple(dict.fromkeys(Fingerprint.parse(value) for value in values))
     if not any(one.hash_function in SUFFICIENT_HASH_FUNCTIONS for one in fingerprints):
-        names = ", ".join(sorted({one.hash_function for one in fingerprints}))
+        names = ", ".join(sorted({hash_name(one.hash_function) for one in fingerprints}))
         raise FingerprintError("hash", f"no fingerprint is of a hash function that is enough, only of {names}")
     return fingerprints
 

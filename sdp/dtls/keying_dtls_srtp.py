@@ -25,7 +25,7 @@ from ..session_description import Line, numeric_address
 from .certificate import DtlsCertificate
 from .dtls_connection import Address, DtlsConnection
 from .dtls_events import HandshakeCompleted
-from .fingerprint import Fingerprint, check_not_reflected, fingerprint_values, read_fingerprints
+from .fingerprint import Fingerprint, check_not_reflected, fingerprint_values, hash_name, read_fingerprints
 from .protection_profiles import DEFAULT_PROFILES
 from .setup_role import SetupRole, role_from_answer, role_to_answer, setup_of
 from .tls_id import new_tls_id, tls_id_of
@@ -89,7 +89,7 @@ class DtlsSrtp:
 
     def subjects(self, remote: RemoteSection) -> tuple[str, ...]:
         values = fingerprint_values(remote.description, remote.section)
-        return tuple(f"a=fingerprint:{value.partition(' ')[0][:32]}" for value in values)
+        return tuple(f"a=fingerprint:{hash_name(value.partition(' ')[0].lower())}" for value in values)
 
     @property
     def fingerprints(self) -> tuple[Fingerprint, ...]:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import KeyManagementError, MikeyError, NegotiationError, Refusal
 from ..key_mgmt import (
+    MAX_ATTRIBUTES,
     MIKEY,
     KeyMgmtAttribute,
     TakenKeyMgmt,
     check_answered_key_mgmt,
     key_mgmt_attributes,
+    key_mgmt_subject,
     refusal_of,
     take_key_mgmt,
 )
@@ -108,7 +110,7 @@ class MikeyKeying:
     def subjects(self, remote: RemoteSection) -> tuple[str, ...]:
         own = remote.section.attributes("key-mgmt")
         values = own or remote.description.attributes("key-mgmt")
-        return tuple(f"a=key-mgmt:{value.split()[0][:40] if value.split() else ''}" for value in values[:32])
+        return tuple(map(key_mgmt_subject, values[:MAX_ATTRIBUTES]))
 
     def create_offer(self, local: LocalSection) -> MikeyOffer:
         """Returns an offer with a message for this section; raises KeyManagementError when none can be made."""
@@ -171,7 +173,7 @@ class MikeyProposal:
 
     @property
     def taken(self) -> tuple[str, ...]:
-        return (f"a=key-mgmt:{self.attribute.attribute.prtcl_id}",)
+        return (self.attribute.attribute.subject,)
 
     def create_answer(self, local: LocalSection) -> KeyingAnswer:
         """Returns the line with the response; raises KeyManagementError when the offerer asked for none."""
