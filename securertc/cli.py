@@ -24,6 +24,7 @@ from rich.markup import escape
 from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
 from sdp import MediaSecurity, SdpError
 from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
+from sip.descriptors import raise_descriptor_limit
 from sip.dns_records import Resolver
 from sip.outbound import is_instance, new_instance
 from sip.websocket_settings import WebSocketSettings
@@ -52,6 +53,7 @@ _Result = TypeVar("_Result")
 _Command = Callable[..., None]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+_TRANSPORT = click.Choice(["tls", "tcp", "udp", "wss", "ws"], case_sensitive=False)
 
 
 def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -157,6 +159,7 @@ def _peer_options(command: _Command) -> _Command:
 @click.version_option(package_name="securertc", prog_name="securertc")
 def main() -> None:
     """Secured calls: SIP over TLS, SRTP keyed by sdescriptions, and a report of what that gives."""
+    raise_descriptor_limit()
 
 
 main.add_command(mikey)
@@ -197,7 +200,7 @@ def call(uri: str, wav_out: Path | None, **options: Any) -> None:
 
 
 @main.command()
-@click.option("--transport", type=click.Choice(["tls", "tcp", "udp", "wss", "ws"]), default="tls", show_default=True)
+@click.option("--transport", type=_TRANSPORT, default="tls", show_default=True)
 @click.option("--users", type=_FILE, help="File of NAME:PASSWORD lines: who may call, proven by Digest in --realm.")
 @click.option(
     "--digest-algorithm",

@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from sip import Credentials, SipUri, TransportError
 from sip.dns_records import Resolver
+from sip.target import transport_name
 from sip.transport import local_address_towards, reason_of, via_host
 from sip.websocket_settings import WebSocketSettings
 from srtp.field_checks import check_fields
@@ -68,6 +69,9 @@ class Answering:
     users: dict[str, str]
     realm: str | None
     digest_algorithms: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transport", transport_name(self.transport))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from sip.outbound import OutboundRegistration
 from sip.parser import DEFAULT_LIMITS, Limits
 from sip.registration import Registration
 from sip.replaces import Replaces
-from sip.target import target_of
+from sip.target import SECURE_TRANSPORTS, target_of, transport_name
 from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
 from sip.websocket_settings import WebSocketSettings
@@ -163,11 +163,12 @@ class Endpoint:
         return frozenset(self._calls)
 
     async def listen(self, transport: str, host: str = "127.0.0.1", port: int = 0) -> LocalAddress:
-        """Listens on udp, tcp, tls, ws or wss and returns the address; raises OSError as bind() does.
+        """Listens on udp, tcp, tls, ws or wss, in any case, and returns the address; raises OSError as bind() does.
 
-        TLS needs the certificate of the settings; ValueError without one.
+        TLS needs the certificate of the settings; ValueError without one, and for any other transport.
         """
-        tls = self.settings.tls.server_context() if transport in ("tls", "wss") else None
+        transport = transport_name(transport)
+        tls = self.settings.tls.server_context() if transport in SECURE_TRANSPORTS else None
         return await self.user_agent.listen(transport, host, port, tls=tls)
 
     def reload_tls(self) -> None:

@@ -13,7 +13,7 @@ from sip.host_names import bare_host, host_reference
 from sip.load_limits import LoadLimits
 from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
-from sip.target import SECURE_TRANSPORTS, TRANSPORTS, default_port
+from sip.target import SECURE_TRANSPORTS, default_port, transport_name
 from sip.websocket_settings import WebSocketSettings
 from srtp.field_checks import check_fields
 
@@ -28,7 +28,10 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class ListenSettings:
-    """One address to listen on; `advertised` is the host that others are told instead of `host`."""
+    """One address to listen on; `advertised` is the host that others are told instead of `host`.
+
+    Raises ValueError for a transport that there is not.
+    """
 
     transport: str
     host: str
@@ -36,6 +39,7 @@ class ListenSettings:
     advertised: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "transport", transport_name(self.transport))
         check_fields(self)
 
 
@@ -169,9 +173,10 @@ def _check(config: ProxyConfig) -> None:
 
 
 def _listen(table: _Table) -> ListenSettings:
-    transport = table.take("transport", str, "udp")
-    if transport not in TRANSPORTS:
-        raise table.wrong("transport", f"has to be one of {', '.join(TRANSPORTS)}")
+    try:
+        transport = transport_name(table.take("transport", str, "udp"))
+    except ValueError as error:
+        raise table.wrong("transport", str(error)) from None
     port = table.take("port", int, default_port(transport))
     if not 0 <= port <= 65535:
         raise table.wrong("port", "has to be from 0 to 65535")

@@ -80,6 +80,7 @@ class ProxyService:
             return digest.refuse(request, found)
         if not is_name_of(found.username or "", caller):
             return request.create_response(403, "Not Your Address")
+        flow.prove()
         kept = [row for row in request.headers.get_all("Proxy-Authorization") if not _is_for(row, digest.realm)]
         replace_values(request.headers, "Proxy-Authorization", kept)
         return Standing.USER
@@ -142,6 +143,8 @@ class ProxyService:
             route = route_value(self.identity.address(flow.transport), secure=False, token=token)
             request.headers.prepend("Path", f"{route[:-1]};ob>" if asks_for_flow(request) else route)
         response = await self._location.register(request, user=user, flow=token if direct else None)
+        if response.success:
+            flow.prove()
         if self._registrar is not None and found is not None and response.success:
             self._registrar.confirm(response, found)
         return response

@@ -16,7 +16,7 @@ from .errors import DiscoveryError, TransportError
 from .header_values import Via
 from .host_names import bare_host, is_numeric
 from .srv_selection import RandomInteger, order_servers
-from .target import SECURE_TRANSPORTS, Target, default_port, is_invalid
+from .target import SECURE_TRANSPORTS, Target, default_port, is_invalid, transport_name
 from .uri import SipUri
 
 Answer = tuple[Record, ...] | DiscoveryError
@@ -44,7 +44,8 @@ class DiscoveryRules:
     """What we can do, and prefer: `transports` in the order that counts where the domain leaves the choice to us.
 
     `address_types` are A, AAAA or both, in the order to try. `large` says that the request is too long for UDP
-    (RFC 3261 18.1.1), so that UDP comes last. `randint` makes the choice among SRV records of one priority.
+    (RFC 3261 18.1.1), so that UDP comes last. `randint` makes the choice among SRV records of one priority. Raises
+    ValueError for a transport that there is not.
     """
 
     randint: RandomInteger
@@ -53,6 +54,7 @@ class DiscoveryRules:
     large: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "transports", tuple(transport_name(one) for one in self.transports))
         check_fields(self)
 
 

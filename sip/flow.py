@@ -68,6 +68,9 @@ class Flow(abc.ABC):
     def send(self, data: bytes) -> None:
         """Sends one message; raises TransportError when the flow is closed."""
 
+    def prove(self) -> None:  # noqa: B027  # a datagram proves nothing of the next one
+        """Takes note that the peer has proven who it is, which keeps its connection when others have to make room."""
+
     def distrust(self, since: float) -> None:  # noqa: B027  # a datagram socket stays what it is
         """Closes a connection on which nothing came since a time of the event loop, when something had to come.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from srtp.field_checks import check_fields
 
 from .message import Request, Response
+from .source import source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +16,14 @@ class LoadLimits:
 
     `transactions` are all server transactions, those that only linger included; `source_transactions` those of one
     address. Above `shed_at` of either, or when a proxy runs `max_lag` seconds late, requests outside dialogs are
-    answered 503 with Retry-After; requests inside dialogs only at the bounds themselves. `connections` and
-    `source_connections` are open TCP and TLS connections.
+    answered 503 with Retry-After; requests inside dialogs only at the bounds themselves.
+
+    `connections` and `source_connections` are open TCP, TLS and WebSocket connections, never more than the process's
+    descriptors allow. `connection_bytes` and `source_connection_bytes` are what these keep together: what peers do not
+    read, and messages that are not all there; beyond them the connection that wants more is closed. `first_message`
+    are the seconds that a connection has for its first whole message.
+
+    One source is an IPv4 address, or the /64 of an IPv6 address.
     """
 
     transactions: int = 400_000
@@ -26,13 +33,57 @@ class LoadLimits:
     retry_after: int = 5
     connections: int = 10_000
     source_connections: int = 1_000
+    connection_bytes: int = 64 << 20
+    source_connection_bytes: int = 16 << 20
+    first_message: float = 30.0
 
     def __post_init__(self) -> None:
         check_fields(self)
 
 
 # Of a program that makes and takes calls itself.
-USER_AGENT_LIMITS = LoadLimits(10_000, 10_000, connections=1_000, source_connections=1_000)
+USER_AGENT_LIMITS = LoadLimits(
+    10_000,
+    10_000,
+    connections=1_000,
+    source_connections=1_000,
+    connection_bytes=16 << 20,
+)
+
+
+class HeldBytes:
+    """Counts the bytes that are kept for others, in all and by source, against a bound for each."""
+
+    __slots__ = ("_by_source", "most", "most_of_source", "total")
+
+    def __init__(self, most: int, most_of_source: int) -> None:
+        self.most = most
+        self.most_of_source = most_of_source
+        self.total = 0
+        self._by_source: dict[str, int] = {}
+
+    @property
+    def sources(self) -> int:
+        """For how many sources anything is kept."""
+        return len(self._by_source)
+
+    def of(self, source: str) -> int:
+        """How much is kept for one source."""
+        return self._by_source.get(source, 0)
+
+    def change(self, source: str, by: int) -> None:
+        """Takes note that so much more, or less, is kept for a source."""
+        if by:
+            self.total += by
+            left = self._by_source.get(source, 0) + by
+            if left:
+                self._by_source[source] = left
+            else:
+                self._by_source.pop(source, None)
+
+    def over(self, source: str) -> bool:
+        """Whether more is kept than one of the bounds."""
+        return self.total > self.most or self._by_source.get(source, 0) > self.most_of_source
 
 
 class Admission:
@@ -54,6 +105,7 @@ class Admission:
 
     def refuse(self, request: Request, source: str) -> Response | None:
         """Returns the 503 for a request that is one too many, or None after admitting it: call released() later."""
+        source = source_of(source)
         of_source = self._by_source.get(source, 0)
         if of_source >= self._shed_source or self.total >= self._shed_total or self.lag > self.limits.max_lag:
             at_bound = of_source >= self.limits.source_transactions or self.total >= self.limits.transactions
@@ -68,6 +120,7 @@ class Admission:
 
     def released(self, source: str) -> None:
         """Takes note that an admitted request's transaction is over."""
+        source = source_of(source)
         self.total -= 1
         left = self._by_source[source] - 1
         if left:

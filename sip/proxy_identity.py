@@ -7,17 +7,23 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from .host_names import bare_host, host_reference
-from .target import default_port, transport_parameter
+from .target import default_port, transport_name, transport_parameter
 from .uri import SipUri
 
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where a proxy is reached by one transport: the host (name or address) that others are told, and the port."""
+    """Where a proxy is reached by one transport: the host (name or address) that others are told, and the port.
+
+    Raises ValueError for a transport that there is not.
+    """
 
     transport: str
     host: str
     port: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transport", transport_name(self.transport))
 
     @property
     def sent_by(self) -> str:

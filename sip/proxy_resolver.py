@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .locator import Locator
-from .target import Target
+from .target import Target, transport_name
 from .uri import SipUri
 
 _TRANSPORTS = ("tls", "tcp", "udp", "wss", "ws")
 
 
 class DnsProxyResolver:
-    """The resolver of a ProxyServer over a Locator; `transports` are those that the proxy can send by."""
+    """The resolver of a ProxyServer over a Locator; `transports` are those that the proxy can send by.
+
+    Raises ValueError for a transport that there is not.
+    """
 
     def __init__(self, locator: Locator, *, transports: tuple[str, ...] = _TRANSPORTS) -> None:
         self.locator = locator
-        self._transports = transports
+        self._transports = tuple(transport_name(one) for one in transports)
 
     async def resolve(self, uri: SipUri) -> Sequence[Target]:
         """Returns the servers of a URI in order of trial; raises DiscoveryError or TransportError when there is none.

@@ -22,7 +22,7 @@ from .proxy_events import Connect, Distrust, Event, Locate, Resolve, Resolver, S
 from .proxy_identity import ListenAddress, ProxyIdentity
 from .proxy_standing import Standing
 from .response_failover import flow_for_response
-from .target import Target, add_received, response_address, target_of
+from .target import Target, add_received, response_address, target_of, transport_name
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer
 from .uri import SipUri
@@ -35,13 +35,19 @@ _LAG_INTERVAL = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An address to listen on: numeric, port 0 for any. `advertised` is the host that others are told instead of it."""
+    """An address to listen on: numeric, port 0 for any. `advertised` is the host that others are told instead of it.
+
+    Raises ValueError for a transport that there is not.
+    """
 
     transport: str
     host: str
     port: int = 0
     advertised: str | None = None
     tls: ssl.SSLContext | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transport", transport_name(self.transport))
 
 
 class ProxyHooks(Protocol):
@@ -131,6 +137,9 @@ class ProxyServer:
             limits=message_limits,
             max_connections=self._limits.connections,
             max_source_connections=self._limits.source_connections,
+            connection_bytes=self._limits.connection_bytes,
+            source_connection_bytes=self._limits.source_connection_bytes,
+            first_message=self._limits.first_message,
             websocket=websocket,
         )
         self.tokens = FlowTokens(self._transports, self._secret)

@@ -7,18 +7,29 @@ import contextlib
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from .errors import StreamFramingError, TlsVerificationError, TransportError
 from .flow import Flow, via_host
 from .message import Message
+from .source import source_of
 from .stream_parser import KeepAlive, StreamParser
 from .tls import VerifiedPeer, verify_identity
 
 if TYPE_CHECKING:
+    from .tls_accept import TlsHandshake
     from .transport import TransportLayer
 
+# Of one connection, for what its peer does not read. Above the high-water mark it is asked each second whether it
+# reads now, and has half a minute for that.
 MAX_WRITE_BUFFER = 1 << 20
+HIGH_WATER = 16384
+UNREAD_CHECK = 1.0
+UNREAD_TIMEOUT = 30.0
+# What a connection may always keep, however much those of its source do together.
+ALWAYS_ALLOWED = 4096
+# Seconds for what was written before a connection is closed.
+CLOSE_TIMEOUT = 30.0
 # Seconds from a message's first byte to its last: who sends it drop by drop must not hold a connection for ever.
 MESSAGE_TIMEOUT = 30.0
 # An idle peer is asked after a minute whether it is there; what it does not acknowledge in half a minute ends it.
@@ -54,7 +65,14 @@ class StreamFlow(asyncio.Protocol, Flow):
         self.last_used = time.monotonic()
         self.watcher: FlowWatcher | None = None
         self.alias: tuple[str, int] | None = None  # the address that it serves beside its own (RFC 5923)
+        self.handshake: TlsHandshake | None = None  # that held our place before
+        self._source = ""
+        self._held = 0  # bytes that are counted as kept for the peer
+        self._unread: asyncio.TimerHandle | None = None  # runs while the peer does not read
+        self._unread_since = 0.0
+        self._first: asyncio.TimerHandle | None = None  # runs until the first message is there
         self._slow: asyncio.TimerHandle | None = None  # runs while a message is not all there
+        self._closing: asyncio.TimerHandle | None = None
         self._heard = 0.0  # when, by the clock of the event loop, anything came
 
     @property
@@ -66,14 +84,15 @@ class StreamFlow(asyncio.Protocol, Flow):
         return self._local
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._stream = transport
+        # Not every event loop's transports are derived from asyncio's.
+        transport = self._stream = cast("asyncio.Transport", transport)
         remote = transport.get_extra_info("peername")
         if remote is None:
             self.failure = TransportError("the connection was lost at once")
             transport.abort()
             return
         self.remote = remote[:2]
+        self._source = source_of(self.remote[0])
         self._local = transport.get_extra_info("sockname")[:2]
         notice_dead_peers(transport.get_extra_info("socket"))
         if self.secure:
@@ -83,9 +102,20 @@ class StreamFlow(asyncio.Protocol, Flow):
                 self.failure = error
                 transport.abort()
                 return
-        if not self._layer.admit(self):
+        if not self._layer.admit(self, instead_of=self.handshake):
             self.failure = TransportError("too many connections", target=via_host(self.remote))
             transport.abort()
+            return
+        self.handshake = None
+        transport.set_write_buffer_limits(high=HIGH_WATER)
+        if self.accepted:
+            self._first = asyncio.get_running_loop().call_later(self._layer.first_message, self.abort)
+            if self.certificate is not None:
+                self.prove()
+
+    def prove(self) -> None:
+        if self.accepted:
+            self._layer.proven(self)
 
     def _verify(self, connection: ssl.SSLObject) -> VerifiedPeer:
         """Runs right after the handshake, before any SIP byte goes either way."""
@@ -117,7 +147,16 @@ class StreamFlow(asyncio.Protocol, Flow):
             self._hurry(begun=False)
             return
         self._hurry(begun=self._parser.partial, anew=bool(messages))
+        if not self._keeps_within():
+            self.abort()
+            return
         self._take(messages)
+
+    def _heard_whole(self) -> None:
+        """A whole message came."""
+        if self._first is not None:
+            self._first.cancel()
+            self._first = None
 
     def _hurry(self, *, begun: bool, anew: bool = False) -> None:
         """Gives a message that has begun its time, counted `anew` when it is another one than before."""
@@ -135,35 +174,77 @@ class StreamFlow(asyncio.Protocol, Flow):
                 with contextlib.suppress(TransportError):
                     self.send(b"\r\n")
             else:
+                self._heard_whole()
                 self._layer.received_by_connection(message, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hurry(begun=False)
+        for timer in (self._first, self._unread, self._closing):
+            if timer is not None:
+                timer.cancel()
+        self._layer.held.change(self._source, -self._held)
+        self._held = 0
         self._layer.forget(self)
         if self.watcher is not None:
             self.watcher.lost()
 
     def send(self, data: bytes) -> None:
-        self._check_writable()
-        assert self._stream is not None
         self.last_used = time.monotonic()
-        self._stream.write(data)
+        self._write(data)
 
-    def _check_writable(self) -> None:
+    # What is kept for the peer.
+
+    def _write(self, data: bytes) -> None:
+        """Writes anything at all: nothing else does, so that nothing goes by the bounds."""
         if self._stream is None or self._stream.is_closing():
             raise TransportError("the connection is closed", target=via_host(self.remote))
-        if self._stream.get_write_buffer_size() > MAX_WRITE_BUFFER:
+        if not self._keeps_within():
             # A peer that does not read must not make us keep what it does not take.
             self.abort()
             raise TransportError("the peer does not read", target=via_host(self.remote))
+        self._stream.write(data)
+
+    def _keeps_within(self) -> bool:
+        """Counts what is kept for the peer: what it does not read, and what is not a whole message yet."""
+        unsent = 0 if self._stream is None else self._stream.get_write_buffer_size()
+        held = unsent + self._partial_bytes()
+        if held != self._held:
+            self._layer.held.change(self._source, held - self._held)
+            self._held = held
+        if unsent > MAX_WRITE_BUFFER:
+            return False
+        return held <= ALWAYS_ALLOWED or not self._layer.held.over(self._source)
+
+    def _partial_bytes(self) -> int:
+        return self._parser.held
+
+    def pause_writing(self) -> None:
+        self._unread_since = asyncio.get_running_loop().time()
+        self._check_reading()
+
+    def resume_writing(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        self._keeps_within()
+
+    def _check_reading(self) -> None:
+        """Also finds what TLS itself writes, which we are not asked for."""
+        loop = asyncio.get_running_loop()
+        if self._keeps_within() and loop.time() - self._unread_since < UNREAD_TIMEOUT:
+            self._unread = loop.call_later(UNREAD_CHECK, self._check_reading)
+        else:
+            self._unread = None
+            self.abort()
 
     def distrust(self, since: float) -> None:
         if self._heard <= since:
             self.abort()
 
     def close(self) -> None:
-        if self._stream is not None:
+        if self._stream is not None and not self._stream.is_closing():
             self._stream.close()
+            self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
 
     def abort(self) -> None:
         if self._stream is not None:

@@ -29,12 +29,18 @@ class StreamParser:
         self._searched = 0
         self._message: Message | None = None
         self._wanted = 0
+        self._head = 0  # bytes of the header part of the message that has begun
         self._failed = False
 
     @property
     def partial(self) -> bool:
         """Whether a message has begun that is not all there."""
         return self._message is not None or bool(self._buffer)
+
+    @property
+    def held(self) -> int:
+        """How many bytes are kept of a message that is not all there."""
+        return len(self._buffer) + (0 if self._message is None else self._head)
 
     def feed(self, data: bytes) -> list[Message | KeepAlive]:
         """Takes the next bytes and returns the messages that they complete.
@@ -96,5 +102,5 @@ class StreamParser:
             raise SipParseError(f"a body of {length} bytes is too long", status=413, request=request)
         del self._buffer[: end + 4]
         self._searched = 0
-        self._message, self._wanted = message, length
+        self._message, self._wanted, self._head = message, length, end
         return True

@@ -18,14 +18,34 @@ MAX_UDP_REQUEST = 1300
 _DEFAULT_PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 
 
+def transport_name(name: str) -> str:
+    """Returns a transport's name as all of this package compares it: udp, tcp, tls, ws or wss, in lower case.
+
+    Raises ValueError for any other, so that a slip of the pen never becomes a connection in the clear.
+    """
+    if name in TRANSPORTS:
+        return name
+    known = name.strip().lower() if isinstance(name, str) else ""
+    if known not in TRANSPORTS:
+        raise ValueError(f"{str(name)[:40]!r} is no transport; there are {', '.join(TRANSPORTS)}")
+    return known
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A transport (udp, tcp, tls, ws or wss), a host (name or address) and a port; `name` is what TLS must prove."""
+    """A transport (udp, tcp, tls, ws or wss), a host (name or address) and a port; `name` is what TLS must prove.
+
+    Raises ValueError for another transport.
+    """
 
     transport: str
     host: str
     port: int
     name: str
+
+    def __post_init__(self) -> None:
+        if self.transport not in TRANSPORTS:
+            object.__setattr__(self, "transport", transport_name(self.transport))
 
     @property
     def secure(self) -> bool:

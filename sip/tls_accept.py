@@ -6,6 +6,8 @@ It counts among the connections from its first moment: who opens many and never 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -18,59 +20,48 @@ if TYPE_CHECKING:
 HANDSHAKE_TIMEOUT = 10.0
 
 
-class TlsHandshake(asyncio.Protocol):
-    """Runs the server's side of a handshake, in bounded time, and hands the connection over to a flow."""
+class TlsHandshake:
+    """Runs the server's side of a handshake, in bounded time, and hands the connection and its place over to a flow."""
 
     accepted = True
 
-    def __init__(self, layer: TransportLayer, context: ssl.SSLContext, make_flow: Callable[[], StreamFlow]) -> None:
+    def __init__(
+        self,
+        layer: TransportLayer,
+        connection: socket.socket,
+        remote: tuple[str, int],
+        context: ssl.SSLContext,
+        make_flow: Callable[[], StreamFlow],
+    ) -> None:
         self._layer = layer
+        self._socket = connection
         self._context = context
         self._make_flow = make_flow
-        self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
-        self._early = bytearray()
-        self._ended = False
-        self.remote = ("", 0)
+        self.remote = remote
         self.last_used = time.monotonic()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        remote = transport.get_extra_info("peername")
-        if remote is None:
-            transport.abort()
-            return
-        self._transport, self.remote = transport, remote[:2]
-        if not self._layer.admit(self):
-            transport.abort()
-            return
-        transport.pause_reading()
-        self._task = asyncio.ensure_future(self._handshake(transport))
+    def start(self) -> None:
+        """Begins, or closes the connection when there is no place for it."""
+        if self._layer.admit(self):
+            self._task = asyncio.ensure_future(self._handshake())
+        else:
+            self._socket.close()
 
-    async def _handshake(self, transport: asyncio.Transport) -> None:
+    async def _handshake(self) -> None:
         try:
-            stream = await asyncio.get_running_loop().start_tls(
-                transport, self, self._context, server_side=True, ssl_handshake_timeout=HANDSHAKE_TIMEOUT
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._flow, self._socket, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT
             )
         except (OSError, ssl.SSLError):
-            stream = None
+            return  # the connection is closed by that
         finally:
             self._layer.release(self)
-        if stream is None or self._ended:
-            transport.abort()
-            return
+
+    def _flow(self) -> StreamFlow:
         flow = self._make_flow()
-        stream.set_protocol(flow)
-        flow.connection_made(stream)
-        if self._early:
-            flow.data_received(bytes(self._early))
-
-    def data_received(self, data: bytes) -> None:
-        # What came in one piece with the end of the handshake; the flow takes over in the same turn of the loop.
-        self._early += data
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._ended = True
+        flow.handshake = self
+        return flow
 
     def close(self) -> None:
         """Ends it at once: there is nobody yet to take leave of."""
@@ -78,5 +69,6 @@ class TlsHandshake(asyncio.Protocol):
 
     def abort(self) -> None:
         """Ends it at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        # The event loop hears of that as of an end that the peer made, however far it has come.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)

@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import logging
 import os
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from srtp.field_checks import as_flag
 
+from .connection_places import ConnectionPlaces
 from .connection_reuse import ConnectionReuse
+from .descriptors import allowed_connections
 from .errors import SipParseError, TlsVerificationError, TransportError
 from .flow import Flow as Flow
 from .flow import LocalAddress as LocalAddress
 from .flow import via_host as via_host
 from .flow_keep_alive import answer_binding
+from .load_limits import USER_AGENT_LIMITS, HeldBytes
 from .message import Message, Request
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .stream_flow import StreamFlow
-from .target import Target
+from .stream_listener import StreamListener
+from .target import SECURE_TRANSPORTS, Target, transport_name
 from .tls_accept import TlsHandshake
 from .websocket_settings import WebSocketSettings
 
@@ -32,16 +36,18 @@ if TYPE_CHECKING:
     from .websocket_flow import WebSocketFlow
 
 CONNECT_TIMEOUT = 10.0
-IDLE_TIMEOUT = 3600.0
 MAX_CONNECTIONS = 1000
 MAX_DATAGRAM = 65507
 UDP_RECEIVE_BUFFER = 4 << 20
 DATAGRAMS_PER_TURN = 32
 KNOWN_UDP_FLOWS = 1024
 ERROR_REPLIES_PER_SECOND = 50
+# Seconds between two lines of the log that say that no connections can be accepted.
+LOG_INTERVAL = 60.0
 WILDCARDS = frozenset(("0.0.0.0", "::"))  # noqa: S104  # compared, not bound
 
 
+_LOG = logging.getLogger(__name__)
 Received = Callable[[Message, Flow], None]
 Malformed = Callable[[SipParseError, Flow], None]
 Lost = Callable[[Flow], None]
@@ -155,8 +161,10 @@ class TransportLayer:
     gets each connection that ended.
 
     A connection is used again only as sip.connection_reuse says. `tls_client` is used for outgoing TLS; without it TLS
-    targets are refused. No more than `max_connections` are open at once, and of those
-    that peers opened no more than `max_source_connections` from one address.
+    targets are refused. No more than `max_connections` are open at once, and no more than the process's descriptors
+    allow (sip.descriptors); of those that peers opened no more than `max_source_connections` from one source, and
+    sip.connection_places says which have to make room. A peer has `first_message` seconds for its first message; what
+    connections keep is bounded by `connection_bytes` and, of one source, `source_connection_bytes`.
     """
 
     def __init__(
@@ -170,6 +178,9 @@ class TransportLayer:
         limits: Limits = DEFAULT_LIMITS,
         max_connections: int = MAX_CONNECTIONS,
         max_source_connections: int | None = None,
+        connection_bytes: int = USER_AGENT_LIMITS.connection_bytes,
+        source_connection_bytes: int = USER_AGENT_LIMITS.source_connection_bytes,
+        first_message: float = USER_AGENT_LIMITS.first_message,
         websocket: WebSocketSettings | None = None,
     ) -> None:
         self._received = received
@@ -179,14 +190,14 @@ class TransportLayer:
         self._tls_server: ssl.SSLContext | None = None  # for all listeners, instead of those they began with
         self.allow_wildcards = as_flag(allow_wildcards, "allow_wildcards")
         self.limits = limits
-        self._max_connections = max_connections
-        self._max_source_connections = max_source_connections
+        self.first_message = first_message
+        self.held = HeldBytes(connection_bytes, source_connection_bytes)  # by connections
+        self._flows = ConnectionPlaces(allowed_connections(max_connections), max_source_connections)
         self._websocket = websocket or WebSocketSettings()
         self._has_websocket = importlib.util.find_spec("websockets") is not None
-        self._accepted: Counter[str] = Counter()
         self._udp: list[UdpListener] = []
-        self._servers: list[asyncio.Server] = []
-        self._flows: set[StreamFlow | TlsHandshake] = set()
+        self._servers: list[StreamListener] = []
+        self._closed = False
         self._reuse = ConnectionReuse()
         self._opening: dict[Target, asyncio.Future[StreamFlow]] = {}
         self.listening: list[LocalAddress] = []
@@ -194,6 +205,7 @@ class TransportLayer:
         self.stun_keepers: dict[tuple[str, int], Callable[[bytes], None]] = {}
         self._replies_since = 0.0
         self._replies = 0
+        self._logged_at: float | None = None
 
     @property
     def supported(self) -> tuple[str, ...]:
@@ -206,21 +218,32 @@ class TransportLayer:
         """How many connections are open."""
         return len(self._flows)
 
+    @property
+    def max_connections(self) -> int:
+        """How many connections there may be, by the settings and the process's descriptors."""
+        return self._flows.most
+
     async def listen(
         self, transport: str, host: str, port: int = 0, *, tls: ssl.SSLContext | None = None
     ) -> LocalAddress:
-        """Listens on a numeric address (port 0: any free one) and returns it; raises OSError as bind() does."""
-        loop = asyncio.get_running_loop()
+        """Listens on a numeric address (port 0: any free one) and returns it; raises OSError as bind() does.
+
+        Raises ValueError for a transport that there is not, and TransportError for a secure one without a context and
+        for another one with it: who gives a certificate does not want to be heard in the clear.
+        """
+        transport = transport_name(transport)
+        if transport in SECURE_TRANSPORTS and tls is None:
+            raise TransportError("listening on TLS needs a context with a certificate")
+        if transport not in SECURE_TRANSPORTS and tls is not None:
+            raise TransportError(f"{transport} has no TLS, and a TLS context was given; listen on tls or wss")
         if transport == "udp":
             listener = UdpListener(self, host, port)
             self._udp.append(listener)
             address = LocalAddress("udp", *listener.local)
         else:
-            if transport in ("tls", "wss") and tls is None:
-                raise TransportError("listening on TLS needs a context with a certificate")
-            server = await loop.create_server(self._acceptor(transport, tls), host, port)
+            server = self._stream_listener(transport, host, port, tls)
             self._servers.append(server)
-            address = LocalAddress(transport, *server.sockets[0].getsockname()[:2])
+            address = LocalAddress(transport, *server.local)
         self.listening.append(address)
         return address
 
@@ -228,20 +251,26 @@ class TransportLayer:
         """Has connections from now on use other contexts, both ways; those that stand go on."""
         self._tls_client, self._tls_server = client, server
 
-    def _acceptor(self, transport: str, tls: ssl.SSLContext | None) -> Callable[[], asyncio.Protocol]:
-        """Makes what takes each connection that a peer opens."""
-
+    def _stream_listener(self, transport: str, host: str, port: int, tls: ssl.SSLContext | None) -> StreamListener:
         websocket = self._websocket_flow() if transport in ("ws", "wss") else None
 
-        def flow() -> StreamFlow:
+        def make() -> StreamFlow:
             if websocket is not None:
                 return websocket(self, transport, self._websocket)
             return StreamFlow(self, transport, None, accepted=True)
 
-        if tls is None or transport in ("tcp", "ws"):
-            return flow
+        if tls is None:
+            return StreamListener(self, host, port, make)
         context = tls
-        return lambda: TlsHandshake(self, self._tls_server or context, flow)
+        return StreamListener(self, host, port, make, lambda: self._tls_server or context)
+
+    def cannot_accept(self, error: OSError) -> None:
+        """Says, once in a while, that connections cannot be accepted, and gives back what a silent one holds."""
+        now = time.monotonic()
+        if self._logged_at is None or now - self._logged_at >= LOG_INTERVAL:
+            self._logged_at = now
+            _LOG.warning("no connection can be accepted for now: %s (%d are open)", reason_of(error), len(self._flows))
+        self._flows.shed_silent()
 
     async def flow_to(self, target: Target) -> Flow:
         """Returns a flow to a target, opening a connection where none is open.
@@ -358,8 +387,10 @@ class TransportLayer:
 
     def received_by_connection(self, message: Message, flow: StreamFlow) -> None:
         """Passes on what came by a TCP or TLS connection, which its peer may want to be used again."""
-        if flow.accepted and flow.certificate is not None and isinstance(message, Request):
-            self._reuse.received(message.top_via, flow)
+        if flow.accepted:
+            self._flows.heard(flow)
+            if flow.certificate is not None and isinstance(message, Request):
+                self._reuse.received(message.top_via, flow)
         self._received(message, flow)
 
     def malformed(self, error: SipParseError, flow: Flow) -> None:
@@ -373,32 +404,17 @@ class TransportLayer:
         if self._replies <= ERROR_REPLIES_PER_SECOND:
             self._malformed(error, flow)
 
-    def admit(self, flow: StreamFlow | TlsHandshake) -> bool:
-        """Counts a new connection; False when there are too many, after closing those long idle."""
-        if len(self._flows) >= self._max_connections:
-            now = time.monotonic()
-            for other in list(self._flows):
-                if now - other.last_used > IDLE_TIMEOUT:
-                    other.abort()
-                    self.release(other)
-        source = flow.remote[0]
-        most = self._max_source_connections
-        if len(self._flows) >= self._max_connections:
-            return False
-        if flow.accepted and most is not None and self._accepted[source] >= most:
-            return False
-        self._flows.add(flow)
-        self._accepted[source] += flow.accepted
-        return True
+    def admit(self, flow: StreamFlow | TlsHandshake, *, instead_of: TlsHandshake | None = None) -> bool:
+        """Counts a new connection, `instead_of` the handshake that it comes of; False when there are too many."""
+        return not self._closed and self._flows.take(flow, instead_of=instead_of)
 
     def release(self, flow: StreamFlow | TlsHandshake) -> None:
         """Takes a connection off the count."""
-        if flow in self._flows:
-            self._flows.discard(flow)
-            source = flow.remote[0]
-            self._accepted[source] -= flow.accepted
-            if not self._accepted[source]:
-                del self._accepted[source]
+        self._flows.release(flow)
+
+    def proven(self, flow: StreamFlow) -> None:
+        """Takes note that a peer has proven who it is: its connection does not have to make room for others."""
+        self._flows.proven(flow)
 
     def forget(self, flow: StreamFlow) -> None:
         """Takes a connection that has ended off the books and reports its loss."""
@@ -412,9 +428,10 @@ class TransportLayer:
             pending.cancel()
             with contextlib.suppress(asyncio.CancelledError, TransportError):
                 await pending
+        self._closed = True
         for server in self._servers:
             server.close()
-        for flow in list(self._flows):
+        for flow in self._flows:
             flow.close()
         for listener in self._udp:
             listener.close()
@@ -422,7 +439,7 @@ class TransportLayer:
             if not self._flows:
                 break
             await asyncio.sleep(0.05)
-        for flow in list(self._flows):
+        for flow in self._flows:
             flow.abort()
         self._servers.clear()
         # One more turn of the loop, in which transports call connection_lost().

@@ -31,7 +31,7 @@ from .server_transaction import ServerTransaction, server_key
 from .session_refresh import refusal_by
 from .session_timer import SessionTimerPolicy
 from .subscriptions import EventServer, Publication, Subscription
-from .target import add_received, next_hop, target_of, transport_parameter
+from .target import add_received, next_hop, target_of, transport_name, transport_parameter
 from .target_health import TargetHealth
 from .timers import DEFAULT_TIMERS, Timers
 from .transport import WILDCARDS, Flow, LocalAddress, TransportLayer, local_host_of, via_host
@@ -102,6 +102,9 @@ class UserAgent(UserAgentTransactions):
             limits=message_limits,
             max_connections=limits.connections,
             max_source_connections=limits.source_connections,
+            connection_bytes=limits.connection_bytes,
+            source_connection_bytes=limits.source_connection_bytes,
+            first_message=limits.first_message,
             websocket=websocket,
         )
         # The flows that registrations are kept over, by transport and remote end (RFC 5626), and who hears their STUN.
@@ -153,8 +156,9 @@ class UserAgent(UserAgentTransactions):
         """Returns our Contact for a transport: the address listened on, or else our end of the `flow` in use.
 
         Over the latter a peer or proxy reaches us as long as that connection stands. Raises TransportError when
-        nothing listens on the transport and there is no flow of it.
+        nothing listens on the transport and there is no flow of it, ValueError for a transport that there is not.
         """
+        transport = transport_name(transport)
         local: tuple[str, int | None] | None = next(
             ((one.host, one.port) for one in self._transports.listening if one.transport == transport), None
         )
@@ -350,10 +354,10 @@ class UserAgent(UserAgentTransactions):
         if known is not None:
             self._do_server(known, known.transaction.receive(request, now))
             if request.method == "ACK":
-                self._acknowledge(request)
+                self._acknowledge(request, flow)
             return
         if request.method == "ACK":
-            self._acknowledge(request)
+            self._acknowledge(request, flow)
             return
         exchange = ServerExchange(ServerTransaction(request, reliable=flow.reliable, timers=self.timers), flow)
         refusal = self.admission.refuse(request, flow.remote[0])
@@ -369,9 +373,10 @@ class UserAgent(UserAgentTransactions):
         if exchange.timer is None:
             self._do_server(exchange, [])
 
-    def _acknowledge(self, ack: Request) -> None:
+    def _acknowledge(self, ack: Request, flow: Flow) -> None:
         dialog = self.dialogs.get(request_dialog_id(ack))
         if dialog is not None:
+            flow.prove()
             dialog.acknowledged(ack)
 
     def _process(self, exchange: ServerExchange, request: Request) -> None:
@@ -407,6 +412,7 @@ class UserAgent(UserAgentTransactions):
         result = self._authenticator.check(request, source=exchange.flow.remote[0], datagram=not exchange.flow.reliable)
         if result.verdict is Verdict.ACCEPTED:
             exchange.authentication = result
+            exchange.flow.prove()
             return True
         self.respond(exchange, self._authenticator.refuse(request, result))
         return False
@@ -452,6 +458,7 @@ class UserAgent(UserAgentTransactions):
         except DialogError as error:
             self.respond(exchange, request.create_response(error.status))
             return
+        exchange.flow.prove()  # by the tags of the dialog
         if request.method == "OPTIONS":
             self.respond(exchange, self._options(request))
         else:

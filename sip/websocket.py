@@ -38,6 +38,7 @@ class SipWebSocket:
         self._protocol = protocol
         self._handshake = 0
         self._fragments: list[bytes] = []
+        self._fragment_bytes = 0
         self._kind = Opcode.BINARY
         self._failed = False
         self.opened = False
@@ -78,6 +79,11 @@ class SipWebSocket:
     def partial(self) -> bool:
         """Whether a frame or a message has begun to come that is not all there."""
         return bool(self._fragments) or bool(self._protocol.reader.buffer)
+
+    @property
+    def held(self) -> int:
+        """How many bytes are kept of a message that is not all there."""
+        return len(self._protocol.reader.buffer) + self._fragment_bytes
 
     def data_to_send(self) -> bytes:
         """Returns what has to be written now."""
@@ -155,12 +161,13 @@ class SipWebSocket:
         elif frame.opcode is not Opcode.CONT:
             return
         self._fragments.append(bytes(frame.data))
+        self._fragment_bytes += len(frame.data)
         if not frame.fin:
             if len(self._fragments) > MAX_FRAGMENTS:
                 self._fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
             return
         message = b"".join(self._fragments)
-        self._fragments.clear()
+        self._forget_fragments()
         if self._kind is Opcode.TEXT and not _is_text(message):
             self._fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
             return
@@ -169,9 +176,13 @@ class SipWebSocket:
     def _fail(self, code: CloseCode, reason: str) -> None:
         """Closes the connection, unless that has been agreed on; what was behind the fault is dropped."""
         self._failed = True
-        self._fragments.clear()
+        self._forget_fragments()
         if not self._protocol.close_expected():
             self._protocol.fail(code, reason)
+
+    def _forget_fragments(self) -> None:
+        self._fragments.clear()
+        self._fragment_bytes = 0
 
 
 def _most(limits: Limits) -> int:

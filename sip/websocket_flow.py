@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ class WebSocketFlow(StreamFlow):
         super().connection_made(transport)
         if self.failure is None:
             self._timer = self._loop.call_later(HANDSHAKE_TIMEOUT, self.abort)
-            self._flush()
+            with contextlib.suppress(TransportError):
+                self._flush()
 
     async def ready(self) -> None:
         await asyncio.shield(self.opened)
@@ -60,8 +62,14 @@ class WebSocketFlow(StreamFlow):
         except WebSocketError:
             self.abort()
             return
-        self._flush()
         self._hurry(begun=self._socket.partial, anew=bool(messages))
+        if not self._keeps_within():
+            self.abort()
+            return
+        try:
+            self._flush()  # pongs too, and what else the library answers by itself
+        except TransportError:
+            return  # the peer does not read: it is not heard either
         if self._socket.opened and not self.opened.done():
             self.opened.set_result(None)
             self._set_timer(0.0)
@@ -72,20 +80,23 @@ class WebSocketFlow(StreamFlow):
 
     def _take_message(self, data: bytes) -> None:
         if not data.strip(b"\r\n"):
-            if data == b"\r\n\r\n" and not self.closed:
-                self.send(b"\r\n")  # the pong of RFC 5626 3.5.1
+            if data == b"\r\n\r\n":
+                with contextlib.suppress(TransportError):
+                    self.send(b"\r\n")  # the pong of RFC 5626 3.5.1
             return
         try:
             message = parse_message(data, limits=self._layer.limits)
         except SipParseError as error:
             self._layer.malformed(error, self)
             return
-        self._layer.received(message, self)
+        self._heard_whole()
+        self._layer.received_by_connection(message, self)
 
     def send(self, data: bytes) -> None:
         if not self._socket.opened or self._socket.ended:
             raise TransportError("the WebSocket is not open", target=via_host(self.remote))
-        self._check_writable()
+        if self.closed:
+            raise TransportError("the connection is closed", target=via_host(self.remote))
         self.last_used = time.monotonic()
         self._socket.send(data)
         self._flush()
@@ -93,7 +104,8 @@ class WebSocketFlow(StreamFlow):
     def close(self) -> None:
         if not self.closed:
             self._socket.close()
-            self._flush()
+            with contextlib.suppress(TransportError):
+                self._flush()
         super().close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -107,8 +119,11 @@ class WebSocketFlow(StreamFlow):
 
     def _flush(self) -> None:
         data = self._socket.data_to_send()
-        if data and self._stream is not None and not self._stream.is_closing():
-            self._stream.write(data)
+        if data and not self.closed:
+            self._write(data)
+
+    def _partial_bytes(self) -> int:
+        return self._socket.held
 
     # Keep-alive (RFC 7118 6).
 
@@ -125,5 +140,6 @@ class WebSocketFlow(StreamFlow):
             return
         if not self.closed and not self._socket.ended:
             self._socket.ping()
-            self._flush()
+            with contextlib.suppress(TransportError):
+                self._flush()
             self._set_timer(self._loop.time())

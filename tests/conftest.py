@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+import uvloop
 from peers.authority import TestAuthority
 from peers.process import missing_programs
 
@@ -28,6 +30,14 @@ def shared_vectors() -> Path:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> TestAuthority:
     """A certificate authority of this test run."""
     return TestAuthority(tmp_path_factory.mktemp("authority"))
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """A test marked every_loop runs once on each event loop that programs use."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.get_closest_marker("every_loop") is not None:
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

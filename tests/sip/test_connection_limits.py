@@ -17,6 +17,8 @@ from sip.parser import Limits
 from sip.transport import TransportLayer
 from sip.user_agent import UserAgent
 
+pytestmark = pytest.mark.every_loop
+
 HOST = "127.0.0.1"
 WHOLE = (
     b"OPTIONS sip:h SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 
 import pytest
 from peers.authority import TestAuthority
@@ -14,6 +15,8 @@ from sip.proxy_server import Listener, ProxyServer
 from sip.target import Target, target_of
 from sip.transport import TransportLayer
 from sip.user_agent import UserAgent
+
+pytestmark = pytest.mark.every_loop
 
 HOST = "127.0.0.1"
 REQUEST = (
@@ -62,7 +65,7 @@ async def connected(authority: TestAuthority, sent_by: bytes, *, certificate=Tru
         layer(tls_client=client_context(ca_file=authority.ca_path, certificate=shown)) as east,
         layer(tls_client=client_context(ca_file=authority.ca_path)) as west,
     ):
-        address = await west.listen(transport, HOST, tls=tls)
+        address = await west.listen(transport, HOST, tls=tls if transport == "tls" else None)
         flow = await east.flow_to(Target(transport, HOST, address.port, "west.test"))
         flow.send(REQUEST % sent_by)
         await until(lambda: west.got)
@@ -164,7 +167,7 @@ async def test_two_proxies_call_each_other_over_one_connection(authority):
         for name, value in (("Max-Forwards", "70"), ("From", "<sip:x@x.test>;tag=a"), ("To", f"<{user}>")):
             request.headers.add(name, value)
         request.headers.add("Route", f"<sip:{HOST}:{port(server, 'udp')};transport=udp;lr>")
-        request.headers.add("Call-ID", str(id(request)))
+        request.headers.add("Call-ID", secrets.token_hex(8))
         request.headers.add("CSeq", "1 OPTIONS")
         response = await agent.request(request)
         assert parse_message(response.serialize()).status == 200

@@ -14,6 +14,8 @@ from sip.proxy_events import ProxyTarget
 from sip.proxy_server import Listener, ProxyServer
 from sip.user_agent import UserAgent
 
+pytestmark = pytest.mark.every_loop
+
 # A shorter T1 ends the lingering of transactions, 64*T1, within the test.
 TIMERS = Timers(t1=0.02, t2=0.16, t4=0.2, completed_invite=1.3)
 

@@ -32,6 +32,8 @@ from sip.target import Target
 from sip.tls import SIP_DOMAIN
 from sip.transport import TransportLayer
 
+pytestmark = pytest.mark.every_loop
+
 
 def certificate(*, common_name="cn.example", dns=(), uris=(), addresses=(), usages=(), days=1, key=None):
     key = key or ec.generate_private_key(ec.SECP256R1())

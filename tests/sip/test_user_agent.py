@@ -30,6 +30,8 @@ from sip import (
 from sip.registration import Registration
 from sip.user_agent import UserAgent
 
+pytestmark = pytest.mark.every_loop
+
 FAST = Timers(t1=0.02, t2=0.1, t4=0.05, completed_invite=0.2)
 SDP = b"v=0\r\n"
 

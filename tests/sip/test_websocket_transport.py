@@ -39,6 +39,8 @@ from sip.user_agent import UserAgent
 from sip.websocket_flow import WebSocketFlow
 from sip.websocket_settings import WebSocketSettings
 
+pytestmark = pytest.mark.every_loop
+
 TIMERS = Timers(t1=0.02, t2=0.16, t4=0.2, completed_invite=1.3)
 HOST = "127.0.0.1"
 SDP = b"v=0\r\n"

@@ -68,29 +68,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [(socket.AF_INET, type, 0, "", (host, port))]
 
-    async def create_server(self, factory: Any, host: Any = None, port: Any = None, **more: Any) -> Any:
-        assert more.get("ssl") is None
-        return self.network.serve(factory, (host, port or self.network.free_port()))
-
     async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **more: Any) -> Any:
         assert more.get("ssl") is None
         return await self.network.connect(factory, (host, port))
 
 
-class VirtualServer:
-    """What listens on an address of the network, as asyncio.Server has it."""
+class VirtualListener:
+    """What listens on an address of the network, in the place of a StreamListener."""
 
-    def __init__(self, network: Network, factory: Any, address: Address) -> None:
-        self._network = network
-        self.factory = factory
-        self.address = address
-        self.sockets = (self,)
-
-    def getsockname(self) -> Address:
-        return self.address
+    def __init__(self, layer: TransportLayer, host: str, port: int, make: Any, context: Any = None) -> None:
+        assert context is None
+        self._network = asyncio.get_running_loop().network  # type: ignore[attr-defined]  # a VirtualLoop
+        self.factory = make
+        self.local = (host, port or self._network.free_port())
+        self._network.servers[self.local] = self
 
     def close(self) -> None:
-        self._network.servers.pop(self.address, None)
+        self._network.servers.pop(self.local, None)
 
 
 class VirtualStream(asyncio.Transport):
@@ -111,6 +105,9 @@ class VirtualStream(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass  # everything is sent at once
 
     def write(self, data: Any) -> None:
         if self._ended or self.silent:
@@ -185,7 +182,7 @@ class Network:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.sockets: dict[Address, VirtualUdp] = {}
-        self.servers: dict[Address, VirtualServer] = {}
+        self.servers: dict[Address, VirtualListener] = {}
         self.streams: set[VirtualStream] = set()
         self.lost = self.doubled = self.sent = 0
         self._ports = itertools.count(20000)
@@ -212,10 +209,6 @@ class Network:
         receiver = self.sockets.get(destination)
         if receiver is not None:
             receiver.arrived(data, source)
-
-    def serve(self, factory: Any, address: Address) -> VirtualServer:
-        server = self.servers[address] = VirtualServer(self, factory, address)
-        return server
 
     async def connect(self, factory: Any, address: Address) -> tuple[VirtualStream, Any]:
         await asyncio.sleep(LATENCY)
@@ -244,7 +237,8 @@ def run(network: Network, script: Callable[[], Coroutine[Any, Any, Any]]) -> Any
     loop = VirtualLoop(network)
     unexpected: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: unexpected.append(context))
-    real, sip_transport.UdpListener = sip_transport.UdpListener, VirtualUdp  # type: ignore[misc]
+    real = sip_transport.UdpListener, sip_transport.StreamListener
+    sip_transport.UdpListener, sip_transport.StreamListener = VirtualUdp, VirtualListener  # type: ignore[misc]
     try:
 
         async def bounded() -> Any:
@@ -262,5 +256,5 @@ def run(network: Network, script: Callable[[], Coroutine[Any, Any, Any]]) -> Any
         assert not unexpected, unexpected
         return result
     finally:
-        sip_transport.UdpListener = real  # type: ignore[misc]
+        sip_transport.UdpListener, sip_transport.StreamListener = real  # type: ignore[misc]
         loop.close()
