@@ -7,6 +7,7 @@ Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import ipaddress
 import os
@@ -38,6 +39,7 @@ from .command_proxy import run_proxy
 from .command_register import RegisterOptions, run_register
 from .demo import print_result, run_demo
 from .errors import CallRefusedError, ConfigurationError, MissingExtraError, SecureRtcError
+from .interruption import as_interrupts
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
 from .name_resolution import name_resolver
@@ -460,20 +462,23 @@ def _console() -> Console:
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Runs the work; what it fails of becomes one line on stderr and the exit code."""
     # Asked to terminate is the same as Ctrl-C: what was opened and written is to be closed and removed.
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
-    except TimeoutError:
-        click.echo("error: it took too long", err=True)
-    except OSError as error:
-        click.echo(f"error: {printable(str(error.strerror or error))}", err=True)
-    except (SecureRtcError, SipError, SdpError, RtpError) as error:
-        click.echo(f"error: {printable(str(error))}{_advice(error)}", err=True)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with as_interrupts(signal.SIGTERM, signal.SIGHUP):
+        try:
+            return asyncio.run(work)
+        except KeyboardInterrupt:
+            _say("interrupted")
+        except TimeoutError:
+            _say("error: it took too long")
+        except OSError as error:
+            _say(f"error: {printable(str(error.strerror or error))}")
+        except (SecureRtcError, SipError, SdpError, RtpError) as error:
+            _say(f"error: {printable(str(error))}{_advice(error)}")
     sys.exit(EXIT_NO_CALL)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it: the terminal has been closed
+        click.echo(text, err=True)
 
 
 def _advice(error: Exception) -> str:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from rich.console import Console
-from rich.markup import escape
 
 from sip import Credentials, SipUri, TransportError
 from sip.dns_records import Resolver
@@ -23,16 +19,17 @@ from srtp.field_checks import check_fields
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
 from .call_audio import Listener
-from .call_display import live_line, printable
+from .call_display import live_line, printable, shown
 from .endpoint import Endpoint, EndpointSettings
 from .errors import CallEndedError, GivenUpError
+from .interruption import LAST_ANSWER, interruption, unless
 from .media_stream import Samples
 from .name_resolution import first_target
 from .security_policy import SecurityPolicy
 from .tls_files import TlsFiles
 
 LOOPBACK = "127.0.0.1"
-_Awaited = TypeVar("_Awaited")
+NO_ANSWER = "given up before the registrar answered: if it has registered us after all, that is left to expire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +88,17 @@ async def run_call(uri: str, options: CallOptions, console: Console) -> CallOutc
     """
     target = await first_target(SipUri.parse(options.proxy or uri), options.resolver)
     host = options.host or local_address_towards(target.host, target.port)
-    async with Endpoint(_settings(options, host)) as endpoint, interrupts() as interrupted:
+    async with interruption() as interrupted, Endpoint(_settings(options, host)) as endpoint:
         if target.transport not in ("ws", "wss"):  # a WebSocket client is reached by its connection alone
             await _listen(endpoint, target.transport, host, options)
         if options.register:
-            await _register(endpoint, console)
-        console.print(f"calling {escape(uri)}", highlight=False)
+            await _register(endpoint, interrupted, console)
+        console.print(f"calling {shown(uri)}", highlight=False)
         calling = asyncio.ensure_future(endpoint.call(uri, on_progress=lambda status: _progress(status, console)))
-        if not await _unless(interrupted, calling):
+        if not await unless(interrupted, calling):
+            await _unregister(endpoint, options, console)
             raise GivenUpError("given up before there was a call")
-        return await _talk(calling.result(), options, interrupted, console)
+        return await _talk(endpoint, calling.result(), options, interrupted, console)
 
 
 async def run_answer(answering: Answering, options: CallOptions, console: Console) -> CallOutcome:
@@ -112,24 +110,30 @@ async def run_answer(answering: Answering, options: CallOptions, console: Consol
     host = options.host or LOOPBACK
     arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
     settings = _settings(options, host, answering)
-    async with Endpoint(settings, on_call=arrived.put_nowait) as endpoint, interrupts() as interrupted:
+    async with interruption() as interrupted, Endpoint(settings, on_call=arrived.put_nowait) as endpoint:
         address = await _listen(endpoint, answering.transport, host, options)
         if address is not None:
             console.print(f"listening on {answering.transport.upper()} {address}", highlight=False)
         if options.register:
-            await _register(endpoint, console)
-        while True:
-            waiting = asyncio.ensure_future(arrived.get())
-            if not await _unless(interrupted, waiting):
-                raise GivenUpError("given up before there was a call")
-            incoming = waiting.result()
-            who = incoming.authenticated_user
-            proof = f"proven to be {who} by Digest" if who else "unproven"
-            console.print(escape(printable(f"call from {incoming.remote_uri}, {proof}")), highlight=False)
-            incoming.ring()
-            with contextlib.suppress(CallEndedError):
-                return await _talk(await incoming.answer(), options, interrupted, console)
-            console.print("the caller gave up")
+            await _register(endpoint, interrupted, console)
+        answered = asyncio.ensure_future(_answer_one(arrived, console))
+        if not await unless(interrupted, answered):
+            await _unregister(endpoint, options, console)
+            raise GivenUpError("given up before there was a call")
+        return await _talk(endpoint, answered.result(), options, interrupted, console)
+
+
+async def _answer_one(arrived: asyncio.Queue[IncomingCall], console: Console) -> Call:
+    """Answers the first call that stands then."""
+    while True:
+        incoming = await arrived.get()
+        who = incoming.authenticated_user
+        proof = f"proven to be {who} by Digest" if who else "unproven"
+        console.print(shown(f"call from {incoming.remote_uri}, {proof}"), highlight=False)
+        incoming.ring()
+        with contextlib.suppress(CallEndedError):
+            return await incoming.answer()
+        console.print("the caller gave up")
 
 
 def _settings(options: CallOptions, host: str, answering: Answering | None = None) -> EndpointSettings:
@@ -162,9 +166,16 @@ async def _listen(endpoint: Endpoint, transport: str, host: str, options: CallOp
     return via_host((address.host, address.port))
 
 
-async def _register(endpoint: Endpoint, console: Console) -> None:
-    granted = await endpoint.register()
-    console.print(f"registered {escape(endpoint.settings.aor)} for {granted} s", highlight=False)
+async def _register(endpoint: Endpoint, interrupted: asyncio.Event, console: Console) -> None:
+    registering = asyncio.ensure_future(endpoint.register())
+    if not await unless(interrupted, registering):
+        raise GivenUpError(NO_ANSWER)
+    console.print(f"registered {shown(endpoint.settings.aor)} for {registering.result()} s", highlight=False)
+
+
+async def _unregister(endpoint: Endpoint, options: CallOptions, console: Console) -> None:
+    if options.register and not await endpoint.unregister(timeout=LAST_ANSWER):
+        console.print("not removed at the registrar: it is left to expire", highlight=False)
 
 
 def _progress(status: int, console: Console) -> None:
@@ -172,8 +183,10 @@ def _progress(status: int, console: Console) -> None:
         console.print("ringing")
 
 
-async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, console: Console) -> CallOutcome:
-    """Plays and listens until the audio or the time is over, either side hangs up, or Ctrl-C."""
+async def _talk(
+    endpoint: Endpoint, call: Call, options: CallOptions, interrupted: asyncio.Event, console: Console
+) -> CallOutcome:
+    """Plays and listens until the audio or the time is over, either side hangs up, or Ctrl-C; ends everything then."""
     listener = Listener(call)
     playing = asyncio.ensure_future(_play(call, options))
     ended = asyncio.ensure_future(call.wait_ended())
@@ -183,7 +196,8 @@ async def _talk(call: Call, options: CallOptions, interrupted: asyncio.Event, co
             await asyncio.wait((playing, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         how = _in_words(ended.result()) if ended.done() else "hung up"
         report = call.security
-        await call.hangup()
+        hanging_up = unless(interrupted, asyncio.ensure_future(call.hangup()), patience=LAST_ANSWER)
+        await asyncio.gather(hanging_up, _unregister(endpoint, options, console))
         await listener.finished()
     finally:
         for task in (playing, ended, stopped):
@@ -202,35 +216,6 @@ async def _play(call: Call, options: CallOptions) -> None:
             await call.send_audio(options.audio)
             if options.duration is not None:
                 await asyncio.Event().wait()  # the time is not over yet
-
-
-async def _unless(interrupted: asyncio.Event, task: asyncio.Future[_Awaited]) -> bool:
-    """Waits for `task` and returns True, or cancels it and returns False once interrupted; raises what it raises."""
-    stopped = asyncio.ensure_future(interrupted.wait())
-    try:
-        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            return False
-        task.result()
-        return True
-    finally:
-        stopped.cancel()
-
-
-@contextlib.asynccontextmanager
-async def interrupts() -> AsyncIterator[asyncio.Event]:
-    """An event that Ctrl-C, or a request to terminate, sets for as long as the block runs."""
-    loop = asyncio.get_running_loop()
-    event = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, event.set)
-    try:
-        yield event
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def read_users(path: Path) -> dict[str, str]:

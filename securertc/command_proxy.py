@@ -25,8 +25,9 @@ from sip.proxy_resolver import DnsProxyResolver
 from sip.proxy_server import Listener, Observer, ProxyServer
 from sip.registrar import RegistrarSettings
 
-from .command_call import interrupts, read_users
+from .command_call import read_users
 from .errors import ConfigurationError
+from .interruption import interruption
 from .name_resolution import name_resolver
 from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig, TlsSettings
 from .proxy_service import ProxyService
@@ -44,7 +45,7 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
     store = open_store(config.location)
     try:
         server, service = await create_proxy(config, store)
-        async with server, interrupts() as interrupted:
+        async with interruption(grace=None, hangup=False) as interrupted, server:
             service.identity = server.proxy.identity
             for one in server.listening:
                 console.print(f"listening on {one.transport.upper()} {one.host}:{one.port}", highlight=False)

@@ -7,7 +7,6 @@ import contextlib
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from sip import Credentials, NameAddr, Request, SipUri
@@ -18,8 +17,11 @@ from sip.transport import Flow, local_address_towards
 from sip.websocket_settings import WebSocketSettings
 from srtp.field_checks import check_fields
 
-from .command_call import interrupts
+from .call_display import shown
+from .command_call import NO_ANSWER
 from .endpoint import Endpoint, EndpointSettings
+from .errors import GivenUpError, NotRemovedError
+from .interruption import LAST_ANSWER, interruption, unless
 from .name_resolution import first_target
 from .security_policy import SecurityPolicy
 from .tls_files import TlsFiles
@@ -59,7 +61,8 @@ class RegisterOptions:
 async def run_register(options: RegisterOptions, console: Console) -> None:
     """Registers, asks or removes, and prints the bindings and what protected the exchange.
 
-    Raises SipError when the registrar refuses or cannot be reached, and OSError when no port can be had.
+    Raises SipError when the registrar refuses or cannot be reached, OSError when no port can be had, GivenUpError when
+    interrupted before it has answered, and NotRemovedError when what was to be removed may still be there.
     """
     aor = SipUri.parse(options.aor)
     hop = await first_target(SipUri.parse(options.proxy) if options.proxy is not None else aor, options.resolver)
@@ -73,26 +76,38 @@ async def run_register(options: RegisterOptions, console: Console) -> None:
         resolver=options.resolver,
         websocket=options.websocket,
     )
-    async with Endpoint(settings) as endpoint, interrupts() as interrupted:
+    async with interruption() as interrupted, Endpoint(settings) as endpoint:
         if hop.transport in ("udp", "tcp") or (hop.transport == "tls" and options.tls.certificate is not None):
             await endpoint.listen(hop.transport, host, options.port)
-        user_agent = endpoint.user_agent
-        flow = await user_agent.flow_for(_first_request(endpoint, aor))
-        contacts = [NameAddr(SipUri.parse(uri)) for uri in options.contacts]
-        if not contacts:
-            contacts = [user_agent.contact(flow.transport, aor.user, secure=aor.secure, flow=flow)]
-        if options.instance is not None:
-            await _register_flow(endpoint, options.instance, options, interrupted, console)
-            return
-        registration = Registration(user_agent, aor, *contacts, expires=options.expires)
-        try:
-            done = await _ask(registration, options)
-            console.print(f"{done} at {_way(flow)}{_proof(registration, endpoint)}", highlight=False, soft_wrap=True)
-            console.print(bindings_table(options.aor, registration.bindings))
-            if not (options.query or options.remove_all or options.once):
-                await _keep(registration, options, interrupted, console)
-        finally:
-            await registration.stop()
+        register = _register if options.instance is None else _register_flow
+        await register(endpoint, options, interrupted, console)
+
+
+async def _register(endpoint: Endpoint, options: RegisterOptions, interrupted: asyncio.Event, console: Console) -> None:
+    beginning = asyncio.ensure_future(_begin(endpoint, options))
+    if not await unless(interrupted, beginning):
+        raise GivenUpError(NO_ANSWER)
+    registration, done, flow = beginning.result()
+    try:
+        console.print(f"{done} at {_way(flow)}{_proof(registration, endpoint)}", highlight=False, soft_wrap=True)
+        console.print(bindings_table(options.aor, registration.bindings))
+        if options.remove_all and registration.bindings:
+            raise NotRemovedError("not removed: the registrar keeps the bindings above")
+        if not (options.query or options.remove_all or options.once):
+            await _keep(registration, options, interrupted, console)
+    finally:
+        await registration.stop()
+
+
+async def _begin(endpoint: Endpoint, options: RegisterOptions) -> tuple[Registration, str, Flow]:
+    """Finds the registrar and asks it; returns what was done, in words, and the way to it."""
+    aor, user_agent = SipUri.parse(options.aor), endpoint.user_agent
+    flow = await user_agent.flow_for(_first_request(endpoint, aor))
+    contacts = [NameAddr(SipUri.parse(uri)) for uri in options.contacts]
+    if not contacts:
+        contacts = [user_agent.contact(flow.transport, aor.user, secure=aor.secure, flow=flow)]
+    registration = Registration(user_agent, aor, *contacts, expires=options.expires)
+    return registration, await _ask(registration, options), flow
 
 
 async def _ask(registration: Registration, options: RegisterOptions) -> str:
@@ -100,27 +115,29 @@ async def _ask(registration: Registration, options: RegisterOptions) -> str:
         await registration.query()
         return "asked"
     if options.remove_all:
-        await registration.remove_all()
-        return "removed all"
+        return "removed all" if await registration.remove_all() else "asked to remove all"
     granted = await registration.register()
     return f"registered for {granted} s"
 
 
 async def _register_flow(
-    endpoint: Endpoint, instance: str, options: RegisterOptions, interrupted: asyncio.Event, console: Console
+    endpoint: Endpoint, options: RegisterOptions, interrupted: asyncio.Event, console: Console
 ) -> None:
     """Registers over a flow that is kept open (RFC 5626)."""
+    assert options.instance is not None
     hop = None if options.proxy is None else SipUri.parse(options.proxy)
     outbound = OutboundRegistration(
-        endpoint.user_agent, SipUri.parse(options.aor), instance, [hop], expires=options.expires
+        endpoint.user_agent, SipUri.parse(options.aor), options.instance, [hop], expires=options.expires
     )
     try:
-        granted = await outbound.register()
+        beginning = asyncio.ensure_future(outbound.register())
+        if not await unless(interrupted, beginning):
+            raise GivenUpError(NO_ANSWER)
         [kept] = outbound.flows
         assert kept.registration is not None
         assert kept.flow is not None
         support = "a flow kept open" if kept.outbound else "a flow, which the other side does not keep to (RFC 5626)"
-        done = f"registered for {granted} s over {support} at {_way(kept.flow)}"
+        done = f"registered for {beginning.result()} s over {support} at {_way(kept.flow)}"
         console.print(f"{done}{_proof(kept.registration, endpoint)}", highlight=False, soft_wrap=True)
         console.print(bindings_table(options.aor, kept.registration.bindings))
         if not options.once:
@@ -135,13 +152,19 @@ async def _keep(
     interrupted: asyncio.Event,
     console: Console,
 ) -> None:
-    """Keeps the binding fresh until it is to end, then removes it; raises what the refreshing met at the end."""
+    """Keeps the binding fresh until it is to end, then removes it.
+
+    Raises NotRemovedError when nothing confirms that, and what the refreshing met at the end.
+    """
     console.print("kept until Ctrl-C" if options.duration is None else f"kept for {options.duration:g} s")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(options.duration):
             await interrupted.wait()
     failure = registration.failure
-    await registration.unregister()
+    if not await registration.unregister(timeout=LAST_ANSWER):
+        reason = failure or registration.failure
+        why = "" if reason is None else f": {reason}"
+        raise NotRemovedError(f"not removed, so that it is left to expire{why}")
     if failure is not None:
         raise failure
     console.print("removed")
@@ -160,7 +183,7 @@ def _way(flow: Flow) -> str:
     where = f"{flow.transport.upper()} {host}:{port}"
     if flow.peer is None or flow.peer.identity is None:
         return where if flow.secure else f"{where}, not encrypted"
-    return f"{where}, {flow.peer.protocol}, proven to be {escape(flow.peer.identity)} ({flow.peer.kind})"
+    return f"{where}, {flow.peer.protocol}, proven to be {shown(flow.peer.identity)} ({flow.peer.kind})"
 
 
 def _proof(registration: Registration, endpoint: Endpoint) -> str:
@@ -173,11 +196,11 @@ def _proof(registration: Registration, endpoint: Endpoint) -> str:
 
 def bindings_table(aor: str, bindings: tuple[NameAddr, ...]) -> Table:
     """Returns the bindings as a table: contact, seconds left, preference, and GRUUs where there are any."""
-    table = Table(title=f"Bindings of {escape(aor)}", title_justify="left")
+    table = Table(title=f"Bindings of {shown(aor)}", title_justify="left")
     gruus = any(one.parameter("pub-gruu") for one in bindings)
     for column in ("contact", "expires", "q", *(("public GRUU",) if gruus else ())):
         table.add_column(column, overflow="fold")
     for one in bindings:
         row = [str(one.uri), one.parameter("expires") or "", one.parameter("q") or ""]
-        table.add_row(*(escape(text) for text in (*row, *((one.parameter("pub-gruu") or "",) if gruus else ()))))
+        table.add_row(*(shown(text) for text in (*row, *((one.parameter("pub-gruu") or "",) if gruus else ()))))
     return table

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import tempfile
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -19,6 +17,7 @@ from .call import Call, IncomingCall
 from .call_audio import Listener
 from .call_display import live_line, report_table
 from .endpoint import Endpoint, EndpointSettings
+from .interruption import throwaway_directory
 from .media_stream import Samples
 from .security_policy import SecurityPolicy
 from .triangle import Hop, Triangle, TriangleUser
@@ -50,7 +49,7 @@ async def run_demo(audio: Samples, console: Console) -> DemoResult:
     Everything is made for this one run and gone afterwards: the authority, the certificates, the password.
     Raises SipError or SecureRtcError when there is no call, TimeoutError when it takes too long.
     """
-    with tempfile.TemporaryDirectory(prefix="securertc-demo-") as directory:
+    with throwaway_directory("securertc-demo-") as directory:
         users = (
             TriangleUser(CALLER, CALLER_DOMAIN, f"phone1.{CALLER_DOMAIN}", secrets.token_urlsafe(24)),
             TriangleUser(CALLEE, CALLEE_DOMAIN, f"phone31.{CALLEE_DOMAIN}", secrets.token_urlsafe(24)),
@@ -58,7 +57,7 @@ async def run_demo(audio: Samples, console: Console) -> DemoResult:
         arrived: asyncio.Queue[IncomingCall] = asyncio.Queue()
         hops: list[Hop] = []
 
-        async with Triangle(users, Path(directory), algorithm=DIGEST_ALGORITHM, on_hop=hops.append) as triangle:
+        async with Triangle(users, directory, algorithm=DIGEST_ALGORITHM, on_hop=hops.append) as triangle:
             settings = [_settings(triangle, user) for user in users]
             async with (
                 Endpoint(settings[1], on_call=arrived.put_nowait) as callee,

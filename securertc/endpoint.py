@@ -32,7 +32,7 @@ from sip.locator import Locator
 from sip.message import Response, new_call_id, new_tag
 from sip.outbound import OutboundRegistration
 from sip.parser import DEFAULT_LIMITS, Limits
-from sip.registration import Registration
+from sip.registration import REMOVE_TIMEOUT, Registration
 from sip.replaces import Replaces
 from sip.target import SECURE_TRANSPORTS, target_of, transport_name
 from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
@@ -197,6 +197,15 @@ class Endpoint:
             self._registration = Registration(self.user_agent, self.aor, contact, expires=expires)
         return await self._registration.register()
 
+    async def unregister(self, *, timeout: float = REMOVE_TIMEOUT) -> bool:  # noqa: ASYNC109  # it does not raise
+        """Removes what register() registered; returns whether the registrar has confirmed it in `timeout` seconds.
+
+        What goes wrong is left to the expiry of the binding. False, too, when nothing was registered.
+        """
+        registrations = [one for one in (self._registration, self._outbound) if one is not None]
+        removed = await asyncio.gather(*(one.unregister(timeout=timeout) for one in registrations))
+        return bool(removed) and all(removed)
+
     async def _register_flows(self, instance: str, expires: int) -> int:
         given = self.settings.outbound_proxies
         if not given and self.settings.outbound_proxy is not None:
@@ -268,10 +277,7 @@ class Endpoint:
         await asyncio.gather(*(call.hangup() for call in list(self._calls)), return_exceptions=True)
         if self._background:
             await asyncio.wait(self._background, timeout=_CLOSE_TIMEOUT)
-        if self._registration is not None:
-            await self._registration.unregister()
-        if self._outbound is not None:
-            await self._outbound.unregister()
+        await self.unregister()
         await self.user_agent.close()
         await asyncio.gather(*self._background, return_exceptions=True)
 

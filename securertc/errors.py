@@ -58,6 +58,10 @@ class GivenUpError(SecureRtcError):
     """The user ended a command before there was a call."""
 
 
+class NotRemovedError(SecureRtcError):
+    """A binding was to be removed at the registrar, and as far as is known it still stands, until it expires."""
+
+
 class CallEndedError(SecureRtcError):
     """The call has ended, so that nothing can be sent or received; `how` is "local", "remote" or a fault."""
 

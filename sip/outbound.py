@@ -26,7 +26,7 @@ from .flow_keep_alive import (
 from .grammar import quote
 from .header_values import NameAddr
 from .message import Response
-from .registration import DEFAULT_EXPIRES, MIN_REFRESH, Registration
+from .registration import DEFAULT_EXPIRES, MIN_REFRESH, REMOVE_TIMEOUT, Registration
 from .stream_flow import StreamFlow
 from .target_health import retry_after
 from .uri import SipUri
@@ -130,9 +130,12 @@ class OutboundRegistration:
             one.keep()
         return granted[0]
 
-    async def unregister(self) -> None:
-        """Removes the bindings; what goes wrong is left to their expiry."""
-        await asyncio.gather(*(one.end() for one in self.flows))
+    async def unregister(self, *, timeout: float = REMOVE_TIMEOUT) -> bool:  # noqa: ASYNC109  # it does not raise
+        """Removes the bindings, and returns whether the registrar has confirmed that within `timeout` seconds.
+
+        What goes wrong is left to their expiry. False, too, when a flow was lost with the binding that it had.
+        """
+        return all(await asyncio.gather(*(one.end(timeout) for one in self.flows)))
 
     async def stop(self) -> None:
         """Lets go of the flows, and leaves the bindings to expire."""
@@ -199,18 +202,19 @@ class KeptFlow:
             self._keeping = None
         self._release()
 
-    async def end(self) -> None:
-        """Removes the binding and lets go of the flow."""
-        registration = self.registration if self.registered else None
+    async def end(self, timeout: float = REMOVE_TIMEOUT) -> bool:  # noqa: ASYNC109  # it does not raise
+        """Removes the binding and lets go of the flow; returns whether none is left."""
+        registration, registered = self.registration, self.registered
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
             self._keeping = None
-        if registration is not None:
-            with contextlib.suppress(SipError, TimeoutError):
-                async with asyncio.timeout(4 * self._user_agent.timers.t2):
-                    await registration.send(expires=0)
+        removed = registration is None
+        if registration is not None and registered:
+            removed = await registration.remove(timeout)
+            self.failure = registration.failure
         self._release()
+        return removed
 
     def heard(self) -> None:
         """Something came by the connection."""

@@ -7,7 +7,7 @@ import contextlib
 import random
 from typing import TYPE_CHECKING
 
-from .errors import RequestFailedError, SipError, SipParseError, TransportError
+from .errors import RequestFailedError, SipError, SipParseError, TransactionTimeoutError, TransportError
 from .flow import Flow, via_host
 from .grammar import parse_number
 from .header_values import CSeq, NameAddr
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DEFAULT_EXPIRES = 600
 MIN_REFRESH = 5.0
 RETRY_DELAY = 30.0
+# Seconds that a registrar has to confirm that a binding is removed.
+REMOVE_TIMEOUT = 2.0
 # A connection that is lost is replaced within so many seconds, at random: a server that comes up again has many to.
 RECOVERY_SPREAD = 2.0
 
@@ -84,15 +86,43 @@ class Registration:
             self._user_agent.on_flow_lost.add(self._flow_lost)
         return granted
 
-    async def unregister(self) -> None:
-        """Removes the binding; what goes wrong is left to its expiry."""
-        if self._refreshing is not None:
-            await self.stop()
-            try:
-                async with asyncio.timeout(4 * self._user_agent.timers.t2):
-                    await self.send(expires=0)
-            except (SipError, TimeoutError):
-                return
+    async def unregister(self, *, timeout: float = REMOVE_TIMEOUT) -> bool:  # noqa: ASYNC109  # it does not raise
+        """Removes the binding, and returns whether the registrar has confirmed that within `timeout` seconds.
+
+        What goes wrong stands in `failure`, and the binding is left to its expiry. False, too, when nothing was
+        registered.
+        """
+        if self._refreshing is None:
+            return False
+        await self.stop()
+        return await self.remove(timeout)
+
+    async def remove(self, timeout: float = REMOVE_TIMEOUT) -> bool:  # noqa: ASYNC109  # it does not raise
+        """Asks for the binding to be removed, and returns what unregister() does."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.send(expires=0)
+        except TimeoutError:
+            self.failure = TransactionTimeoutError(f"no answer in {timeout:g} s")
+        except SipError as error:
+            self.failure = error
+        else:
+            ours = [contact for contact in self.contacts if self._is_bound(contact)]
+            self.failure = SipError(f"the registrar keeps {ours[0].uri}") if ours else None
+        return self.failure is None
+
+    def _is_bound(self, contact: NameAddr) -> bool:
+        """Whether a contact of ours is among the bindings that the registrar told last, and is to stay."""
+        uri = contact.uri
+        for one in self.bindings:
+            same = (
+                one.uri.equivalent(uri)
+                if isinstance(one.uri, SipUri) and isinstance(uri, SipUri)
+                else str(one.uri) == str(uri)
+            )
+            if same and one.parameter("expires") != "0":
+                return True
+        return False
 
     async def stop(self) -> None:
         """Ends the refreshing, and leaves the binding to expire."""
@@ -107,9 +137,13 @@ class Registration:
         await self._exchange(self._request(None, ()))
         return self.bindings
 
-    async def remove_all(self) -> None:
-        """Removes every binding of the address-of-record, others' too (10.2.2); raises as register() does."""
+    async def remove_all(self) -> bool:
+        """Removes every binding of the address-of-record, others' too (10.2.2), and returns whether none is left.
+
+        Raises as register() does.
+        """
         await self._exchange(self._request(0, ("*",)))
+        return all(one.parameter("expires") == "0" for one in self.bindings)
 
     async def _refresh(self, granted: int) -> None:
         delay = max(MIN_REFRESH, granted * 0.8)
