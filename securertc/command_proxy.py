@@ -158,6 +158,7 @@ async def create_proxy(
         tls_client=tls.client_context(),
         allow_wildcards=tls.allow_wildcards,
         secret=config.secret,
+        trust_domain=config.domains | tls.trust_domain,
         websocket=config.websocket,
         observer=observer,
     )

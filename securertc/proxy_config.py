@@ -47,11 +47,14 @@ class ListenSettings:
 class TlsSettings(TlsFiles):
     """The files, and what certificates have to prove.
 
-    With `prove_domains` that of who connects must be for the domain of the caller, if that is not ours.
+    With `prove_domains` that of who connects must be for the domain of the caller; of callers of our own domains
+    Digest is asked instead, where it is set up. Servers that prove a name of `trust_domain`, or one of our domains,
+    may assert identities (RFC 3325).
     """
 
     allow_wildcards: bool = False
     prove_domains: bool = False
+    trust_domain: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -162,6 +165,8 @@ def _check(config: ProxyConfig) -> None:
         raise ConfigurationError("client certificates need authorities to check them by", key="tls.ca_file")
     if config.tls.prove_domains and not config.tls.require_client_certificate:
         raise ConfigurationError("without client certificates no domain is proven", key="tls.prove_domains")
+    if config.tls.trust_domain and not config.tls.require_client_certificate:
+        raise ConfigurationError("without client certificates nobody proves to be in it", key="tls.trust_domain")
     try:
         name_resolver(config.name_servers)
     except (ValueError, MissingExtraError) as error:
@@ -193,6 +198,7 @@ def _tls(table: _Table) -> TlsSettings:
         table.take("require_client_certificate", bool, False),
         table.take("allow_wildcards", bool, False),
         table.take("prove_domains", bool, False),
+        _hosts(table, "trust_domain"),
     )
     table.finish()
     return found

@@ -15,6 +15,7 @@ from sip.proxy_identity import ProxyIdentity, route_value
 from sip.proxy_routing import asks_for_flow, replace_values
 from sip.proxy_standing import Standing
 from sip.transport import Flow
+from sip.uri import Uri
 from srtp.field_checks import as_flag
 
 _ALLOWED = "ACK, BYE, CANCEL, INVITE, OPTIONS, REGISTER"
@@ -28,8 +29,8 @@ class ProxyService:
     REGISTER, nobody may speak in the name of a user of `domains` without proof, in dialogs too. Who has
     not proven to be one of them reaches them and nobody else; in dialogs with them, by the Route that is told to the
     ends of the dialog. `relay` forwards for everybody to anywhere.
-    With `prove_domains` a request from a user of another domain has to come by TLS from a server whose certificate is
-    for that domain (RFC 5922 7.3).
+    With `prove_domains` a request from a user of any domain has to come by TLS from a server whose certificate is for
+    that domain (RFC 5922 7.3); users of our own, and who registers there, are asked by Digest instead where there is.
     `shared` is for several proxies on one store: each records how it alone reaches a connection.
     """
 
@@ -65,12 +66,19 @@ class ProxyService:
     def authorize(self, request: Request, flow: Flow) -> Response | Standing:
         """Returns the refusal of a request, or who sent it; takes the credentials for us off an accepted one."""
         anybody = Standing.OPEN if self._relay else Standing.STRANGER
-        if request.method == "ACK" or (request.method == "REGISTER" and self._is_ours(request.uri)):
-            return anybody  # nothing can challenge the one, and serve() does the other
+        if request.method == "ACK":
+            return anybody  # nothing can challenge it
+        if request.method == "REGISTER" and self._is_ours(request.uri):
+            if self._registrar is not None or not self._prove_domains or _proves(flow, request.to.uri):
+                return anybody  # serve() does it
+            return request.create_response(403, "Domain Not Proven")
         caller = request.from_.uri
         if isinstance(caller, SipUri) and bare_host(caller.host) in self._domains:
-            return anybody if self._proxies is None else self._authenticate(self._proxies, request, flow, caller)
-        if self._prove_domains and not (isinstance(caller, SipUri) and flow.proves(caller.host)):
+            if self._proxies is not None:
+                return self._authenticate(self._proxies, request, flow, caller)
+            if self._prove_domains and _proves(flow, caller):
+                return Standing.OPEN if self._relay else Standing.USER
+        if self._prove_domains and not _proves(flow, caller):
             return request.create_response(403, "Domain Not Proven")
         return anybody
 
@@ -154,6 +162,11 @@ def is_name_of(username: str, uri: SipUri) -> bool:
     """Whether a Digest user is the one of an address: `alice` or `alice@example.com` of sip:alice@example.com."""
     name = unquote(uri.user or "")
     return bool(name) and username in (name, f"{name}@{host_reference(uri.host)}")
+
+
+def _proves(flow: Flow, uri: Uri) -> bool:
+    """Whether the certificate of the other end is for the domain of an address."""
+    return isinstance(uri, SipUri) and flow.proves(bare_host(uri.host))
 
 
 def static_key(name: str) -> str:

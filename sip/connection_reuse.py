@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class ConnectionReuse:
     """The connections that requests may go by.
 
-    One that we opened serves the very target it was opened for: transport, host, port and proven name. One that a peer
+    One that we opened serves the very target it was opened for: transport, host, port and proven name; over TLS as long
+    as what proved the name would prove it now. One that a peer
     opened over TLS and wants to be used (`alias` in its Via) serves the address it came from, at the port of its
     sent-by, for the names that its certificate proves.
     """
@@ -41,7 +42,8 @@ class ConnectionReuse:
     def find(self, target: Target) -> StreamFlow | None:
         """Returns the open connection to a target, None when there is none."""
         flow = self._of_target.get(target)
-        if flow is not None and not flow.closed:
+        # Who was proven when it was opened may be so no more: a new one has to be, then.
+        if flow is not None and not flow.closed and (not target.secure or flow.stands()):
             return flow
         if target.transport == "tls":
             for flow in reversed(self._of_address.get((target.host, target.port), [])):

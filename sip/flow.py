@@ -44,9 +44,19 @@ class Flow(abc.ABC):
         """Whether it is WebSocket: only one side of it can ever open it (RFC 7118)."""
         return self.transport in ("ws", "wss")
 
+    def stands(self) -> bool:
+        """Whether the peer's certificate would be taken now, as it was when the connection was made.
+
+        It may have expired since, or our authorities may be others. False without any.
+        """
+        return self.certificate is not None
+
     def proves(self, name: str) -> bool:
-        """Whether the peer's certificate is for a SIP domain or IP address (RFC 5922 7.1), by no wildcard."""
-        if self.certificate is None:
+        """Whether the peer's certificate, as it stands now, is for a SIP domain or IP address (RFC 5922 7.1).
+
+        A wildcard proves nothing.
+        """
+        if self.certificate is None or not self.stands():
             return False
         try:
             verify_identity(self.certificate, name)

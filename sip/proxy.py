@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from srtp.field_checks import check_fields
 
 from .amplification import Allowance, size_of
+from .asserted_identity import Trusts, give_out_identity, take_in_identity
 from .client_transaction import ClientTransaction, client_key
 from .dialog_tokens import DialogTokens
 from .errors import SipParseError
@@ -69,7 +70,8 @@ class Proxy(ProxyTransactions):
     Feed it by receive_request(), receive_response(), handle_timer() and the answers to its events; each returns
     events for the edge to carry out, in order. `now` is seconds of any steady clock. `authorize` is asked for every
     request but CANCEL, and an ACK that it refuses is dropped; without it the proxy relays for everybody. `token_of`
-    names the connections that dialogs are to be held to.
+    names the connections that dialogs are to be held to. Who `trusts` does not name cannot assert an identity
+    (RFC 3325); by default that is everybody.
 
     What a stranger sends goes to the contacts of our users, or within a dialog to its other end, and nowhere else: what
     is judged is the next hop that comes of Routes and maddr.
@@ -84,6 +86,7 @@ class Proxy(ProxyTransactions):
         timers: Timers = DEFAULT_TIMERS,
         authorize: Authorize | None = None,
         token_of: TokenOf | None = None,
+        trusts: Trusts | None = None,
     ) -> None:
         super().__init__(limits or LoadLimits(), timers)
         self.identity = identity
@@ -92,6 +95,7 @@ class Proxy(ProxyTransactions):
         self._authorize = authorize or _relay
         self._tokens = DialogTokens(identity.secret)
         self._token_of = token_of or (lambda flow: None)
+        self._trusts = trusts or (lambda flow: False)
         self._contexts: set[ResponseContext] = set()
         self._now = 0.0
         self._health = TargetHealth(lambda: self._now)
@@ -126,10 +130,11 @@ class Proxy(ProxyTransactions):
                 self._respond(exchange, request.create_response(error.status), now)
         return self._take_events()
 
-    def receive_response(self, response: Response, now: float) -> list[Event]:
-        """Takes a response; one that belongs to no transaction of ours is dropped (RFC 6026 7.3)."""
+    def receive_response(self, response: Response, now: float, flow: Way | None = None) -> list[Event]:
+        """Takes a response that came by a flow; one of no transaction of ours is dropped (RFC 6026 7.3)."""
         exchange = self._clients.get(client_key(response))
         if exchange is not None:
+            take_in_identity(response.headers, flow, self._trusts)
             self._do_client(exchange, exchange.transaction.receive(response, now), now)
         return self._take_events()
 
@@ -244,6 +249,7 @@ class Proxy(ProxyTransactions):
                     self._note_proof(exchange, proven=proof.source_proven(flow))
                 self._respond(exchange, standing, now)
             return
+        take_in_identity(request.headers, flow, self._trusts)
         taken = take_in_routes(request, self.identity)
         proof = RouteProof(taken, request, self._tokens)
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
@@ -436,6 +442,7 @@ class Proxy(ProxyTransactions):
             max_breadth=branch.breadth,
             path=recorded_path(context, self.identity),
         )
+        give_out_identity(forwarded.headers, flow, self._trusts)
         data = forwarded.serialize()
         if request.method == "ACK":
             branch.finished = True
@@ -509,6 +516,8 @@ class Proxy(ProxyTransactions):
             if status >= 200:
                 self._branch_failed(branch, 502, now)
             return
+        if branch.context.server is not None:
+            give_out_identity(headers, branch.context.server.flow, self._trusts)
         upstream = Response(status, response.reason, headers, response.body)
         self._do_actions(branch.context, branch.context.received(branch, upstream), now)
 
@@ -516,6 +525,7 @@ class Proxy(ProxyTransactions):
         """A 2xx to an INVITE that was answered before goes up all the same (16.7 step 5)."""
         headers = without_top_via(response.headers)
         if "Via" in headers:
+            give_out_identity(headers, server.flow, self._trusts)
             upstream = Response(response.status, response.reason, headers, response.body)
             self._send_up(server, upstream, success=True)
 

@@ -91,7 +91,8 @@ class ProxyServer:
 
     `location` finds the users of `domains`, `resolver` the servers of all else, and `response_locator`
     senders whose connection is gone (RFC 3263 5; None: by their address alone). A listener with a wildcard address
-    needs a name to be `advertised`. `tls_client` is used for outgoing TLS; without it there is none.
+    needs a name to be `advertised`. `tls_client` is used for outgoing TLS; without it there is none. Who proves a name
+    of `trust_domain` by its certificate may assert identities (RFC 3325); of nobody else they are passed on.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class ProxyServer:
         tls_client: ssl.SSLContext | None = None,
         allow_wildcards: bool = False,
         secret: bytes | None = None,
+        trust_domain: frozenset[str] = frozenset(),
         name: str = "securertc",
         observer: Observer | None = None,
         websocket: WebSocketSettings | None = None,
@@ -127,6 +129,7 @@ class ProxyServer:
         self._timers = timers
         self._secret = secret or secrets.token_bytes(32)
         self._name = name
+        self._trust_domain = trust_domain
         self._observer = observer
         self._transports = TransportLayer(
             received=self._received,
@@ -187,6 +190,7 @@ class ProxyServer:
             timers=self._timers,
             authorize=self._hooks.authorize,  # type: ignore[arg-type]  # all our ways are flows
             token_of=self.tokens.token_of,  # type: ignore[arg-type]
+            trusts=self._trusts,  # type: ignore[arg-type]
         )
         self._watch = self._loop.call_later(_LAG_INTERVAL, self._measure_lag, self._loop.time() + _LAG_INTERVAL)
 
@@ -212,6 +216,9 @@ class ProxyServer:
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
+    def _trusts(self, flow: Flow) -> bool:
+        return any(flow.proves(name) for name in self._trust_domain)
+
     # What comes in.
 
     def _received(self, message: Message, flow: Flow) -> None:
@@ -221,7 +228,7 @@ class ProxyServer:
         if isinstance(message, Request):
             self._carry_out(self.proxy.receive_request(message, flow, now))
         else:
-            self._carry_out(self.proxy.receive_response(message, now))
+            self._carry_out(self.proxy.receive_response(message, now, flow))
 
     def _flow_lost(self, flow: Flow) -> None:
         self.tokens.forget(flow)

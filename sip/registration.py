@@ -188,9 +188,12 @@ class Registration:
 
     async def _exchange(self, request: Request) -> Response:
         if self._given_flow is not None:
-            if self._given_flow.closed:
-                raise TransportError("the flow is gone", target=via_host(self._given_flow.remote))
-            response = await self._user_agent.request(request, flow=self._given_flow)
+            flow = self._given_flow
+            if flow.closed:
+                raise TransportError("the flow is gone", target=via_host(flow.remote))
+            if flow.secure and not flow.accepted and not flow.stands():
+                raise TransportError("the server's certificate is no longer good", target=via_host(flow.remote))
+            response = await self._user_agent.request(request, flow=flow)
         else:
             self._user_agent.add_outbound_route(request)
             tries = await self._user_agent.tries_for(request)

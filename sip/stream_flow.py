@@ -14,7 +14,7 @@ from .flow import Flow, via_host
 from .message import Message
 from .source import source_of
 from .stream_parser import KeepAlive, StreamParser
-from .tls import VerifiedPeer, verify_identity
+from .tls import VerifiedChain, VerifiedPeer, verify_identity
 
 if TYPE_CHECKING:
     from .tls_accept import TlsHandshake
@@ -64,6 +64,8 @@ class StreamFlow(asyncio.Protocol, Flow):
         self.failure: TransportError | None = None
         self.last_used = time.monotonic()
         self.watcher: FlowWatcher | None = None
+        self._chain: VerifiedChain | None = None
+        self._context: ssl.SSLContext | None = None
         self.alias: tuple[str, int] | None = None  # the address that it serves beside its own (RFC 5923)
         self.handshake: TlsHandshake | None = None  # that held our place before
         self._source = ""
@@ -121,12 +123,18 @@ class StreamFlow(asyncio.Protocol, Flow):
         """Runs right after the handshake, before any SIP byte goes either way."""
         protocol, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
         certificate = self.certificate = connection.getpeercert(binary_form=True) or None
+        self._chain, self._context = VerifiedChain.of(connection), connection.context
         if self._expected_name is None:
             return VerifiedPeer(protocol, cipher)
         if not certificate:
             raise TlsVerificationError("the server showed no certificate", expected=self._expected_name)
         identity, kind = verify_identity(certificate, self._expected_name, allow_wildcards=self._layer.allow_wildcards)
         return VerifiedPeer(protocol, cipher, identity, kind)
+
+    def stands(self) -> bool:
+        if self._chain is None or self._context is None:
+            return False
+        return self._chain.holds(time.time(), self._layer.authorities_now(self._context, accepted=self.accepted))
 
     async def ready(self) -> None:
         """Waits until messages can be sent; raises TransportError when it does not come to that."""

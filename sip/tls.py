@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -18,6 +19,7 @@ from .host_names import bare_host
 from .uri import SipUri
 
 SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")  # id-kp-sipDomain, RFC 5924
+_DER = 2  # _ssl.ENCODING_DER
 # TLS itself has checked that the usage fits the side; most authorities issue for no more than these two.
 _SIP_USAGES = frozenset(
     (
@@ -44,6 +46,48 @@ class VerifiedPeer:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedChain:
+    """When a certificate is good, in seconds since 1970, by all of its chain, and the authority that it goes back to.
+
+    `authority` is that one's certificate in DER; None where TLS does not tell, as of a resumed session.
+    """
+
+    not_before: float
+    not_after: float
+    authority: bytes | None
+
+    @classmethod
+    def of(cls, connection: ssl.SSLObject) -> VerifiedChain | None:
+        """Returns that of a connection's peer; None where it showed no certificate or none that can be read."""
+        leaf = connection.getpeercert(binary_form=True)
+        chain = _verified_chain(connection) or ([leaf] if leaf else [])
+        try:
+            parsed = [x509.load_der_x509_certificate(one) for one in chain]
+        except ValueError:
+            return None
+        if not parsed:
+            return None
+        starts = max(one.not_valid_before_utc for one in parsed)
+        ends = min(one.not_valid_after_utc for one in parsed)
+        return cls(starts.timestamp(), ends.timestamp(), chain[-1] if len(chain) > 1 else None)
+
+    def holds(self, now: float, authorities: frozenset[bytes] | None) -> bool:
+        """Whether it is good at `now` by these authorities (DER); None stands for those that it was verified by."""
+        if not self.not_before <= now <= self.not_after:
+            return False
+        return authorities is None or (self.authority is not None and self.authority in authorities)
+
+
+def _verified_chain(connection: ssl.SSLObject) -> list[bytes]:
+    """DER, the peer's own first, its authority last; [] where it is not known."""
+    source: Any = connection if hasattr(connection, "get_verified_chain") else getattr(connection, "_sslobj", None)
+    if not hasattr(source, "get_verified_chain"):
+        return []  # public since Python 3.13, below the surface since 3.10
+    chain = source.get_verified_chain() or ()
+    return [one if isinstance(one, bytes) else one.public_bytes(_DER) for one in chain]
 
 
 def client_context(

@@ -188,6 +188,7 @@ class TransportLayer:
         self._lost = lost
         self._tls_client = tls_client
         self._tls_server: ssl.SSLContext | None = None  # for all listeners, instead of those they began with
+        self._authorities: dict[int, frozenset[bytes]] = {}  # of the contexts that came later
         self.allow_wildcards = as_flag(allow_wildcards, "allow_wildcards")
         self.limits = limits
         self.first_message = first_message
@@ -248,8 +249,17 @@ class TransportLayer:
         return address
 
     def replace_tls(self, *, client: ssl.SSLContext, server: ssl.SSLContext) -> None:
-        """Has connections from now on use other contexts, both ways; those that stand go on."""
+        """Has connections from now on use other contexts, both ways; those that stand go on.
+
+        What their peers have proven counts on where the new contexts have its authority too.
+        """
         self._tls_client, self._tls_server = client, server
+        self._authorities = {id(one): frozenset(one.get_ca_certs(binary_form=True)) for one in (client, server)}
+
+    def authorities_now(self, context: ssl.SSLContext, *, accepted: bool) -> frozenset[bytes] | None:
+        """Returns the authorities (DER) that connections are verified by now; None where `context` still does it."""
+        current = self._tls_server if accepted else self._tls_client
+        return None if current is None or current is context else self._authorities[id(current)]
 
     def _stream_listener(self, transport: str, host: str, port: int, tls: ssl.SSLContext | None) -> StreamListener:
         websocket = self._websocket_flow() if transport in ("ws", "wss") else None
