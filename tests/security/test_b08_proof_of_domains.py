@@ -87,6 +87,7 @@ def asserting(made, **headers):
 
 def stage(*, trusted):
     made = Stage()
+    made.caller = FakeFlow("tcp", ("198.51.100.66", 5060))
     made.proxy._trusts = lambda flow: flow in trusted
     made.locations["sip:bob@example.com"] = [ProxyTarget(SipUri.parse("sip:bob@192.0.2.80"))]
     return made
