@@ -43,7 +43,7 @@ from .interruption import as_interrupts
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
 from .name_resolution import name_resolver
-from .proxy_config import read_config
+from .proxy_config import read_config, warning_of
 from .security_policy import SecurityPolicy
 from .tls_files import TlsFiles
 
@@ -365,6 +365,9 @@ def proxy(config: Path, check: bool, status: bool) -> None:
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="--config") from None
     if check:
+        warning = warning_of(settings)
+        if warning is not None:
+            click.echo(f"warning: {warning}", err=True)
         click.echo(f"{config} can be used")
         return
     _run(run_proxy(settings, _console(), status=status))

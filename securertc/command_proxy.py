@@ -29,7 +29,7 @@ from .command_call import read_users
 from .errors import ConfigurationError
 from .interruption import interruption
 from .name_resolution import name_resolver
-from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig, TlsSettings
+from .proxy_config import AuthenticationSettings, LocationSettings, ProxyConfig, TlsSettings, warning_of
 from .proxy_service import ProxyService
 
 STATUS_INTERVAL = 60.0
@@ -53,6 +53,9 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
             gc.set_threshold(_COLLECT_AFTER, 20, 50)
             domains = ", ".join(sorted(config.domains)) or "no domain"
             console.print(f"serving {domains}; Ctrl-C ends it", highlight=False)
+            warning = warning_of(config)
+            if warning is not None:
+                console.print(f"warning: {warning}", highlight=False, markup=False)
             with reloading(server, config.tls, console):
                 tell = functools.partial(_tell, console, server, service)
                 await _wait(interrupted, tell, status=status)

@@ -153,6 +153,14 @@ def parse_config(content: dict[str, Any], folder: Path) -> ProxyConfig:
     return config
 
 
+def warning_of(config: ProxyConfig) -> str | None:
+    """Returns what whoever starts the proxy has to know of a configuration that can be used, or None."""
+    if not config.domains or config.authentication is not None or config.tls.prove_domains:
+        return None
+    what = "call" if config.location.store == "none" else "call and register"
+    return f"without [authentication] or tls.prove_domains anybody may {what} in the name of your users"
+
+
 def _check(config: ProxyConfig) -> None:
     if not config.listen:
         raise ConfigurationError("there has to be one [[listen]] at least", key="listen")

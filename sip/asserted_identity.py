@@ -9,25 +9,29 @@ from .proxy_events import Way
 
 # A flow to whether its peer is one of the trust domain, as it has proven.
 Trusts = Callable[[Way], bool]
-_ASSERTED, _PREFERRED = "P-Asserted-Identity", "P-Preferred-Identity"
+_ASSERTED, _PREFERRED = "p-asserted-identity", "p-preferred-identity"
+_IDENTITIES = frozenset((_ASSERTED, _PREFERRED))
 
 
-def take_in_identity(headers: Headers, flow: Way | None, trusts: Trusts) -> None:
+def take_in_identity(headers: Headers, flow: Way | None, trusts: Trusts) -> bool:
     """Removes from a message that came by a flow what its sender may not say of who it is from; changes `headers`.
 
     From outside of the trust domain an asserted identity is nobody's word (5). A preferred one is for the first proxy
-    alone (6), whoever sent it.
+    alone (6), whoever sent it. Returns whether there is an asserted identity left.
     """
-    if _ASSERTED in headers and (flow is None or not trusts(flow)):
+    for key, _, _ in headers.rows:
+        if key in _IDENTITIES:
+            break
+    else:
+        return False  # as nearly all messages have none
+    headers.remove(_PREFERRED)
+    if flow is None or not trusts(flow):
         headers.remove(_ASSERTED)
-    if _PREFERRED in headers:
-        headers.remove(_PREFERRED)
+    return _ASSERTED in headers
 
 
 def give_out_identity(headers: Headers, flow: Way, trusts: Trusts) -> None:
     """Removes an asserted identity that is to be kept private from what leaves the trust domain by a flow (7)."""
-    if _ASSERTED not in headers:
-        return
     wanted = {one.strip().lower() for row in headers.get_all("Privacy") for one in row.split(";")}
     if "id" in wanted and not trusts(flow):
         headers.remove(_ASSERTED)

@@ -134,7 +134,10 @@ class Proxy(ProxyTransactions):
         """Takes a response that came by a flow; one of no transaction of ours is dropped (RFC 6026 7.3)."""
         exchange = self._clients.get(client_key(response))
         if exchange is not None:
-            take_in_identity(response.headers, flow, self._trusts)
+            if take_in_identity(response.headers, flow, self._trusts):
+                upstream = exchange.upstream if exchange.branch is None else exchange.branch.context.server
+                if upstream is not None:
+                    give_out_identity(response.headers, upstream.flow, self._trusts)
             self._do_client(exchange, exchange.transaction.receive(response, now), now)
         return self._take_events()
 
@@ -249,10 +252,11 @@ class Proxy(ProxyTransactions):
                     self._note_proof(exchange, proven=proof.source_proven(flow))
                 self._respond(exchange, standing, now)
             return
-        take_in_identity(request.headers, flow, self._trusts)
+        asserted = take_in_identity(request.headers, flow, self._trusts)
         taken = take_in_routes(request, self.identity)
         proof = RouteProof(taken, request, self._tokens)
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
+        context.asserted = asserted
         context.standing = standing
         context.secure = taken.secure or (isinstance(request.uri, SipUri) and request.uri.secure)
         if exchange is not None:
@@ -442,7 +446,8 @@ class Proxy(ProxyTransactions):
             max_breadth=branch.breadth,
             path=recorded_path(context, self.identity),
         )
-        give_out_identity(forwarded.headers, flow, self._trusts)
+        if context.asserted:
+            give_out_identity(forwarded.headers, flow, self._trusts)
         data = forwarded.serialize()
         if request.method == "ACK":
             branch.finished = True
@@ -516,8 +521,6 @@ class Proxy(ProxyTransactions):
             if status >= 200:
                 self._branch_failed(branch, 502, now)
             return
-        if branch.context.server is not None:
-            give_out_identity(headers, branch.context.server.flow, self._trusts)
         upstream = Response(status, response.reason, headers, response.body)
         self._do_actions(branch.context, branch.context.received(branch, upstream), now)
 
@@ -525,7 +528,6 @@ class Proxy(ProxyTransactions):
         """A 2xx to an INVITE that was answered before goes up all the same (16.7 step 5)."""
         headers = without_top_via(response.headers)
         if "Via" in headers:
-            give_out_identity(headers, server.flow, self._trusts)
             upstream = Response(response.status, response.reason, headers, response.body)
             self._send_up(server, upstream, success=True)
 

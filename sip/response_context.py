@@ -95,6 +95,7 @@ class ResponseContext:
         "_stopped",
         "_waiting",
         "answered",
+        "asserted",
         "branches",
         "candidate",
         "inbound_token",
@@ -113,6 +114,7 @@ class ResponseContext:
         self.loop_part = loop_part
         self.inbound_token: str | None = None  # of the flow that the request came by, to be recorded
         self.standing = Standing.OPEN  # of who sent it
+        self.asserted = False  # the request has an identity that the trust domain asserts
         self.secure = False  # the request is for a sips URI
         self.located = False  # its targets are those of a user of ours
         self.candidate: ProxyTarget | None = None  # good if it is a contact of the user that is asked for

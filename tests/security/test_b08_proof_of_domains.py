@@ -7,8 +7,10 @@ import contextlib
 import time
 
 import pytest
+from click.testing import CliRunner
 from proxy_stage import FakeFlow, Stage
 
+from securertc.cli import main
 from securertc.errors import ConfigurationError
 from securertc.proxy_config import parse_config
 from securertc.proxy_service import ProxyService
@@ -77,6 +79,25 @@ class TestOurDomain:
         assert not isinstance(asked, Response)  # serve() asks
 
 
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ("", "call and register"),
+        ('[location]\nstore = "none"\n', "may call in"),
+        ('[authentication]\nrealm = "example.com"\nusers = "users"\n', None),
+        ('[tls]\nca_file = "users"\nrequire_client_certificate = true\nprove_domains = true\n', None),
+    ],
+)
+def test_who_checks_a_proxy_where_nobody_proves_anything_is_told_so(tmp_path, more, warned):
+    (tmp_path / "users").touch(mode=0o600)
+    path = tmp_path / "proxy.toml"
+    path.write_text(f'domains = ["example.com"]\n[[listen]]\nhost = "127.0.0.1"\n{more}')
+    result = CliRunner().invoke(main, ("proxy", "--check", "--config", str(path)))
+    assert result.exit_code == 0
+    assert ("warning" in result.output) is (warned is not None)
+    assert warned is None or warned in result.output
+
+
 def asserting(made, **headers):
     made.headers.add("P-Asserted-Identity", '"Boss" <sip:boss@example.com>, <tel:+15550100>')
     made.headers.add("p-asserted-identity", "<sip:boss@example.com>")
@@ -135,6 +156,17 @@ class TestAssertedIdentity:
         made.request(asserting(request("INVITE"), **({} if privacy is None else {"Privacy": privacy})))
         forwarded = next(one.message for one in made.sent if one.what == "INVITE")
         assert forwarded.headers.count("P-Asserted-Identity") == kept
+
+    @pytest.mark.parametrize("status", [180, 200, 404])
+    def test_nor_does_it_by_a_response(self, status):
+        made = stage(trusted=())
+        made.request(request("INVITE"))
+        sent = next(one for one in made.sent if one.what == "INVITE")
+        made.proxy._trusts = lambda flow: flow is sent.flow
+        answer = asserting(sent.message.create_response(status, to_tag="b"), Privacy="id")
+        made.run(made.proxy.receive_response(parse_message(answer.serialize()), made.now, sent.flow))
+        upstream = next(one.message for one in reversed(made.sent) if one.what == status)
+        assert "P-Asserted-Identity" not in upstream.headers
 
     def test_but_goes_on_within_it(self):
         made = Stage()
