@@ -2,15 +2,29 @@
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
+GENERATED := srtp/session.c srtp/packet_batch.c srtp/secret.c sip/head_scanner.c sip/message_writer.c
 NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.px[di] srtp/core/*.[ch] srtp/kernels/*.[ch] sip/*.pyx)
 
-.PHONY: demo test bench bench-proxy lint wheel clean
+.PHONY: demo test bench bench-proxy lint wheel clean test-lowest
 
 demo: $(VENV)/.built
 	$(BIN)/securertc demo
 
 test: $(VENV)/.built
 	$(BIN)/python -m pytest
+
+# What each dependency is used for, at the lowest version that pyproject.toml allows of it, and as an installed package.
+LOWEST := build/lowest
+LOWEST_PYTHON ?= $(or $(firstword $(foreach p,python3.11 python3.12,$(if $(shell $(p) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p)))),$(PYTHON))
+LOWEST_TESTS := tests/rtp tests/srtp/test_session.py tests/srtp/test_batch.py tests/srtp/test_differential.py \
+	tests/sdp/test_stun.py tests/sdp/test_ice_lite.py tests/sdp/dtls tests/sdp/mikey/test_authentication.py \
+	tests/sip/test_head_scanner.py tests/sip/test_tls.py tests/sip/test_dns_resolver.py tests/sip/test_location_stores.py \
+	tests/sip/test_websocket.py tests/sip/test_websocket_transport.py \
+	tests/securertc/test_ice_agent.py tests/securertc/test_dtls_media.py tests/securertc/test_command_mikey.py \
+	tests/securertc/test_demo_parts.py tests/security/test_c07_certificate_chains.py tests/security/test_c07_lowest_bounds.py
+
+test-lowest: $(LOWEST)/.built
+	PYTHONSAFEPATH=1 AT_LOWEST_BOUNDS=1 $(LOWEST)/bin/pytest -q -p no:cacheprovider $(LOWEST_TESTS)
 
 bench: $(VENV)/.built
 	$(BIN)/python benchmarks/compare_srtp.py
@@ -38,5 +52,15 @@ $(VENV)/.built: $(VENV)/.made $(NATIVE)
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
 	@touch $@
 
+# From a copy, so that no C that an old Cython wrote stays in the tree.
+PACKAGED := srtp rtp sdp sip securertc setup.py pyproject.toml MANIFEST.in README.md CHANGELOG.md LICENSE
+$(LOWEST)/.built: .ci/lowest_bounds.py $(NATIVE) $(shell find srtp rtp sdp sip securertc -name '*.py')
+	$(LOWEST_PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST_PYTHON) .ci/lowest_bounds.py >$(LOWEST)/constraints.txt
+	mkdir $(LOWEST)/source
+	tar -c --exclude='*.so' $(addprefix --exclude=,$(wildcard $(GENERATED))) $(PACKAGED) | tar -x -C $(LOWEST)/source
+	PIP_CONSTRAINT=$(abspath $(LOWEST))/constraints.txt $(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check '$(LOWEST)/source[test,dtls,ice,dns,redis,websocket]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info srtp/*.so srtp/session.c srtp/packet_batch.c srtp/secret.c sip/*.so sip/*.c
+	rm -rf $(VENV) build dist *.egg-info srtp/*.so sip/*.so $(GENERATED)

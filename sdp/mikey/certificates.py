@@ -158,9 +158,28 @@ def _check_chain(
     # The verifier is named after TLS clients; it checks the chain of RFC 5280 and leaves the name to us.
     builder = PolicyBuilder().store(Store(list(authorities))).time(_moment(now))
     try:
-        builder.max_chain_depth(MAX_CHAIN).build_client_verifier().verify(leaf, chain)
+        builder.max_chain_depth(MAX_CHAIN).build_client_verifier().verify(leaf, _linear(leaf, chain))
     except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
         raise _bad_certificate(f"the certificate chain does not verify: {error}") from None
+
+
+def _linear(leaf: x509.Certificate, given: list[x509.Certificate]) -> list[x509.Certificate]:
+    """The certificates that lead up from the leaf, each the issuer of the one before it, and no name twice.
+
+    That is the one path that a verifier may try. Given authorities that sign each other it would try them all, 7!
+    and more, for a message that nobody has authenticated yet. Order counts only among certificates of one name, of
+    which the first is taken: RFC 3830 6.7 says nothing of it. What leads nowhere is left out.
+    """
+    issuers: dict[x509.Name, x509.Certificate] = {}
+    for one in given:
+        issuers.setdefault(one.subject, one)
+    issuers.pop(leaf.subject, None)
+    path: list[x509.Certificate] = []
+    name = leaf.issuer
+    while (issuer := issuers.pop(name, None)) is not None:
+        path.append(issuer)
+        name = issuer.issuer
+    return path
 
 
 def _check_name(leaf: x509.Certificate, identity: Id) -> None:
