@@ -18,9 +18,9 @@ def lowest_bounds(pyproject: str) -> dict[str, str]:
     """Returns the lower bound of each package; raises ValueError for a requirement that has another form."""
     read = tomllib.loads(pyproject)
     project = read["project"]
-    extras = project["optional-dependencies"]
+    lists = [read["build-system"]["requires"], project["dependencies"], *project["optional-dependencies"].values()]
     bounds: dict[str, str] = {}
-    for requirement in [*read["build-system"]["requires"], *project["dependencies"], *sum(extras.values(), [])]:
+    for requirement in (one for requirements in lists for one in requirements):
         found = _REQUIREMENT.fullmatch(requirement)
         if found is None:
             raise ValueError(f"{requirement!r} in pyproject.toml is not of the form name>=version")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import itertools
 import secrets
 from collections.abc import Iterable
 
@@ -24,7 +25,7 @@ from .dtls_events import (
     HandshakeCompleted,
     HandshakeFailed,
 )
-from .dtls_records import MAX_RECORD_LENGTH, ContentType, datagrams_of, record_headers
+from .dtls_records import MAX_RECORD_LENGTH, Admitted, admit, datagrams_of
 from .fingerprint import Fingerprint, check_certificate, check_not_reflected
 from .protection_profiles import (
     DEFAULT_PROFILES,
@@ -39,8 +40,13 @@ Address = tuple[str, int]
 
 DEFAULT_MTU = 1200
 HANDSHAKE_SECONDS = 30.0
+# Between one beginning and the next of a handshake that came to nothing.
+AGAIN_AFTER = 1.0
+# How long a handshake may go on after an alert that anybody could have made, before it begins anew.
+ALERT_PATIENCE = 3.0
 MAX_VALIDATED = 64
 _READ = 65536
+_NO_CERTIFICATE = "peer did not return a certificate"
 
 
 class DtlsConnection:
@@ -50,6 +56,10 @@ class DtlsConnection:
     from `signalled`, the address of the peer in SDP, and from those that validate() named, and from nobody else:
     a ClientHello of a stranger changes nothing (CVE-2023-51443). From an address that was only signalled, a server
     first wants its cookie back (RFC 6347 4.2.1), so that one with a forged source changes nothing either.
+
+    Until there are keys nothing proves whose a datagram is. So those that cannot be the peer's are discarded record by
+    record, alerts among them (RFC 6347 4.1.2.7), and a handshake that fails over the others begins anew, until its
+    time is up. Only a certificate that was not signalled, or none, ends it at once.
 
     Use: feed receive_datagram() and handle_timer(), then send what datagrams_to_send() returns and look at
     events(), until next_timer() says when to come back. `now` is in seconds of any steady clock, the same in
@@ -93,15 +103,34 @@ class DtlsConnection:
         self._refusal: FingerprintError | None = None
         self._cookie_secret = secrets.token_bytes(32)
         self._cookie_source: Address = ("", 0)
+        self._certificate = certificate
+        self._numbers = itertools.count()
+        # Why it had to begin anew, and when it does; the random of the ClientHello that is being answered.
+        self._trouble: str | None = None
+        self._begin_at: float | None = None
+        self._hello_random: bytes | None = None
+        # What waits for the cookie of a client that begins anew, while a handshake is under way.
+        self._candidate: SSL.Connection | None = None
+        self._renew()
+
+    def _renew(self) -> None:
+        """Puts a fresh association of OpenSSL's in the place of the one that there was."""
+        self._ssl = self._fresh()
         self._cookie_sent = False
-        self._hello_verified = role is SetupRole.ACTIVE
-        context = dtls_context(certificate, profiles, self._verify, self._cookie, self._cookie_is_right)
-        self._ssl = SSL.Connection(context, None)
-        self._ssl.set_ciphertext_mtu(mtu)
-        if role is SetupRole.ACTIVE:
-            self._ssl.set_connect_state()
+        self._hello_verified = self.role is SetupRole.ACTIVE
+        self._hello_random = None
+        self._candidate = None
+        self._wanted_cookie: bytes | None = None
+
+    def _fresh(self) -> SSL.Connection:
+        context = dtls_context(self._certificate, self.profiles, self._verify, self._cookie, self._cookie_is_right)
+        fresh = SSL.Connection(context, None)
+        fresh.set_ciphertext_mtu(self._mtu)
+        if self.role is SetupRole.ACTIVE:
+            fresh.set_connect_state()
         else:
-            self._ssl.set_accept_state()
+            fresh.set_accept_state()
+        return fresh
 
     def start(self, now: float) -> None:
         """Begins: a client sends its ClientHello, once there is an address to send it to; a server waits for one.
@@ -114,7 +143,7 @@ class DtlsConnection:
             self._deadline = now + self._handshake_seconds
         if self.role is SetupRole.ACTIVE and self._destination is not None:
             self.state = DtlsState.HANDSHAKING
-            self._handshake()
+            self._handshake(now)
 
     def validate(self, address: Address, now: float, *, selected: bool = False) -> None:
         """Says that ICE has shown the peer to be at an address; what we send goes to the `selected` one.
@@ -141,21 +170,31 @@ class DtlsConnection:
         """
         if self.state in (DtlsState.FAILED, DtlsState.CLOSED):
             return
-        if not self.may_come_from(source) or not self._is_acceptable(data):
+        admitted = self._admit(data) if self.may_come_from(source) else None
+        if admitted is None or (self.role is SetupRole.ACTIVE and self.state is DtlsState.NEW):
             self.dropped += 1
             return
-        if self.role is SetupRole.ACTIVE and self.state is DtlsState.NEW:
+        if admitted.alert is not None:
+            self._heed(admitted.alert, now)
+        if admitted.cookie is not None:
+            self._note_cookie(admitted.cookie, now)
+        if not admitted.records:
             self.dropped += 1
             return
-        self._ssl.bio_write(data)
-        if not self._hello_verified and not self._verify_hello(source):
-            return
+        if self.state is DtlsState.HANDSHAKING and self._is_another_hello(admitted):
+            if not self._takes_another(admitted.records, source):
+                return
+        else:
+            self._ssl.bio_write(admitted.records)
+            if not self._hello_verified and not self._verify_hello(source):
+                return
+        self._hello_random = self._hello_random or admitted.client_random
         if self.state is DtlsState.NEW:
             self.state = DtlsState.HANDSHAKING
             self._deadline = now + self._handshake_seconds if self._deadline is None else self._deadline
             self._destination = source
         if self.state is DtlsState.HANDSHAKING:
-            self._handshake()
+            self._handshake(now)
         if self.state is DtlsState.CONNECTED:
             self._read()
 
@@ -164,14 +203,21 @@ class DtlsConnection:
         if self.state not in (DtlsState.NEW, DtlsState.HANDSHAKING) or self._deadline is None:
             return None
         remaining = self._ssl.DTLSv1_get_timeout() if self.state is DtlsState.HANDSHAKING else None
-        return self._deadline if remaining is None else min(self._deadline, now + remaining)
+        times = (self._deadline, self._begin_at, None if remaining is None else now + remaining)
+        return min(time for time in times if time is not None)
 
     def handle_timer(self, now: float) -> None:
         """Sends the last flight again when that is due, and ends a handshake that takes too long."""
         if self.state not in (DtlsState.NEW, DtlsState.HANDSHAKING) or self._deadline is None:
             return
         if now >= self._deadline:
-            self._fail(DtlsFailure.TIMEOUT, f"no handshake in {self._handshake_seconds:g} seconds")
+            trouble = "" if self._trouble is None else f"; before that: {self._trouble}"
+            self._fail(DtlsFailure.TIMEOUT, f"no handshake in {self._handshake_seconds:g} seconds{trouble}")
+        elif self._begin_at is not None and now >= self._begin_at:
+            self._begin_at = None
+            self._renew()
+            self.state = DtlsState.NEW
+            self.start(now)
         elif self.state is DtlsState.HANDSHAKING:
             try:
                 with contextlib.suppress(SSL.WantReadError):
@@ -199,16 +245,43 @@ class DtlsConnection:
         if self.state is not DtlsState.FAILED:
             self.state = DtlsState.CLOSED
 
-    def _is_acceptable(self, data: bytes) -> bool:
+    def _admit(self, data: bytes) -> Admitted | None:
         if not data or len(data) > MAX_RECORD_LENGTH:
-            return False
+            return None
         try:
-            records = list(record_headers(data))
+            cookie = self.role is SetupRole.PASSIVE or self._wanted_cookie is not None
+            return admit(data, self.role, self._numbers, cookie=cookie)
         except ValueError:
+            return None
+
+    def _heed(self, alert: int, now: float) -> None:
+        """Takes notice of a fatal alert in clear: a client whose handshake then comes to nothing begins anew."""
+        if self.state is not DtlsState.HANDSHAKING:
+            return
+        self._trouble = f"an alert ({alert}) that nobody vouches for"
+        if self.role is SetupRole.ACTIVE and self._begin_at is None:
+            self._begin_at = now + ALERT_PATIENCE
+
+    def _note_cookie(self, wanted: bytes, now: float) -> None:
+        """Two requests for different cookies: one is forged, and OpenSSL has answered the first."""
+        if self._wanted_cookie not in (None, wanted) and self._begin_at is None:
+            self._begin_at = now + AGAIN_AFTER
+        self._wanted_cookie = wanted
+
+    def _is_another_hello(self, admitted: Admitted) -> bool:
+        """Whether a client begins anew, or another one with its address, while a handshake is under way."""
+        return admitted.client_random is not None and admitted.client_random != self._hello_random
+
+    def _takes_another(self, records: bytes, source: Address) -> bool:
+        """Whether a ClientHello takes the place of the one that is being answered: if it brings our cookie back."""
+        self._candidate = self._candidate or self._fresh()
+        self._candidate.bio_write(records)
+        if not self._has_cookie(self._candidate, source):
             return False
-        # Anyone can make an alert of epoch 0; once there are keys the peer's has a higher one.
-        connected = self.state is DtlsState.CONNECTED
-        return not any(connected and one.content_type == ContentType.ALERT and not one.epoch for one in records)
+        candidate = self._candidate
+        self._renew()
+        self._ssl, self._hello_verified = candidate, True
+        return True
 
     def _verify_hello(self, source: Address) -> bool:
         """Whether what was written is a ClientHello that may begin the handshake."""
@@ -216,18 +289,23 @@ class DtlsConnection:
             # ICE has done more than a cookie would, and the first flight may be too long for a stateless answer.
             self._hello_verified = True
             return True
+        if self._has_cookie(self._ssl, source):
+            self._hello_verified = True
+        return self._hello_verified
+
+    def _has_cookie(self, ssl: SSL.Connection, source: Address) -> bool:
+        """Whether the ClientHello that was written brings our cookie back; one without is sent one."""
         self._cookie_source = source
         try:
-            self._ssl.DTLSv1_listen()
+            ssl.DTLSv1_listen()
         except SSL.WantReadError:
             self._cookie_sent = True
-            self._flush(source)
+            self._send_out(_output_of(ssl), source)
             return False
         except SSL.Error:
-            self._discard_output()
+            _output_of(ssl)
             self.dropped += 1
             return False
-        self._hello_verified = True
         return True
 
     def _cookie(self) -> bytes:
@@ -237,24 +315,30 @@ class DtlsConnection:
     def _cookie_is_right(self, cookie: bytes) -> bool:
         return hmac.compare_digest(cookie, self._cookie())
 
-    def _handshake(self) -> None:
+    def _handshake(self, now: float) -> None:
         try:
             self._ssl.do_handshake()
         except SSL.WantReadError:
             self._flush()
             return
-        except SSL.ZeroReturnError:
-            self._fail(DtlsFailure.CLOSED, "the peer closed the association")
-            return
         except SSL.Error as error:
             self._flush()
-            if self._refusal is not None:
-                self._fail(DtlsFailure.FINGERPRINT, str(self._refusal))
+            text = "the peer closed it" if isinstance(error, SSL.ZeroReturnError) else _text_of(error)
+            if self._refusal is not None or _NO_CERTIFICATE in text:
+                self._fail(DtlsFailure.FINGERPRINT, str(self._refusal or text))
             else:
-                self._fail(*_failure_of(error))
+                self._begin_anew(text, now)
             return
         self._flush()
         self._complete()
+
+    def _begin_anew(self, trouble: str, now: float) -> None:
+        """Gives up what a datagram has ended that may have been anybody's, and tries again until the time is up."""
+        self._trouble = trouble
+        self._renew()
+        # A server waits for the next ClientHello, a client for a moment, so that nobody has it send without end.
+        self.state = DtlsState.NEW
+        self._begin_at = now + AGAIN_AFTER if self.role is SetupRole.ACTIVE else None
 
     def _complete(self) -> None:
         """Checks what the handshake came to, all over again, and takes the keys."""
@@ -275,6 +359,7 @@ class DtlsConnection:
         material = self._ssl.export_keying_material(EXPORTER_LABEL, length)
         outbound, inbound = policies_from(profile, material, self.role)
         self.state = DtlsState.CONNECTED
+        self._begin_at = None
         self._events.append(HandshakeCompleted(profile, outbound, inbound))
 
     def _verify(self, certificate: bytes) -> bool:
@@ -307,25 +392,21 @@ class DtlsConnection:
         self.state = DtlsState.FAILED
         self._events.append(HandshakeFailed(failure, reason))
 
-    def _flush(self, destination: Address | None = None) -> None:
-        output = self._discard_output()
-        destination = destination or self._destination
-        if output and destination is not None:
-            self._output += [(datagram, destination) for datagram in datagrams_of(output, self._mtu)]
+    def _flush(self) -> None:
+        if self._destination is not None:
+            self._send_out(_output_of(self._ssl), self._destination)
 
-    def _discard_output(self) -> bytes:
-        output = b""
-        with contextlib.suppress(SSL.WantReadError):
-            while True:
-                output += self._ssl.bio_read(_READ)
-        return output
+    def _send_out(self, output: bytes, destination: Address) -> None:
+        self._output += [(datagram, destination) for datagram in datagrams_of(output, self._mtu)]
 
 
-def _failure_of(error: SSL.Error) -> tuple[DtlsFailure, str]:
-    text = _text_of(error)
-    if "peer did not return a certificate" in text:
-        return DtlsFailure.FINGERPRINT, text
-    return DtlsFailure.PROTOCOL, text
+def _output_of(ssl: SSL.Connection) -> bytes:
+    """Takes out what OpenSSL wants to be sent."""
+    output = b""
+    with contextlib.suppress(SSL.WantReadError):
+        while True:
+            output += ssl.bio_read(_READ)
+    return output
 
 
 def _text_of(error: SSL.Error) -> str:
