@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from securertc.proxy_service import ProxyService
 from sip import AuthParameters, Credentials, DigestClient, DigestError, DigestServer, Request, SipUri, Verdict
 from sip.digest_secrets import DigestSecrets
+from sip.proxy_events import ProxyTarget
+from sip.proxy_server import Listener, ProxyServer
+from sip.user_agent import UserAgent
+
+HOST = "127.0.0.1"
 
 
 class Clock:
@@ -163,3 +171,36 @@ class TestCounts:
         before = list(made.headers.items())
         client().repeat(made)
         assert list(made.headers.items()) == before
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_call_through_a_proxy_that_asks_to_a_callee_who_asks(transport):
+    """The INVITE is asked by both, re-INVITE and BYE by the proxy, and no count is one that was there before."""
+    domains = frozenset(("example.com",))
+    theirs = DigestServer.with_passwords("callee", {"alice": "secret"}, clock=time.monotonic)
+    asking = DigestServer.with_passwords("example.com", {"alice": "secret"}, clock=time.monotonic, proxy=True)
+    calls = []
+    bob = UserAgent(on_invite=lambda incoming: calls.append(incoming.accept(b"v=0\r\n")), authenticator=theirs)
+    alice = UserAgent(digest=client("example.com", "callee"))
+    try:
+        there = await bob.listen(transport, HOST)
+        await alice.listen(transport, HOST)
+        contact = SipUri.parse(f"sip:bob@{HOST}:{there.port};transport={transport}")
+        service = ProxyService(domains, static={"bob@example.com": (ProxyTarget(contact),)}, proxies=asking)
+        async with ProxyServer((Listener(transport, HOST),), domains=domains, location=service, hooks=service) as proxy:
+            service.identity = proxy.proxy.identity
+            alice.outbound_proxy = SipUri.parse(f"sip:{HOST}:{proxy.listening[0].port};transport={transport};lr")
+            made = request("sip:bob@example.com")
+            made.headers.remove("Via")
+            made.headers.add("Max-Forwards", "70")
+            made.headers.add("Contact", str(alice.contact(transport, "alice")))
+            dialog = await alice.invite(made).run()
+            assert made.headers.count("Proxy-Authorization") == made.headers.count("Authorization") == 1
+            calls[0].on_reinvite = lambda _: (200, b"v=0\r\n")
+            assert (await dialog.reinvite(b"v=0\r\n")).status == 200
+            bye = dialog.create_request("BYE")
+            assert (await alice.request(bye)).status == 200
+            assert bye.headers.count("Proxy-Authorization") == 1
+    finally:
+        await alice.close()
+        await bob.close()
