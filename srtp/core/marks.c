@@ -24,6 +24,10 @@ static srtp_mark *place_of(const srtp_marks *marks, const srtp_mark *mark) {
     return &marks->places[i];
 }
 
+int srtp_marks_has(const srtp_marks *marks, const srtp_mark *mark) {
+    return marks->count > 0 && place_of(marks, mark)->taken;
+}
+
 /* At most half of the places are taken. */
 srtp_status srtp_marks_reserve(srtp_marks *marks, size_t more) {
     if (marks->count + more > SRTP_MOST_MARKS) return SRTP_TOO_MANY_STREAMS;

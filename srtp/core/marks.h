@@ -28,6 +28,8 @@ typedef struct {
     size_t count;
 } srtp_marks;
 
+/* Whether there is a mark of the same SSRC and key. */
+int srtp_marks_has(const srtp_marks *marks, const srtp_mark *mark);
 /* Makes room for `more` marks: SRTP_OK, SRTP_NO_MEMORY or SRTP_TOO_MANY_STREAMS. */
 srtp_status srtp_marks_reserve(srtp_marks *marks, size_t more);
 /* Adds a mark, for which there is room, or raises the one of the same SSRC and key. */

@@ -31,8 +31,24 @@ static size_t keys_of(const srtp_stream *stream, srtp_key_id *ids, size_t most) 
     return count;
 }
 
+/* Leaves the mark for each of the keys, or for none. */
+static srtp_status leave_marks(srtp_marks *marks, srtp_mark *mark, const srtp_key_id *ids, size_t count) {
+    size_t fresh = 0;
+    for (size_t i = 0; i < count; i++) {
+        mark->key = ids[i];
+        fresh += !srtp_marks_has(marks, mark);
+    }
+    srtp_status status = srtp_marks_reserve(marks, fresh);
+    if (status != SRTP_OK) return status;
+    for (size_t i = 0; i < count; i++) {
+        mark->key = ids[i];
+        srtp_marks_raise(marks, mark);
+    }
+    return SRTP_OK;
+}
+
 srtp_status srtp_sender_remove(srtp_direction *direction, srtp_stream *stream) {
-    srtp_key_id ids[SRTP_MOST_KEYS_MARKED];
+    srtp_key_id ids[SRTP_MOST_KEYS_MARKED] = {0};
     srtp_mark mark = {.ssrc = stream->ssrc,
                       .roc = stream->initial_roc,
                       .pinned = stream->pinned,
@@ -41,13 +57,8 @@ srtp_status srtp_sender_remove(srtp_direction *direction, srtp_stream *stream) {
     if (mark.rtp_end > 0 || mark.rtcp_end > 0 || (mark.pinned && mark.roc > 0)) {
         size_t count = keys_of(stream, ids, SRTP_MOST_KEYS_MARKED);
         mark.any_key = count > SRTP_MOST_KEYS_MARKED;
-        if (mark.any_key) count = 1;
-        srtp_status status = srtp_marks_reserve(&direction->marks, count);
+        srtp_status status = leave_marks(&direction->marks, &mark, ids, mark.any_key ? 1 : count);
         if (status != SRTP_OK) return status;
-        for (size_t i = 0; i < count; i++) {
-            if (!mark.any_key) mark.key = ids[i];
-            srtp_marks_raise(&direction->marks, &mark);
-        }
     }
     srtp_stream_remove(&direction->streams, stream->ssrc);
     return SRTP_OK;
