@@ -330,7 +330,8 @@ def _same_resource(uri: str, request: Request) -> bool:
     """Whether the digest's uri names what the request asks for (RFC 7616 3.4.6).
 
     Proxies rewrite Request-URIs on the way (RFC 3261 22.4), and sipp leaves the user out, so that the host has
-    to do, or that of To, which is what the Request-URI was; method, body and nonce are covered by the digest itself.
+    to do, or where a proxy was that of To, which the Request-URI began as; method, body and nonce are covered by the
+    digest itself.
     """
     try:
         given = parse_uri(uri)
@@ -339,5 +340,6 @@ def _same_resource(uri: str, request: Request) -> bool:
     if isinstance(given, SipUri) and isinstance(request.uri, SipUri):
         if same_host(given.host, request.uri.host):
             return True
-        return isinstance(request.to.uri, SipUri) and same_host(given.host, request.to.uri.host)
+        rewritten = len(request.vias) > 1
+        return rewritten and isinstance(request.to.uri, SipUri) and same_host(given.host, request.to.uri.host)
     return uri == str(request.uri)
