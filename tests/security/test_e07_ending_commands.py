@@ -206,8 +206,9 @@ def test_the_second_ctrl_c_ends_at_once(registrar, name):
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-        assert time.monotonic() - begun < 0.8
+        assert time.monotonic() - begun < 2.5
     assert process.returncode == 3
+    assert "ended without waiting" in err  # or else it would tell what came of the waiting
     assert "Traceback" not in err
 
 
