@@ -50,8 +50,8 @@ def _linear(data: bytes, width: int, path: str | Path) -> NDArray[np.float64]:
     raise UnsupportedAudioError(f"{path} has samples of {8 * width} bits")
 
 
-def write_wav(path: str | Path, samples: Samples, *, sample_rate: int = 8000) -> None:
-    """Writes mono 16-bit samples; raises OSError as open() does."""
+def write_wav(path: str | Path | int, samples: Samples, *, sample_rate: int = 8000) -> None:
+    """Writes mono 16-bit samples to a path, or to a descriptor, which is closed then; raises OSError as open() does."""
     # Opened here: of a file that it cannot open itself `wave` leaves half an object behind, which fails when freed.
     with open(path, "wb") as stream, wave.open(stream, "wb") as file:
         file.setnchannels(1)

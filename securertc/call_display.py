@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -32,6 +33,27 @@ def shown(text: str) -> str:
     return escape(printable(text))
 
 
+class Steady:
+    """A stream for a console, on which no text can steer the terminal, hide, or turn the line round.
+
+    What writes it out marks what comes from others with shown(), which takes away ESC too; this is for what forgets
+    to: C1 controls such as U+009B, and the formatting characters of Unicode such as U+202E.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text if text.isascii() else _steady(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _steady(text: str) -> str:
+    return "".join("?" if ord(one) > 127 and not one.isprintable() else one for one in text)
+
+
 def media_line(seconds: float, statistics: MediaStatistics) -> Text:
     """Returns one line on a running call, for 80 columns: time, packets each way, loss, jitter, crypto suite."""
     minutes, rest = divmod(seconds, 60)
@@ -43,7 +65,7 @@ def media_line(seconds: float, statistics: MediaStatistics) -> Text:
     line.append(f"  out {statistics.packets_sent}  in {statistics.packets_received}")
     line.append(f"  lost {share:.1f} %", "red" if statistics.lost else "")
     line.append(f"  jitter {statistics.jitter * 1000:.1f} ms")
-    line.append(f"  {suite}", "green" if statistics.crypto_suite else "bold red")
+    line.append(f"  {printable(suite)}", "green" if statistics.crypto_suite else "bold red")
     return line
 
 
@@ -82,7 +104,7 @@ async def _update(live: Live, render: Callable[[], Text]) -> None:
 
 def report_table(report: SecurityReport, title: str) -> Table:
     """Returns the four tiers with their evidence as a table of at most the console's width."""
-    table = Table(title=escape(title), title_justify="left", title_style="bold", expand=False, show_lines=True)
+    table = Table(title=shown(title), title_justify="left", title_style="bold", expand=False, show_lines=True)
     table.add_column("tier", style="bold", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("evidence", overflow="fold")

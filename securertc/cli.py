@@ -6,40 +6,36 @@ Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 n
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import io
 import ipaddress
 import os
-import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
-from rtp import RtpError, UnsupportedAudioError, read_wav, write_wav
-from sdp import MediaSecurity, SdpError
-from sip import Credentials, SipError, SipParseError, SipUri, TlsVerificationError
+from rtp import UnsupportedAudioError, read_wav
+from sdp import MediaSecurity
+from sip import Credentials, SipParseError, SipUri, TlsFileError
 from sip.descriptors import raise_descriptor_limit
 from sip.dns_records import Resolver
 from sip.outbound import is_instance, new_instance
 from sip.websocket_settings import WebSocketSettings
 
-from .call_display import printable, report_table
+from .call_display import printable, report_table, shown
 from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
 from .command_dns import run_dns
 from .command_mikey import mikey
 from .command_ping import DEFAULT_TIMEOUT, PingOptions, run_ping
-from .command_proxy import run_proxy
+from .command_proxy import check_proxy, run_proxy
 from .command_register import RegisterOptions, run_register
+from .command_running import EXIT_NO_CALL, create_console, run_command, warn_of_exposed
 from .demo import print_result, run_demo
-from .errors import CallRefusedError, ConfigurationError, MissingExtraError, SecureRtcError
-from .interruption import as_interrupts
+from .errors import ConfigurationError, MissingExtraError
+from .local_files import NewFile
 from .media_stream import Samples
 from .melody import SAMPLE_RATE, shipped_melody
 from .name_resolution import name_resolver
@@ -48,21 +44,12 @@ from .security_policy import SecurityPolicy
 from .tls_files import TlsFiles
 
 EXIT_SHORT = 1
-EXIT_NO_CALL = 3
 _PASSWORD_VARIABLE = "SECURERTC_PASSWORD"  # noqa: S105  # the name of a variable
 
-_Result = TypeVar("_Result")
 _Command = Callable[..., None]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 _TRANSPORT = click.Choice(["tls", "tcp", "udp", "wss", "ws"], case_sensitive=False)
-
-
-def _writable(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Finds out before the call whether a file can be written after it."""
-    if path is not None and not os.access(path.parent, os.W_OK):
-        raise click.BadParameter(f"the directory {str(path.parent)!r} cannot be written to")
-    return path
 
 
 def _own_address(context: click.Context, parameter: click.Parameter, host: str | None) -> str | None:
@@ -88,7 +75,8 @@ def _instance(context: click.Context, parameter: click.Parameter, text: str | No
 
 
 _wav_in = click.option("--wav-in", type=_FILE, help="WAV file to play, instead of the tune that comes along.")
-_wav_out = click.option("--wav-out", type=_NEW_FILE, callback=_writable, help="WAV file to write what was heard to.")
+_wav_out = click.option("--wav-out", type=_NEW_FILE, help="New WAV file to write what was heard to, for us alone.")
+_force = click.option("--force", is_flag=True, help="Let --wav-out replace a file.")
 _name_server = click.option(
     "--name-server",
     "name_servers",
@@ -142,6 +130,7 @@ _CALL_OPTIONS = (
     click.option("--duration", type=click.FloatRange(min=0.1), help="Hang up after so many seconds."),
     _wav_in,
     _wav_out,
+    _force,
 )
 
 
@@ -170,18 +159,20 @@ main.add_command(mikey)
 @main.command()
 @_wav_in
 @_wav_out
+@_force
 @click.option("--seconds", type=click.FloatRange(min=0.1), help="Play no more than so many seconds.")
-def demo(wav_in: Path | None, wav_out: Path | None, seconds: float | None) -> None:
+def demo(wav_in: Path | None, wav_out: Path | None, force: bool, seconds: float | None) -> None:
     """Place a secured call between two endpoints here, and check all of it.
 
     Makes a throw-away authority and plays audio both ways over TLS, Digest and SRTP. Exits with 1 if a tier
     gave less than was asked of it, or the audio received is not the audio sent.
     """
-    console = _console()
+    console = create_console()
     audio = _read_audio(wav_in, seconds)
+    heard_file = _new_file(wav_out, force)
     console.print("[bold]securertc demo[/]: one secured call, over loopback\n")
-    result = _run(run_demo(audio, console))
-    _write_audio(wav_out, result.heard_by_callee)
+    result = run_command(run_demo(audio, console))
+    _write_audio(heard_file, result.heard_by_callee)
     print_result(result, console)
     sys.exit(EXIT_SHORT if result.shortfalls else 0)
 
@@ -189,7 +180,7 @@ def demo(wav_in: Path | None, wav_out: Path | None, seconds: float | None) -> No
 @main.command()
 @click.argument("uri")
 @_call_options
-def call(uri: str, wav_out: Path | None, **options: Any) -> None:
+def call(uri: str, wav_out: Path | None, force: bool, **options: Any) -> None:
     """Call URI, play audio, and report what protected the call.
 
     The transport is the URI's: "sip:bob@example.com;transport=tls" or "sips:bob@example.com". The call ends
@@ -197,8 +188,9 @@ def call(uri: str, wav_out: Path | None, **options: Any) -> None:
     """
     settings = _settings(options)
     _check_uri(uri, "URI")
-    console = _console()
-    _finish(_run(run_call(uri, settings, console)), settings, wav_out, console)
+    heard_file = _new_file(wav_out, force)
+    console = create_console()
+    _finish(run_command(run_call(uri, settings, console)), settings, heard_file, console)
 
 
 @main.command()
@@ -215,7 +207,7 @@ def call(uri: str, wav_out: Path | None, **options: Any) -> None:
 )
 @_call_options
 def answer(
-    transport: str, users: Path | None, algorithms: tuple[str, ...], wav_out: Path | None, **options: Any
+    transport: str, users: Path | None, algorithms: tuple[str, ...], wav_out: Path | None, force: bool, **options: Any
 ) -> None:
     """Wait for a call, answer it, play audio, and report what protected it.
 
@@ -228,9 +220,11 @@ def answer(
         known = {} if users is None else read_users(users)
     except (ValueError, OSError) as error:
         raise click.BadParameter(str(error), param_hint="--users") from None
-    console = _console()
+    warn_of_exposed(users)
+    heard_file = _new_file(wav_out, force)
+    console = create_console()
     answering = Answering(transport, known, options["realm"], algorithms)
-    _finish(_run(run_answer(answering, settings, console)), settings, wav_out, console)
+    _finish(run_command(run_answer(answering, settings, console)), settings, heard_file, console)
 
 
 @main.command()
@@ -246,7 +240,7 @@ def dns(domain: str, name_servers: tuple[str, ...]) -> None:
     resolver = _resolver(name_servers)
     if resolver is None:
         raise click.ClickException(str(MissingExtraError("asking DNS", extra="dns")))
-    _run(run_dns(uri, resolver, _console()))
+    run_command(run_dns(uri, resolver, create_console()))
 
 
 @main.command()
@@ -284,13 +278,13 @@ def ping(uri: str, name_servers: tuple[str, ...], **options: Any) -> None:
     kept = ("aor", "count", "interval", "timeout", "max_forwards", "proxy", "websocket")
     asked = {name: options[name] for name in kept}
     settings = PingOptions(
-        tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
+        tls=_tls_files(options),
         credentials=_credentials(options, _check_uri(options["aor"], "--aor")),
         resolver=_resolver(name_servers),
         **asked,
     )
-    console = _console()
-    result = _run(run_ping(_check_uri(uri, "URI"), settings, console))
+    console = create_console()
+    result = run_command(run_ping(_check_uri(uri, "URI"), settings, console))
     if result.sent > 1:
         console.print(result.summary, highlight=False)
     sys.exit(0 if result.times else EXIT_NO_CALL)
@@ -333,13 +327,13 @@ def register(aor: str, **options: Any) -> None:
     )
     settings = RegisterOptions(
         aor,
-        tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
+        tls=_tls_files(options),
         credentials=_credentials(options, _check_uri(aor, "AOR")),
         resolver=_resolver(options["name_servers"]),
         instance=options["instance"],
         **{name: options[name] for name in kept},
     )
-    _run(run_register(settings, _console()))
+    run_command(run_register(settings, create_console()))
 
 
 def _credentials(options: dict[str, Any], aor: SipUri) -> tuple[Credentials, ...]:
@@ -364,13 +358,18 @@ def proxy(config: Path, check: bool, status: bool) -> None:
         settings = read_config(config)
     except ConfigurationError as error:
         raise click.BadParameter(str(error), param_hint="--config") from None
+    warn_of_exposed(config, *settings.secret_files)
     if check:
+        try:
+            check_proxy(settings)
+        except (ConfigurationError, TlsFileError) as error:
+            raise click.BadParameter(printable(str(error)), param_hint="--config") from None
         warning = warning_of(settings)
         if warning is not None:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"{config} can be used")
         return
-    _run(run_proxy(settings, _console(), status=status))
+    run_command(run_proxy(settings, create_console(), status=status))
 
 
 def _resolver(name_servers: tuple[str, ...]) -> Resolver | None:
@@ -394,7 +393,7 @@ def _settings(options: dict[str, Any]) -> CallOptions:
         audio=_read_audio(options["wav_in"], None),
         host=options["host"],
         port=options["port"],
-        tls=TlsFiles(options["certificate"], options["key"], options["ca_file"]),
+        tls=_tls_files(options),
         credentials=credentials,
         proxy=options["proxy"],
         register=options["register"],
@@ -435,62 +434,41 @@ def _read_audio(path: Path | None, seconds: float | None) -> Samples:
     return audio
 
 
-def _write_audio(path: Path | None, heard: Samples) -> None:
+def _new_file(path: Path | None, force: bool) -> NewFile | None:
+    """Finds out before the call whether a file can be written after it."""
     if path is None:
+        return None
+    found = NewFile(path, force)
+    try:
+        found.check()
+    except OSError as error:
+        raise click.BadParameter(str(error), param_hint="--wav-out") from None
+    return found
+
+
+def _write_audio(file: NewFile | None, heard: Samples) -> None:
+    if file is None:
         return
     try:
-        write_wav(path, heard, sample_rate=SAMPLE_RATE)
+        file.write_audio(heard, SAMPLE_RATE)
     except OSError as error:
-        raise click.FileError(str(path), str(error)) from None
+        raise click.FileError(str(file.path), str(error)) from None
 
 
-def _finish(outcome: CallOutcome, settings: CallOptions, wav_out: Path | None, console: Console) -> None:
+def _finish(outcome: CallOutcome, settings: CallOptions, heard_file: NewFile | None, console: Console) -> None:
     """Prints the report and ends the program by what it says."""
-    _write_audio(wav_out, outcome.heard)
-    console.print(f"{escape(outcome.how)}\n", highlight=False)
+    _write_audio(heard_file, outcome.heard)
+    console.print(f"{shown(outcome.how)}\n", highlight=False)
     console.print(report_table(outcome.report, "What protected the call"))
     shortfalls = outcome.report.shortfalls(settings.policy)
     for shortfall in shortfalls:
-        console.print(f"[bold red]fell short[/]  {shortfall}", highlight=False)
+        console.print(f"[bold red]fell short[/]  {shown(shortfall)}", highlight=False)
     sys.exit(EXIT_SHORT if shortfalls else 0)
 
 
-def _console() -> Console:
-    """A console on stdout that writes line by line, and "?" where its encoding has no character, rather than fail."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace", line_buffering=True)
-    return Console()
-
-
-def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Runs the work; what it fails of becomes one line on stderr and the exit code."""
-    # Asked to terminate is the same as Ctrl-C: what was opened and written is to be closed and removed.
-    with as_interrupts(signal.SIGTERM, signal.SIGHUP):
-        try:
-            return asyncio.run(work)
-        except KeyboardInterrupt:
-            _say("interrupted")
-        except TimeoutError:
-            _say("error: it took too long")
-        except OSError as error:
-            _say(f"error: {printable(str(error.strerror or error))}")
-        except (SecureRtcError, SipError, SdpError, RtpError) as error:
-            _say(f"error: {printable(str(error))}{_advice(error)}")
-    sys.exit(EXIT_NO_CALL)
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads it: the terminal has been closed
-        click.echo(text, err=True)
-
-
-def _advice(error: Exception) -> str:
-    """Which option helps, where one may."""
-    if isinstance(error, CallRefusedError) and error.status in (401, 407):
-        return "\nThe other side asks who is calling: see --username and --realm."
-    if isinstance(error, TlsVerificationError) and not error.presented:
-        return "\n--ca-file names the authorities to trust."
-    return ""
+def _tls_files(options: dict[str, Any]) -> TlsFiles:
+    warn_of_exposed(options["key"] or options["certificate"])
+    return TlsFiles(options["certificate"], options["key"], options["ca_file"])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from srtp.field_checks import check_fields
 from .assurance import SecurityReport
 from .call import Call, IncomingCall
 from .call_audio import Listener
-from .call_display import live_line, printable, shown
+from .call_display import live_line, shown
 from .endpoint import Endpoint, EndpointSettings
 from .errors import CallEndedError, GivenUpError
 from .interruption import LAST_ANSWER, interruption, unless
@@ -207,7 +207,7 @@ async def _talk(
 
 
 def _in_words(how: str) -> str:
-    return "the other side hung up" if how == "remote" else f"the call has ended: {printable(how)}"
+    return "the other side hung up" if how == "remote" else f"the call has ended: {how}"
 
 
 async def _play(call: Call, options: CallOptions) -> None:

@@ -69,7 +69,7 @@ def targets_table(uri: SipUri, targets: list[Target]) -> Table:
         table.add_column(heading)
     for index, target in enumerate(targets, 1):
         proof = shown(target.name) if target.secure else "nothing: not encrypted"
-        table.add_row(str(index), target.transport.upper(), target.host, str(target.port), proof)
+        table.add_row(str(index), target.transport.upper(), shown(target.host), str(target.port), proof)
     return table
 
 

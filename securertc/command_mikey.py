@@ -11,6 +11,8 @@ import click
 from sdp import MikeyParseError
 from sdp.mikey import Message, describe
 
+from .call_display import printable
+
 EXIT_MALFORMED = 1
 
 
@@ -33,8 +35,9 @@ def show(text: str, show_keys: bool) -> None:
         message = Message.parse(data)
     except (binascii.Error, ValueError) as error:
         # MikeyParseError is a ValueError too, and says where.
-        click.echo(f"error: {error if isinstance(error, MikeyParseError) else 'this is no base64'}", err=True)
+        reason = printable(str(error)) if isinstance(error, MikeyParseError) else "this is no base64"
+        click.echo(f"error: {reason}", err=True)
         sys.exit(EXIT_MALFORMED)
     for one in describe(message, show_keys=show_keys):
         for line in one.lines():
-            click.echo(line)
+            click.echo(printable(line))

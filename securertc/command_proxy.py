@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from sip.proxy_resolver import DnsProxyResolver
 from sip.proxy_server import Listener, Observer, ProxyServer
 from sip.registrar import RegistrarSettings
 
+from .call_display import shown
 from .command_call import read_users
 from .errors import ConfigurationError
 from .interruption import interruption
@@ -76,7 +78,7 @@ def reloading(server: ProxyServer, tls: TlsSettings, console: Console) -> Iterat
         try:
             server.replace_tls(client=tls.client_context(), server=tls.server_context())
         except TlsFileError as error:
-            console.print(f"TLS stays as it was: {error}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"TLS stays as it was: {shown(str(error))}", highlight=False, soft_wrap=True)
         else:
             console.print("new connections use the new files", highlight=False)
 
@@ -174,8 +176,25 @@ def _dns(name_servers: Sequence[str]) -> Resolver | None:
     return None if resolver is None else DnsProxyResolver(Locator(resolver))
 
 
+def check_proxy(config: ProxyConfig) -> None:
+    """Finds out what can be known of a configuration without running it.
+
+    Raises ConfigurationError for users or a location store that cannot be used, and TlsFileError. A store is not
+    opened.
+    """
+    config.tls.client_context()
+    if config.tls.certificate is not None:
+        config.tls.server_context()
+    _digest(config.authentication)
+    path = config.location.path
+    if config.location.store != "sqlite":
+        open_store(config.location)  # connects to nothing yet
+    elif path is not None and not os.access(path if path.exists() else path.parent, os.R_OK | os.W_OK):
+        raise ConfigurationError(f"{path} cannot be read and written", key="location.path")
+
+
 def open_store(settings: LocationSettings) -> LocationStore | None:
-    """Returns the store that is configured; raises ConfigurationError when what it needs is not installed."""
+    """Returns the store that is configured; raises ConfigurationError for a URL that is none, or what is missing."""
     if settings.store == "memory":
         return MemoryLocationStore()
     if settings.store == "sqlite":
@@ -186,7 +205,10 @@ def open_store(settings: LocationSettings) -> LocationStore | None:
             from sip.location_redis import RedisLocationStore
         except ImportError:
             raise ConfigurationError("redis is not installed: pip install 'securertc[redis]'", key="location") from None
-        return RedisLocationStore(settings.url or "")
+        try:
+            return RedisLocationStore(settings.url or "")
+        except ValueError:  # its words may hold a part of the password
+            raise ConfigurationError("is no URL of a Redis", key="location.url") from None
     return None
 
 

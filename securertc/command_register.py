@@ -191,7 +191,7 @@ def _proof(registration: Registration, endpoint: Endpoint) -> str:
         return ""
     digest = endpoint.user_agent.digest
     proven = digest is not None and digest.last_proof
-    return f"; Digest by {registration.digest_algorithm}" + (", the server proved itself too" if proven else "")
+    return f"; Digest by {shown(registration.digest_algorithm)}" + (", the server proved itself too" if proven else "")
 
 
 def bindings_table(aor: str, bindings: tuple[NameAddr, ...]) -> Table:

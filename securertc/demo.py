@@ -15,7 +15,7 @@ from .assurance import SecurityReport, TierStatus
 from .audio_comparison import AudioComparison, compare
 from .call import Call, IncomingCall
 from .call_audio import Listener
-from .call_display import live_line, report_table
+from .call_display import live_line, printable, report_table, shown
 from .endpoint import Endpoint, EndpointSettings
 from .interruption import throwaway_directory
 from .media_stream import Samples
@@ -85,7 +85,7 @@ def _draw(hops: list[Hop], console: Console) -> None:
     """Who sent what to whom, by which transport; the receiver's name is the one that TLS proved."""
     for hop in hops:
         line = f"  {hop.sender:>10} -> {hop.receiver:<17} {hop.what:<33.33} {hop.transport}"
-        console.print(line if hop.proven else f"{line} NOT PROVEN", highlight=False, markup=False)
+        console.print(printable(line if hop.proven else f"{line} NOT PROVEN"), highlight=False, markup=False)
     console.print()
 
 
@@ -188,6 +188,6 @@ def print_result(result: DemoResult, console: Console) -> None:
         console.print(report_table(report, title))
     console.print()
     for shortfall in result.shortfalls:
-        console.print(f"[bold red]fell short[/]  {shortfall}", highlight=False)
+        console.print(f"[bold red]fell short[/]  {shown(shortfall)}", highlight=False)
     if not result.shortfalls:
         console.print("[bold green]Every tier gave what was asked of it.[/]")

@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from sip import SipParseError, SipUri, Timers
 from sip.grammar import is_host
@@ -69,7 +70,7 @@ class LocationSettings:
 
     store: str = "memory"
     path: Path | None = None
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)  # there may be a password in it
     static: dict[str, tuple[ProxyTarget, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,6 +113,14 @@ class ProxyConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def secret_files(self) -> tuple[str | Path, ...]:
+        """The files named here that hold keys, passwords or other secrets."""
+        authentication = self.authentication
+        users = () if authentication is None else (authentication.users, authentication.secrets)
+        store = self.location.path if self.location.store == "sqlite" else None
+        return tuple(one for one in (self.tls.key or self.tls.certificate, *users, store) if one is not None)
 
 
 def read_config(path: Path) -> ProxyConfig:
@@ -234,6 +243,8 @@ def _location(table: _Table) -> LocationSettings:
         raise table.wrong("path", "is needed for sqlite")
     if store == "redis" and url is None:
         raise table.wrong("url", "is needed for redis")
+    if url is not None:
+        _check_redis(table, url)
     static = {_static_name(name): _targets(name, uris) for name, uris in table.take("static", dict, {}).items()}
     table.finish()
     return LocationSettings(store, path, url, static)
@@ -253,6 +264,19 @@ def _static_name(name: str) -> str:
     if not is_host(key.rpartition("@")[2]):
         raise ConfigurationError("the name is neither user@host nor host", key=f"location.static.{name}")
     return key
+
+
+def _check_redis(table: _Table, url: str) -> None:
+    """Refuses a URL that leads nowhere, without repeating it: there may be a password in it."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise table.wrong("url", "has a port that is none" if "ort" in str(error) else "is no URL") from None
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise table.wrong("url", "has to begin with redis://, rediss:// or unix://")
+    if port == 0:
+        raise table.wrong("url", "has a port that is none")
 
 
 def _targets(name: str, uris: object) -> tuple[ProxyTarget, ...]:

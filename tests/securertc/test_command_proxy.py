@@ -41,6 +41,7 @@ def free_port():
 async def proxy(tmp_path, name_server):
     path, port = tmp_path / "proxy.toml", free_port()
     path.write_text(CONFIG.format(dns=name_server, port=port))
+    path.chmod(0o600)  # or it would be told of
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "securertc", "proxy", "--config", str(path)),
         stdout=asyncio.subprocess.PIPE,
