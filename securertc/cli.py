@@ -1,7 +1,8 @@
 """The command line: `securertc demo`, `call URI`, `answer`, `register AOR`, `proxy`, `dns DOMAIN`, `ping URI`,
 `mikey show BASE64`.
 
-Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call, no answer or no way there.
+Exit codes: 0 all as asked; 1 a tier or the audio fell short; 2 wrong usage; 3 no call, no answer, no way there, or not
+removed at the registrar.
 """
 
 from __future__ import annotations

@@ -149,7 +149,9 @@ class SqliteLocationStore:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            with contextlib.suppress(FileExistsError):
+                # Only a new one: to close a descriptor gives up all locks of this process on the file.
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
             connection = self._connect(BUSY_TIMEOUT)
             connection.execute("PRAGMA journal_mode = WAL").fetchone()
             connection.execute("PRAGMA synchronous = FULL")

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sqlite3
 import time
 from dataclasses import replace
@@ -479,3 +480,30 @@ async def test_saves_that_fail_are_told_of_apart_from_look_ups(store, caplog, mo
     first, second = [one.getMessage() for one in caplog.records]
     assert "fails at saves" in first
     assert "works again at saves, after 5 failures" in second
+
+
+@pytest.mark.interop("redis-server")
+async def test_a_redis_that_is_silent_and_one_that_is_gone(tmp_path, caplog):
+    """Silence is 503 in time, a refused connection 500, and both are told of once and over once it is back."""
+    with RedisServer(tmp_path) as server:
+        store = RedisLocationStore(server.url)
+        service = await LocationService.create(store, SETTINGS)
+        service._timeout = 0.3
+        assert (await service.register(register("alice", 1), user="alice")).status == 200
+        server._process.send_signal(signal.SIGSTOP)
+        for number in range(2, 5):
+            started = time.monotonic()
+            assert (await service.register(register("alice", number), user="alice")).status == 503
+            with pytest.raises(LocationStoreError):
+                await service.locate(URI)
+            assert time.monotonic() - started < 2
+        server._process.send_signal(signal.SIGCONT)
+        assert len((await service.locate(URI)).groups) == 1
+        assert [("fails" in one.getMessage(), "again" in one.getMessage()) for one in caplog.records] == [
+            (True, False),
+            (False, True),
+        ]
+        service._timeout = 10
+        server.stop()
+        assert (await service.register(register("alice", 6), user="alice")).status == 500
+        await store.close()
