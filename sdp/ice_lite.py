@@ -1,13 +1,16 @@
 """ICE-lite (RFC 8445 2.5, 7.3): host candidates, and answers to the checks of a full agent; sans-IO.
 
 What the peer's checks prove is where it is: its address is validated once a check from there authenticated, and
-selected once it was nominated. Nothing else is learnt from them.
+selected once it was nominated. Nothing else is learnt from them. A check can be caught and sent on from elsewhere; so
+each counts for the one source that it came from first, and who is selected by a copy has to go on checking.
 """
 
 from __future__ import annotations
 
 import hmac
 import struct
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from srtp.field_checks import check_fields
@@ -23,15 +26,18 @@ from .stun import (
     encode_error,
     encode_xor_address,
 )
+from .stun_transactions import StunTransactions
 
 Address = tuple[str, int]
 
 MAX_VALIDATED = 64
+# Three of the checks for consent that a peer makes every five seconds (RFC 7675 5.1).
+SILENCE = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class PeerValidated:
-    """A check from an address authenticated for the first time, or was `nominated` to be where media goes."""
+    """A check from an address authenticated for the first time, or made it the one where media goes: `nominated`."""
 
     address: Address
     nominated: bool
@@ -52,10 +58,20 @@ class IceLite:
     """The ICE-lite agent of one component (rtcp-mux: the only one) in the controlled role.
 
     `addresses` are those that the socket can be reached at. `remote_ufrag` may be set when the peer's credentials
-    are known; checks for other ones are refused from then on.
+    are known; checks for other ones are refused from then on. `clock` gives seconds, from any beginning.
+
+    The address nominated last is selected. When it has not checked for 15 seconds, the next one that does takes its
+    place, nominated or not. A transaction counts for the source that it came from first; of the latest 1,024 that is
+    known, and once some are forgotten, only a selected address that is silent loses its place.
     """
 
-    def __init__(self, addresses: tuple[Address, ...], credentials: IceCredentials | None = None) -> None:
+    def __init__(
+        self,
+        addresses: tuple[Address, ...],
+        credentials: IceCredentials | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.credentials = credentials or IceCredentials.generate()
         self.candidates = tuple(
             IceCandidate.host(address, port, local_preference=65535 - index)
@@ -64,7 +80,10 @@ class IceLite:
         self.remote_ufrag: str | None = None
         self.selected: Address | None = None
         self._key = self.credentials.password.encode()
-        self._validated: dict[Address, None] = {}
+        self._clock = clock
+        self._transactions = StunTransactions()
+        # With the time of the last check.
+        self._validated: dict[Address, float] = {}
 
     @property
     def description(self) -> IceDescription:
@@ -112,18 +131,30 @@ class IceLite:
         response = StunMessage(
             StunClass.SUCCESS, BINDING, request.transaction_id, ((StunAttribute.XOR_MAPPED_ADDRESS, mapped),)
         )
-        nominated = request.attribute(StunAttribute.USE_CANDIDATE) is not None
-        return StunReply(response.serialize(self._key), self._note(source, nominated=nominated))
+        event = None
+        # A copy is answered, as whose it is cannot be told, and otherwise changes nothing.
+        if self._transactions.is_of(request.transaction_id, source):
+            event = self._note(source, nominated=request.attribute(StunAttribute.USE_CANDIDATE) is not None)
+        return StunReply(response.serialize(self._key), event)
 
     def _note(self, source: Address, *, nominated: bool) -> PeerValidated | None:
-        is_news = source not in self._validated or (nominated and source != self.selected)
+        now = self._clock()
+        takes = source != self.selected and self._may_take_over(now, nominated=nominated)
+        is_news = takes or source not in self._validated
         self._validated.pop(source, None)
-        self._validated[source] = None
-        if len(self._validated) > MAX_VALIDATED:
-            del self._validated[next(iter(self._validated))]
-        if nominated:
+        self._validated[source] = now
+        if takes:
             self.selected = source
-        return PeerValidated(source, nominated) if is_news else None
+        if len(self._validated) > MAX_VALIDATED:
+            del self._validated[next(one for one in self._validated if one != self.selected)]
+        return PeerValidated(source, takes) if is_news else None
+
+    def _may_take_over(self, now: float, *, nominated: bool) -> bool:
+        """Whether another address than the selected one gets its place by a check."""
+        if self.selected is None:
+            return nominated
+        silent = now - self._validated[self.selected] >= SILENCE
+        return silent or (nominated and not self._transactions.forgotten)
 
     def _is_username(self, username: bytes) -> bool:
         ours, colon, theirs = username.partition(b":")

@@ -27,6 +27,7 @@ from rtp.udp import Address
 from sdp import NegotiatedAudio
 from srtp import AuthenticationError, MalformedPacketError, ReplayError, Session, SrtpError
 
+from .address_latch import AddressLatch, NewestNumbers
 from .errors import SecurityPolicyError, UnsupportedCodecError
 
 Samples = NDArray[np.int16]
@@ -48,11 +49,14 @@ class AudioReceiver:
 
     Under SRTP a packet counts as the peer's when it authenticates, wherever it came from, and nothing else
     does; without SRTP only what comes from the signalled address and port is taken, so that nobody who
-    merely guesses a port can be heard. With `packets` they are handed out as they come, of any codec and source,
-    and neither ordered nor decoded. `own_ssrc` tells our own packets, should they come back.
+    merely guesses a port can be heard. Where to send is told by an `AddressLatch`, for RTP and for RTCP. With `packets`
+    they are handed out as they come, of any codec and source, and neither ordered nor decoded. `own_ssrc` tells our own
+    packets, should they come back. `proven` says that ICE has found the address agreed on.
     """
 
-    def __init__(self, agreed: NegotiatedAudio, *, own_ssrc: Callable[[], int], packets: bool = False) -> None:
+    def __init__(
+        self, agreed: NegotiatedAudio, *, own_ssrc: Callable[[], int], packets: bool = False, proven: bool = False
+    ) -> None:
         self._hand_out = packets
         self.rtp: deque[RtpPacket] = deque()
         self._own_ssrc = own_ssrc
@@ -73,35 +77,42 @@ class AudioReceiver:
         self._previous: Session | None = None
         self._rtcp_session: Session | None = None
         self._previous_until = 0.0
-        self._rtp_latched = self._rtcp_latched = False
+        self._newest = NewestNumbers()
+        self._rtp_latch = self._rtcp_latch = AddressLatch(("", 0))
+        self._by_former_key = False
         self._agreed: NegotiatedAudio | None = None
-        self.update(agreed, 0.0)
+        self.update(agreed, 0.0, proven=proven)
 
-    def update(self, agreed: NegotiatedAudio, now: float) -> None:
+    @property
+    def rtp_address(self) -> Address:
+        """Where to send RTP, and RTCP that is multiplexed with it."""
+        return self._rtp_latch.address
+
+    @property
+    def rtcp_address(self) -> Address:
+        """Where to send RTCP."""
+        return self._rtcp_latch.address
+
+    def update(self, agreed: NegotiatedAudio, now: float, *, proven: bool = False) -> None:
         """Goes on with another agreement from `now` on; raises SecurityPolicyError when it would end the protection.
 
-        Raises UnsupportedCodecError for a codec that is not decoded here. Packets under the former key are taken for a
-        short while after a change: they may still be under way.
+        That the address is `proven` says that ICE found it. Raises UnsupportedCodecError for a codec that is not
+        decoded here. Packets under the former key are taken for a short while after a change: they may still be under
+        way.
         """
         former = self._agreed
         if former is not None and former.inbound is not None and agreed.inbound is None:
             raise SecurityPolicyError("a stream that was secured cannot go on in clear", tier="media")
-        moved = former is None or (former.remote_address, former.remote_port) != (
-            agreed.remote_address,
-            agreed.remote_port,
-        )
         if not self._hand_out and agreed.codec.encoding not in DECODERS:
             raise UnsupportedCodecError(f"{agreed.codec.encoding} is not decoded here, only handed out in packets")
         self._agreed = agreed
         self._decode = DECODERS.get(agreed.codec.encoding, decode_pcmu)
         own = agreed.receive_payload_type
         self._payload_type = agreed.payload_type if own is None else own
-        if moved:
-            host = ipaddress.ip_address(agreed.remote_address).compressed
-            self.rtp_address: Address = (host, agreed.remote_port)
-            rtcp_host = ipaddress.ip_address(agreed.remote_rtcp_address or agreed.remote_address).compressed
-            self.rtcp_address: Address = (rtcp_host, agreed.remote_rtcp_port)
-            self._rtp_latched = self._rtcp_latched = False
+        rtp = _place(agreed.remote_address, agreed.remote_port)
+        rtcp = _place(agreed.remote_rtcp_address or agreed.remote_address, agreed.remote_rtcp_port)
+        self._rtp_latch = AddressLatch.going_on(self._rtp_latch, rtp, proven=proven)
+        self._rtcp_latch = AddressLatch.going_on(self._rtcp_latch, rtcp, proven=proven)
         if agreed.inbound is not None and (former is None or former.inbound != agreed.inbound):
             self._previous, self._previous_until = self._session, now + KEY_OVERLAP
             self._session = Session(None, agreed.inbound)
@@ -138,9 +149,8 @@ class AudioReceiver:
             return
         if self._session is not None:
             self.authenticated += 1
-            # Once only: a packet caught and sent on from elsewhere must not draw our audio there later.
-            if not self._rtp_latched:
-                self.rtp_address, self._rtp_latched = address, True
+            if self._newest.is_newer(packet.ssrc, packet.sequence_number) and not self._by_former_key:
+                self._rtp_latch.heard(address)
         self.last_heard = now
         self._note(packet, now)
 
@@ -154,8 +164,8 @@ class AudioReceiver:
         except MalformedRtcpError:
             self.malformed += 1
             return ()
-        if self._session is not None and not self._rtcp_latched:
-            self.rtcp_address, self._rtcp_latched = address, True
+        if self._session is not None and not self._by_former_key:
+            self._rtcp_latch.heard(address)
         self.rtcp_packets += 1
         self.last_heard = now
         return packets
@@ -174,6 +184,7 @@ class AudioReceiver:
                 self.foreign += 1
                 return None
             return data
+        self._by_former_key = False
         session = self._rtcp_session if rtcp and self._rtcp_session is not None else self._session
         try:
             return self._unprotect(session, data, rtcp=rtcp)
@@ -184,9 +195,12 @@ class AudioReceiver:
         except SrtpError as error:
             if isinstance(error, AuthenticationError) and self._previous is not None and now < self._previous_until:
                 try:
-                    return self._unprotect(self._previous, data, rtcp=rtcp)
+                    plain = self._unprotect(self._previous, data, rtcp=rtcp)
                 except SrtpError:
                     pass
+                else:
+                    self._by_former_key = True
+                    return plain
             self.failures += 1
         return None
 
@@ -273,3 +287,7 @@ class AudioReceiver:
             self.frames.popleft()
             self.overflowed += 1
         self.frames.append(frame)
+
+
+def _place(host: str, port: int) -> Address:
+    return ipaddress.ip_address(host).compressed, port

@@ -16,7 +16,7 @@ Send = Callable[[bytes, Address, bool], None]
 
 @dataclass(frozen=True, slots=True)
 class KeyedMedia:
-    """The KEYED result, and where media goes if that is not what the SDP says (None).
+    """The KEYED result, and where ICE has found the peer, where media then goes; None for what the SDP says.
 
     `rtcp` protects the RTCP that we send and unprotects the peer's, where that has keys of its own.
     """
@@ -27,7 +27,12 @@ class KeyedMedia:
 
 
 class MediaPath(Protocol):
-    """What carries RTP and RTCP together, where that is not a pair of sockets; `ice_agent.py` is one."""
+    """What carries RTP and RTCP together, where that is not a pair of sockets; `ice_agent.py` is one.
+
+    `on_lost` is set by who uses it, and called once, with the reason, when it carries nothing any more.
+    """
+
+    on_lost: Callable[[str], None]
 
     @property
     def local_address(self) -> Address:

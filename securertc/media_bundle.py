@@ -35,6 +35,7 @@ class MediaBundle:
         else:
             self._path = host
             host.attach(self._received)
+            host.on_lost = self._path_lost
         self.local_address, self.local_port = self._path.local_address
         self._sessions: list[MediaSession] = []
         self._paths: list[_StreamPath] = []
@@ -83,6 +84,11 @@ class MediaBundle:
         if self._late is not None:
             self._late.close()
         self._path.close()
+
+    def _path_lost(self, reason: str) -> None:
+        for path in self._paths:
+            path.on_lost(reason)
+        self.close(reason)
 
     def _start_keying(self, keys: _StreamKeys, agreed: NegotiatedMedia) -> None:
         """A stream waits for keys: those of the carrier's handshake, which is begun for that one."""
@@ -135,6 +141,7 @@ class _StreamPath:
     def __init__(self, bundle: MediaBundle) -> None:
         self._bundle = bundle
         self.received: Callable[[bytes, Address], None] = _unheard
+        self.on_lost: Callable[[str], None] = _unheard
 
     @property
     def local_address(self) -> Address:

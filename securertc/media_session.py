@@ -35,6 +35,9 @@ class MediaSession:
     With G.711 agreed on, what goes in and out is audio: send_audio() and receive_audio(), and digits. With `packets` it
     is RTP of any codec: send_rtp() and receive_rtp(). A `MediaBundle` has several over one transport.
 
+    A path that is lost, as an `IceAgent` whose peer no longer consents to be sent to, ends the session by that reason,
+    which all that wait for it raise as CallEndedError; `on_path_lost` hears it.
+
     Keys that come after the answer, as those of DTLS-SRTP do, are got by what key_by() is given: media starts once
     they are there, and keyed() waits for it; `on_keying_failure` hears why there will be none.
     """
@@ -53,6 +56,7 @@ class MediaSession:
         else:
             self._rtp = self._rtcp = host
             host.attach(self._received_rtp)
+            host.on_lost = self._path_lost
         self.local_address, self.local_port = self._rtp.local_address
         self._packets = as_flag(packets, "packets")
         self._stream: MediaStream | None = None
@@ -66,6 +70,8 @@ class MediaSession:
         self._late_keying: LateKeying | None = None
         self._keying_failure: str | None = None
         self.on_keying_failure: Callable[[str], None] | None = None
+        self.on_path_lost: Callable[[str], None] | None = None
+        self._proven = False
 
     def key_by(self, late_keying: LateKeying) -> None:
         """Says what gets keys by a handshake on the media's port, before start(), as a `DtlsMedia`."""
@@ -121,6 +127,7 @@ class MediaSession:
         )
         if keyed.address is not None:
             host, port = keyed.address
+            self._proven = True
             agreed = replace(agreed, remote_address=host, remote_port=port, remote_rtcp_port=port)
         self._agreed = agreed
         self._start_stream(agreed)
@@ -132,13 +139,20 @@ class MediaSession:
         if self.on_keying_failure is not None:
             self.on_keying_failure(reason)
 
+    def _path_lost(self, reason: str) -> None:
+        if self._ended is not None:
+            return
+        self.close(reason)
+        if self.on_path_lost is not None:
+            self.on_path_lost(reason)
+
     def _start_stream(self, agreed: NegotiatedAudio) -> None:
         now = time.monotonic()
         if self._stream is None:
-            self._stream = MediaStream(agreed, now, unix_time=time.time(), packets=self._packets)
+            self._stream = MediaStream(agreed, now, unix_time=time.time(), packets=self._packets, proven=self._proven)
             self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
         else:
-            self._stream.renegotiate(agreed, now)
+            self._stream.renegotiate(agreed, now, proven=self._proven)
         if self._pacer.interval != agreed.ptime / 1000:
             self._pacer = Pacer(agreed.ptime / 1000)
 

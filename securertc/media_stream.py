@@ -55,17 +55,20 @@ class MediaStream:
 
     `now` is always in seconds of one steady clock; `unix_time` is the time of day at the `now` given first.
     Raises SecurityPolicyError while the keys of SRTP that was agreed on are still to come.
-    With `packets` what is received is had by next_packet(), of any codec, and not as audio.
+    With `packets` what is received is had by next_packet(), of any codec, and not as audio. `proven` says that ICE has
+    found the address agreed on, which then stays.
     The CNAME is random for each stream, so that it tells nothing of the user (RFC 7022 4.2).
     """
 
-    def __init__(self, agreed: NegotiatedAudio, now: float, *, unix_time: float, packets: bool = False) -> None:
+    def __init__(
+        self, agreed: NegotiatedAudio, now: float, *, unix_time: float, packets: bool = False, proven: bool = False
+    ) -> None:
         _check_keys(agreed)
         self.agreed = agreed
         self._unix_offset = unix_time - now
         self._cname = base64.b64encode(secrets.token_bytes(12)).decode()
         self._sender = AudioSender(agreed)
-        self._receiver = AudioReceiver(agreed, own_ssrc=lambda: self._sender.ssrc, packets=packets)
+        self._receiver = AudioReceiver(agreed, own_ssrc=lambda: self._sender.ssrc, packets=packets, proven=proven)
         self._reports = 0
         self._reported_packets = (0, 0)
         self._round_trip: float | None = None
@@ -84,10 +87,10 @@ class MediaStream:
         """The peer's SSRC that is reported on, None before the first packet that was the peer's."""
         return self._receiver.source
 
-    def renegotiate(self, agreed: NegotiatedAudio, now: float) -> None:
+    def renegotiate(self, agreed: NegotiatedAudio, now: float, *, proven: bool = False) -> None:
         """Goes on with another agreement; raises SecurityPolicyError when it would end the protection."""
         _check_keys(agreed)
-        self._receiver.update(agreed, now)
+        self._receiver.update(agreed, now, proven=proven)
         self._sender.update(agreed)
         self.agreed = agreed
 
