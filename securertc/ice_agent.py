@@ -53,8 +53,7 @@ class IceAgent:
     ) -> None:
         credentials = IceCredentials.generate()
         self._connection = _Connection(
-            self._guard,
-            self._path_lost,
+            self,
             ice_controlling=as_flag(controlling, "controlling"),
             stun_server=stun_server,
             turn_server=turn_server,
@@ -242,17 +241,18 @@ class IceAgent:
 class _Connection(aioice.Connection):
     """aioice's, whose sockets are guarded as soon as they are there, and which keeps nobody's data."""
 
-    def __init__(self, guard: Callable[[Any], None], lost: Callable[[str], None], **settings: Any) -> None:
+    def __init__(self, agent: IceAgent, **settings: Any) -> None:
         super().__init__(**settings)
-        self._protocols = _Guarded(guard)
-        self._lost = lost
+        self._protocols = _Guarded(agent._guard)
+        self._agent = agent
 
     def data_received(self, data: bytes, component: int) -> None:
-        """Does nothing: the selected pair's data has been taken before, and all else is a stranger's."""
+        """Drops it: the selected pair's data has been taken before, and all else is a stranger's."""
+        self._agent.dropped += 1
 
     def protocol_lost(self, protocol: Any) -> None:
         if any(pair.protocol is protocol for pair in self._nominated.values()):
-            self._lost("the socket or the relay of the path to the peer was closed")
+            self._agent._path_lost("the socket or the relay of the path to the peer was closed")
         super().protocol_lost(protocol)
 
 
