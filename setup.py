@@ -24,7 +24,9 @@ extensions = [
     ),
     Extension(
         "srtp.secret",
-        sources=["srtp/secret.pyx"],
+        sources=["srtp/secret.pyx", "srtp/core/process.c", "srtp/core/secret_memory.c", "srtp/kernels/constant_time.c"],
+        depends=[*glob("srtp/core/*.h"), "srtp/kernels/kernels.h"],
+        include_dirs=["srtp"],
         extra_compile_args=COMPILE_ARGS,
     ),
     *(

@@ -13,7 +13,8 @@ from .session_parameters import UNAUTHENTICATED_SRTP, UNENCRYPTED_SRTCP, UNENCRY
 
 _NONE: frozenset[str] = frozenset()
 _DEFAULT_WINDOW = 128
-_MAX_WINDOW = 32768
+# 20 s of 50 packets a second. Every stream that the peer brings pays a bit for each, so it alone may not say how many.
+_MAX_WINDOW = 1024
 
 
 def policy_of(
@@ -60,7 +61,7 @@ def _master_key(key: InlineKey, suite: CryptoSuite) -> MasterKey:
 
 
 def _window(parameters: SessionParameters) -> int:
-    """The replay window: ours, or a wider one where the sender hints at it (6.3.6)."""
+    """The replay window: ours, or a wider one, up to 1,024, where the sender hints at it (6.3.6)."""
     return min(max(_DEFAULT_WINDOW, parameters.window_hint or 0), _MAX_WINDOW)
 
 

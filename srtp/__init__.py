@@ -7,6 +7,7 @@ from .diagnosis import Cause, Diagnosis
 from .errors import (
     AuthenticationError,
     BufferTooSmallError,
+    ForkError,
     IndexExhaustedError,
     IndexReuseError,
     KeyExpiredError,
@@ -20,6 +21,7 @@ from .errors import (
     StateError,
     TooManyStreamsError,
     UnencryptedPacketError,
+    UnexpectedCryptexError,
     UnknownMkiError,
 )
 from .fanout import FanoutTarget
@@ -42,6 +44,7 @@ __all__ = [
     "Direction",
     "DirectionState",
     "FanoutTarget",
+    "ForkError",
     "IndexExhaustedError",
     "IndexReuseError",
     "KeyEvent",
@@ -68,6 +71,7 @@ __all__ = [
     "StreamState",
     "TooManyStreamsError",
     "UnencryptedPacketError",
+    "UnexpectedCryptexError",
     "UnknownMkiError",
     "available_kernels",
     "protect_fanout",

@@ -52,6 +52,10 @@ cdef srtp_stream *_new_stream(srtp_direction *d, srtp_context *context, uint32_t
 cdef srtp_stream *_stream_at(srtp_direction *d, uint32_t ssrc, bint sends) except NULL:
     """The stream of an SSRC, made if need be, under the lock."""
     cdef srtp_stream *stream = srtp_stream_find(&d.streams, ssrc)
+    if stream != NULL and stream.asleep:
+        stream = srtp_stream_wake(&d.streams, stream)
+        if stream == NULL:
+            raise MemoryError()
     if stream != NULL:
         return stream
     if d.any == NULL:

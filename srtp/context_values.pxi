@@ -28,6 +28,16 @@ cdef object _stream_state(const srtp_stream *stream):
     )
 
 
+cdef object _rtcp_index(srtp_direction *direction, uint32_t ssrc):
+    """The highest SRTCP index of a stream, None where it has none."""
+    cdef const srtp_stream *stream
+    _enter_briefly(direction)
+    stream = srtp_stream_find(&direction.streams, ssrc)
+    index = stream.rtcp.window.top if stream != NULL and stream.rtcp.window.started else None
+    _leave_briefly(&direction.lock)
+    return index
+
+
 cdef _set_lifetime(srtp_lifetime *lifetime, uint64_t limit, uint64_t soft, uint64_t used=0):
     lifetime.limit, lifetime.soft, lifetime.used = limit, soft, used
 
@@ -63,6 +73,8 @@ cdef srtp_context *_context(const srtp_kernels *kernels, policy, bint sends) exc
     cdef srtp_context *context
     if not isinstance(policy, Policy):
         raise TypeError(f"a policy is a Policy, not a {type(policy).__name__}")
+    if sends and not policy.replay_check:
+        raise PolicyError("replay_check is off, which is for reading captures: a sender cannot do without")
     profile = policy.profile
     memset(&parameters, 0, sizeof(parameters))
     parameters.shape.cipher = <srtp_cipher> <int> profile.cipher.value
@@ -78,6 +90,7 @@ cdef srtp_context *_context(const srtp_kernels *kernels, policy, bint sends) exc
     parameters.cryptex = <srtp_cryptex_use> <int> policy.cryptex.value
     if policy.roc_carrying is not None:
         parameters.roc_mode, parameters.roc_rate = policy.roc_carrying.mode, policy.roc_carrying.rate
+    parameters.replay_check, parameters.most_streams = policy.replay_check, policy.max_streams
     parameters.rtp_window, parameters.rtcp_window = policy.rtp_window, policy.rtcp_window
     for extension in policy.encrypted_extensions:
         parameters.encrypted_extensions[extension // 8] |= 1 << extension % 8

@@ -18,6 +18,7 @@ cdef extern from "core/status.h" nogil:
         SRTP_UNENCRYPTED
         SRTP_NO_MEMORY
         SRTP_TOO_MANY_STREAMS
+        SRTP_UNEXPECTED_CRYPTEX
 
 
 cdef extern from "kernels/kernels.h" nogil:
@@ -86,6 +87,8 @@ cdef extern from "core/context.h" nogil:
         uint16_t roc_rate
         uint32_t rtp_window
         uint32_t rtcp_window
+        int replay_check
+        uint32_t most_streams
         uint8_t *encrypted_extensions
 
     enum:
@@ -146,6 +149,7 @@ cdef extern from "core/stream.h" nogil:
         int owns_context
         int pinned
         uint32_t born
+        int asleep
         srtp_index_space rtp
         srtp_index_space rtcp
 
@@ -174,6 +178,7 @@ cdef extern from "core/stream_table.h" nogil:
     int srtp_stream_reserve(srtp_stream_table *table)
     void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream)
     int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc)
+    srtp_stream *srtp_stream_wake(srtp_stream_table *table, srtp_stream *stream)
 
 
 cdef extern from "core/marks.h" nogil:
@@ -214,6 +219,7 @@ cdef extern from "core/direction.h" nogil:
         srtp_overhead rtp_overhead
         srtp_overhead rtcp_overhead
         srtp_lock lock
+        uint32_t process
 
     ctypedef struct srtp_packet:
         const uint8_t *data "in"
@@ -254,6 +260,10 @@ cdef extern from "core/sender_marks.h" nogil:
     srtp_status srtp_direction_renew(
         srtp_direction *direction, srtp_context *old, srtp_context *context, int sends, uint32_t *ssrc
     )
+
+
+cdef extern from "core/process.h" nogil:
+    bint srtp_process_is(uint32_t number)
 
 
 cdef extern from "core/snapshot.h" nogil:

@@ -25,9 +25,22 @@ class NoPolicyError(SrtpError):
     """The session has no policy for the direction that was asked for."""
 
 
+class ForkError(SrtpError, RuntimeError):
+    """A session or a secret is used in another process than the one that made it.
+
+    A child of fork() has the indexes of its parent: both would encrypt under one of them. It makes sessions of its
+    own, or takes over an exported state, whose gap keeps the two apart.
+    """
+
+
 class TooManyStreamsError(NoPolicyError):
-    """A bound on streams is reached: of those that unauthenticated packets make, or of removed senders whose indexes
-    have to be remembered."""
+    """A bound on streams is reached: of those that received packets bring (the policy's `max_streams`, and 1,024
+    without authentication), or of removed senders whose indexes have to be remembered."""
+
+
+class UnexpectedCryptexError(SrtpError):
+    """The header extension of an RTP packet is marked as encrypted by Cryptex (0xC0DE or 0xC2DE, RFC 9335 5) where it
+    cannot be: it came under a policy without Cryptex, or is so marked before it is protected."""
 
 
 class MalformedPacketError(SrtpError, ValueError):
@@ -55,8 +68,9 @@ class PacketTooOldError(ReplayError):
 
 
 class UnencryptedPacketError(SrtpError):
-    """A packet is in clear where the policy asks for encryption: SRTCP by its E flag (RFC 3711 3.4), or the header
-    of an RTP packet without Cryptex (RFC 9335 5.2)."""
+    """A packet is, or would be, in clear where the policy asks for encryption: SRTCP by its E flag (RFC 3711 3.4), or
+    the header of an RTP packet without Cryptex (RFC 9335 5.2), or whose extension Cryptex or RFC 6904 cannot
+    encrypt."""
 
 
 class KeyExpiredError(SrtpError):

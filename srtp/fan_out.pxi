@@ -24,7 +24,7 @@ def protect_fanout(const unsigned char[::1] packet not None, targets):
     cdef Session session
     cdef srtp_direction **directions
     cdef srtp_packet *c
-    cdef list out = []
+    cdef list sessions, out = []
     if length < 12:
         raise MalformedPacketError(f"{length} bytes are no RTP packet")
     directions = <srtp_direction **> malloc((count or 1) * sizeof(srtp_direction *))
@@ -32,9 +32,12 @@ def protect_fanout(const unsigned char[::1] packet not None, targets):
     try:
         if directions == NULL or c == NULL:
             raise MemoryError()
+        sessions = [target.session for target in given]  # which no target lets go while the packets are made
         for i in range(count):
-            session = given[i].session
+            session = sessions[i]
             directions[i] = session._outbound
+            if directions[i] != NULL:
+                _here(directions[i])
             c[i].capacity = length if directions[i] == NULL else _capacity(directions[i], length, True, False)
             copy = PyBytes_FromStringAndSize(NULL, c[i].capacity)
             c[i].data = c[i].out = <uint8_t *> PyBytes_AS_STRING(copy)

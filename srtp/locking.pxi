@@ -16,6 +16,20 @@ cdef extern from *:
     void _leave_briefly "SRTP_BRIEFLY_LEFT"(srtp_lock *lock) nogil
 
 
+cdef int _foreign() except -1:
+    raise ForkError(
+        "the session was made in another process, which may use the same indexes; make one here, or import an exported "
+        "state, which goes on behind a gap"
+    )
+
+
+cdef inline int _here(const srtp_direction *direction) except -1:
+    """Before anything is read, also the lock: in a child of fork() its holder may be a thread that is not there."""
+    if not srtp_process_is(direction.process):
+        _foreign()
+    return 0
+
+
 cdef int _wait(srtp_direction *direction) except -1:
     """Until nobody holds the lock. A signal handler or finalizer would wait for ever for what it has interrupted."""
     if direction.lock.owner == PyThread_get_thread_ident():
@@ -27,6 +41,7 @@ cdef int _wait(srtp_direction *direction) except -1:
 
 cdef inline int _enter_briefly(srtp_direction *direction) except -1:
     """Before C code alone, with the GIL kept; then _leave_briefly()."""
+    _here(direction)
     while not _entered_briefly(&direction.lock):
         _wait(direction)
     return 0
@@ -34,6 +49,7 @@ cdef inline int _enter_briefly(srtp_direction *direction) except -1:
 
 cdef inline int _enter(srtp_direction *direction) except -1:
     """Before C code without the GIL; then srtp_lock_release()."""
+    _here(direction)
     while not srtp_lock_try(&direction.lock):
         _wait(direction)
     return 0

@@ -18,8 +18,12 @@ cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length,
         return NoPolicyError("the session has no policy for this direction and SSRC", ssrc=ssrc)
     if status == SRTP_TOO_MANY_STREAMS:
         return TooManyStreamsError(
-            "packets without authentication have made as many streams as a session lets them: "
-            "remove_stream() those that nobody announced", ssrc=ssrc, index=index
+            "the packet would bring one SSRC more than Policy.max_streams, or than the 1,024 of a policy without "
+            "authentication: remove_stream() those that nobody announced", ssrc=ssrc, index=index
+        )
+    if status == SRTP_UNEXPECTED_CRYPTEX:
+        return UnexpectedCryptexError(
+            "the header extension is marked as encrypted by Cryptex, and the policy has none", ssrc=ssrc, index=index
         )
     if status == SRTP_AUTH_FAILED:
         return AuthenticationError("the authentication tag does not match", ssrc=ssrc, index=index)
@@ -32,7 +36,9 @@ cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length,
     if status == SRTP_TOO_OLD:
         return PacketTooOldError("the packet lies before the replay window", ssrc=ssrc)
     if status == SRTP_UNENCRYPTED:
-        what = "the E flag contradicts the policy" if rtcp else "the header is not encrypted by Cryptex"
+        what = "the E flag contradicts the policy" if rtcp else (
+            "the header extension is not encrypted as the policy asks, or cannot be by Cryptex or RFC 6904"
+        )
         return UnencryptedPacketError(what, ssrc=ssrc, index=index)
     if status == SRTP_INDEX_REUSED:
         return IndexReuseError("the index was used before", ssrc=ssrc, index=index)

@@ -24,3 +24,4 @@ class PacketStatus(enum.IntEnum):
     UNENCRYPTED = 12
     NO_MEMORY = 13
     TOO_MANY_STREAMS = 14
+    UNEXPECTED_CRYPTEX = 15

@@ -18,6 +18,10 @@ MIN_WINDOW = 64
 MAX_WINDOW = 32768
 MAX_KEY_DERIVATION_RATE = 2**24
 MAX_EXTENSION_ID = 255
+MAX_STREAMS = 2**20
+ROC_LENGTH = 4
+EMPTY_EXTENSION_LENGTH = 4
+RTCP_INDEX_LENGTH = 4
 
 
 class Cryptex(enum.Enum):
@@ -33,8 +37,9 @@ class Cryptex(enum.Enum):
 class RocCarrying:
     """Packets whose sequence number is 0 modulo `rate` carry their ROC (RFC 4771).
 
-    In `mode` 1 only those are authenticated, in 2 all packets, in 3 none. In mode 1 packets without ROC change no
-    state, so that `rate` is at most 2^14 there; otherwise at most 2^16 - 1.
+    In `mode` 1 only those are authenticated, in 2 all packets, in 3 none by HMAC-SHA1: with AES-GCM, which
+    authenticates all by itself, it is the only mode (RFC 7714 7.1). In mode 1 packets without ROC change no state, so
+    that `rate` is at most 2^14 there; otherwise at most 2^16 - 1.
 
     Raises PolicyError when the mode or the rate is none.
     """
@@ -72,6 +77,10 @@ class Policy:
     RFC 4568 6.3 allows; SRTCP is always authenticated. `encrypted_extensions` are the RFC 8285 IDs of the header
     extension elements that RFC 6904 encrypts.
 
+    `max_streams` (1 to 2^20) bounds the SSRCs that peers can bring: where a session has so many in the direction, a
+    packet of another one is refused, until remove_stream() makes room. `replay_check=False` takes the same packet as
+    often as it comes, for reading captures; a session refuses it for what is sent.
+
     Raises PolicyError, naming the value, when one does not fit, or when two exclude each other.
     """
 
@@ -95,6 +104,8 @@ class Policy:
     encrypted_extensions: frozenset[int] = frozenset()
     cryptex: Cryptex = Cryptex.OFF
     roc_carrying: RocCarrying | None = None
+    max_streams: int = 1024
+    replay_check: bool = True
 
     def __post_init__(self) -> None:
         first = self._own_key()  # SecretBytes from the start: no copy of a key may be left behind
@@ -146,6 +157,24 @@ class Policy:
             self.soft_limit,
         )
 
+    @property
+    def rtp_overhead(self) -> int:
+        """How many bytes protect() adds to a packet at the most: MKI, tag, the ROC of RFC 4771 and cryptex_overhead."""
+        tag = self.profile.rtp_tag_length if self.authenticate_rtp else 0
+        if self.roc_carrying is not None and self.roc_carrying.mode == 3:
+            tag = tag + ROC_LENGTH if self.profile.is_aead else ROC_LENGTH
+        return len(self.mki) + tag + self.cryptex_overhead
+
+    @property
+    def cryptex_overhead(self) -> int:
+        """How many bytes Cryptex adds to a packet that has CSRCs and no header extension (RFC 9335 5.1)."""
+        return 0 if self.cryptex is Cryptex.OFF else EMPTY_EXTENSION_LENGTH
+
+    @property
+    def rtcp_overhead(self) -> int:
+        """How many bytes protect_rtcp() adds to any packet: E flag and index, MKI and tag (RFC 3711 3.4)."""
+        return RTCP_INDEX_LENGTH + len(self.mki) + self.profile.rtcp_tag_length
+
     def check_keys(self, keys: Sequence[MasterKey]) -> None:
         """Checks that keys fit the profile and can be told apart.
 
@@ -180,6 +209,11 @@ class Policy:
         rate = self.key_derivation_rate
         if rate != 0 and (not 1 <= rate <= MAX_KEY_DERIVATION_RATE or rate & (rate - 1)):
             raise PolicyError(f"key_derivation_rate is {rate!r}, it must be 0 or a power of two up to 2^24")
+        for name in ("allow_repeat_tx", "encrypt_rtp", "encrypt_rtcp", "authenticate_rtp", "replay_check"):
+            if not isinstance(getattr(self, name), bool):
+                raise PolicyError(f"{name} is {getattr(self, name)!r}, it must be True or False")
+        if not isinstance(self.max_streams, int) or not 1 <= self.max_streams <= MAX_STREAMS:
+            raise PolicyError(f"max_streams is {self.max_streams!r}, it must be from 1 to 2^20")
         for extension in self.encrypted_extensions:
             if not 1 <= extension <= MAX_EXTENSION_ID:
                 raise PolicyError(
@@ -197,8 +231,12 @@ class Policy:
             self._check_roc_carrying(self.roc_carrying)
 
     def _check_roc_carrying(self, roc_carrying: RocCarrying) -> None:
-        if self.profile.is_aead or not self.authenticate_rtp:
-            raise PolicyError("RFC 4771 is a rule of HMAC-SHA1, and sets by itself what is authenticated")
+        if self.profile.is_aead:
+            if roc_carrying.mode != 3:
+                raise PolicyError(f"{self.profile.name} authenticates by itself: of RFC 4771 it has mode 3 alone")
+            return
+        if not self.authenticate_rtp:
+            raise PolicyError("RFC 4771 sets by itself what is authenticated")
         if roc_carrying.mode != 3 and self.profile.rtp_tag_length <= 4:
             raise PolicyError(f"the tag of {self.profile.name} has no room for a ROC and a MAC (RFC 4771 5)")
         if roc_carrying.mode != 2 and self.allow_repeat_tx:

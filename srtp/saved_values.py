@@ -196,8 +196,8 @@ def _context_values(context: SavedContext) -> dict[str, Any]:
     }
 
 
-_NUMBER_SETTINGS = ("rtp_window", "rtcp_window", "key_derivation_rate")
-_SWITCHES = ("allow_repeat_tx", "encrypt_rtp", "encrypt_rtcp", "authenticate_rtp")
+_NUMBER_SETTINGS = ("rtp_window", "rtcp_window", "key_derivation_rate", "max_streams")
+_SWITCHES = ("allow_repeat_tx", "encrypt_rtp", "encrypt_rtcp", "authenticate_rtp", "replay_check")
 _PLAIN_SETTINGS = (*_NUMBER_SETTINGS, *_SWITCHES)
 
 

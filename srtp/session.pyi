@@ -203,6 +203,9 @@ class Session:
     def roc(self, ssrc: int, direction: Direction) -> int | None:
         """Returns the rollover counter of an SSRC (RFC 3711 3.3.1), or None when there is no such stream."""
 
+    def rtcp_index(self, ssrc: int, direction: Direction) -> int | None:
+        """Returns the highest SRTCP index (RFC 3711 3.4) that an SSRC has sent or brought; None when there is none."""
+
     def set_roc(self, ssrc: int, direction: Direction, roc: int) -> None:
         """Sets the rollover counter of an SSRC, 0 to 2^32 - 1, before or after its first packet: the next packet has
         exactly that ROC, whatever its sequence number; from there it is estimated again (RFC 3711 3.3.1).

@@ -17,6 +17,7 @@ from .diagnosis import diagnose
 from .errors import (
     AuthenticationError,
     BufferTooSmallError,
+    ForkError,
     IndexExhaustedError,
     IndexReuseError,
     KeyExpiredError,
@@ -28,6 +29,7 @@ from .errors import (
     ReplayError,
     TooManyStreamsError,
     UnencryptedPacketError,
+    UnexpectedCryptexError,
     UnknownMkiError,
 )
 from .packet_status import PacketStatus
@@ -315,6 +317,9 @@ cdef class Session:
             return stream.initial_roc if stream.pinned else stream.rtp.window.top >> 16
         finally:
             _disown(d)
+
+    def rtcp_index(self, ssrc, direction):
+        return _rtcp_index(self._existing(direction), _ssrc(ssrc))
 
     def set_roc(self, ssrc, direction, roc):
         cdef srtp_direction *d = self._existing(direction)

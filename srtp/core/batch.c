@@ -27,9 +27,9 @@ static void start(srtp_direction *direction, chunk *c) {
 static void add_ctr(chunk *c, const srtp_plan *p, const srtp_packet *packet, size_t length) {
     srtp_aes_ctr_job *job = &c->ctr[c->ctr_count++];
     job->key = &p->key->rtp->aes;
-    job->in = packet->in + p->header;
-    job->out = packet->out + p->header;
-    job->length = length - p->header;
+    job->in = packet->in + p->header.length;
+    job->out = packet->out + p->header.length;
+    job->length = length - p->header.length;
     srtp_counter_block(&p->key->rtp->salt, p->ssrc, packet->index, job->iv);
 }
 
@@ -56,11 +56,11 @@ static void add_protect(chunk *c, srtp_packet *packet) {
     const srtp_plan *p = &c->plans[c->count];
     const srtp_context *context = p->context;
     uint8_t *out = packet->out;
-    if (packet->in != out) srtp_copy_header(out, packet->in, p->header);
+    if (packet->in != out) srtp_copy_header(out, packet->in, p->header.length);
     if (enciphers(context))
         add_ctr(c, p, packet, packet->length);
     else if (packet->in != out)
-        memcpy(out + p->header, packet->in + p->header, packet->length - p->header);
+        memcpy(out + p->header.length, packet->in + p->header.length, packet->length - p->header.length);
     uint8_t *tag = srtp_append_mki(context, p->key, out + packet->length);
     packet->out_length = (size_t)(tag - out) + context->parameters.rtp_tag_length;
     add_packet(c, packet, out, packet->length);
@@ -166,11 +166,11 @@ static void finish_unprotect(srtp_direction *direction, chunk *c) {
         srtp_counted(direction, packet, p, authentic ? SRTP_OK : SRTP_AUTH_FAILED);
         if (!authentic) continue;
         srtp_commit_received_rtp(p, packet->index);
-        if (packet->in != packet->out) srtp_copy_header(packet->out, packet->in, p->header);
+        if (packet->in != packet->out) srtp_copy_header(packet->out, packet->in, p->header.length);
         if (enciphers(p->context))
             add_ctr(c, p, packet, p->length);
         else if (packet->in != packet->out)
-            memcpy(packet->out + p->header, packet->in + p->header, p->length - p->header);
+            memcpy(packet->out + p->header.length, packet->in + p->header.length, p->length - p->header.length);
     }
     if (c->ctr_count > 0) c->kernels->aes_ctr_batch(c->ctr, c->ctr_count);
     start(direction, c);

@@ -22,6 +22,8 @@ typedef struct {
     uint16_t roc_rate;          /* its R */
     uint32_t rtp_window;
     uint32_t rtcp_window;
+    int replay_check;           /* 0: received packets are taken as often as they come */
+    uint32_t most_streams;      /* SSRCs of the direction, beyond which received packets bring no other */
     uint8_t encrypted_extensions[32]; /* a bit for each RFC 8285 ID that RFC 6904 encrypts */
 } srtp_parameters;
 
@@ -37,14 +39,20 @@ typedef struct {
     const srtp_kernels *kernels;
     srtp_parameters parameters;
     srtp_master_key *keys;      /* in the order in which they were added */
+    srtp_master_key **end;      /* where the next one goes */
+    srtp_master_key **buckets;  /* the keys by their MKIs: 2^bucket_bits lists, or NULL */
+    unsigned bucket_bits;
+    size_t key_count;
     srtp_master_key *current;   /* protects; without MKI and ranges it is tried first when receiving */
     srtp_master_key *previous;  /* still accepted after a rekey; one of `keys`, or NULL */
     uint64_t overlap;           /* packets that may yet come before `previous` goes */
     int overlap_ended;          /* an event not yet drained */
-    int ranged;                 /* some key has a <From, To> */
+    size_t ranged;              /* keys that have a <From, To> */
     size_t rtp_overhead;        /* bytes that protecting adds at the most, and without Cryptex and RCC exactly */
     size_t rtcp_overhead;
     srtp_past_keys past;
+    int authenticates;          /* RTP: some packets are authenticated, and only those move the state */
+    int checks_replay;          /* RTP */
     int plain;                  /* nothing but cipher, tag and MKI: the batch kernels can take it */
 } srtp_context;
 

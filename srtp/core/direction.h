@@ -4,6 +4,7 @@
 
 #include "lock.h"
 #include "marks.h"
+#include "process.h"
 #include "stream_table.h"
 
 /* Without authentication anybody's packet makes a stream, but none when there are so many already. */
@@ -25,6 +26,8 @@ typedef struct {
     srtp_overhead rtp_overhead;
     srtp_overhead rtcp_overhead;
     srtp_lock lock;             /* the caller of any function below holds it */
+    uint32_t process;           /* srtp_process_enter() of the one that made it, and alone may use it */
+    size_t hand;                /* where srtp_direction_doze() looks next */
 } srtp_direction;
 
 /* One packet and what becomes of it. in == out is allowed, other overlap is not. */
@@ -42,6 +45,9 @@ typedef struct {
 srtp_direction *srtp_direction_new(srtp_context *any);
 /* Reckons with the overheads of one more policy. */
 void srtp_direction_admit(srtp_direction *direction, const srtp_context *context);
+/* Where there are many streams, looks at some and takes from those that were idle since it last came by what only a running one needs: a
+ * wide window, and the keys of a key_derivation_rate. Of such a one all is used up to its highest index. */
+void srtp_direction_doze(srtp_direction *direction);
 /* Wipes the keys and frees everything; NULL is allowed. */
 void srtp_direction_free(srtp_direction *direction);
 

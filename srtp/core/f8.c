@@ -40,10 +40,14 @@ void srtp_f8_xor(srtp_f8 *f8, const uint8_t *in, uint8_t *out, size_t length) {
 
 void srtp_f8_end(srtp_f8 *f8) { srtp_wipe(f8, sizeof *f8); }
 
-void srtp_f8_iv(uint8_t iv[SRTP_AES_BLOCK], const uint8_t *rtp_header, uint32_t roc) {
-    memcpy(iv, rtp_header, 12);
+/* Sequence number and SSRC are those that the index was taken for, whatever stands in the header by now. */
+void srtp_f8_iv(uint8_t iv[SRTP_AES_BLOCK], const uint8_t *rtp_header, uint32_t ssrc, uint64_t index) {
+    memcpy(iv, rtp_header, 8);
     iv[0] = 0;
-    srtp_store32(iv + 12, roc);
+    iv[2] = (uint8_t)(index >> 8);
+    iv[3] = (uint8_t)index;
+    srtp_store32(iv + 8, ssrc);
+    srtp_store32(iv + 12, (uint32_t)(index >> 16));
 }
 
 void srtp_f8_rtcp_iv(uint8_t iv[SRTP_AES_BLOCK], const uint8_t *rtcp_header, uint32_t e_and_index) {

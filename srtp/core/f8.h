@@ -22,7 +22,7 @@ void srtp_f8_xor(srtp_f8 *f8, const uint8_t *in, uint8_t *out, size_t length);
 void srtp_f8_end(srtp_f8 *f8);
 
 /* IV = 0x00 || M || PT || SEQ || TS || SSRC || ROC, and that of RTCP (4.1.2.2, 4.1.2.3). */
-void srtp_f8_iv(uint8_t iv[SRTP_AES_BLOCK], const uint8_t *rtp_header, uint32_t roc);
+void srtp_f8_iv(uint8_t iv[SRTP_AES_BLOCK], const uint8_t *rtp_header, uint32_t ssrc, uint64_t index);
 void srtp_f8_rtcp_iv(uint8_t iv[SRTP_AES_BLOCK], const uint8_t *rtcp_header, uint32_t e_and_index);
 
 #endif

@@ -20,6 +20,7 @@ typedef struct {
 typedef struct srtp_master_key srtp_master_key;
 struct srtp_master_key {
     srtp_master_key *next;
+    srtp_master_key *next_of_bucket; /* see srtp_context.buckets */
     srtp_session_keys *rtp;     /* for r = 0 */
     srtp_session_keys *rtcp;
     srtp_derivation *derivation; /* kept only where key_derivation_rate is not 0 */

@@ -14,12 +14,14 @@ typedef struct {
     srtp_master_key *key;
     srtp_session_keys *fresh;   /* made for this packet, by srtp_keys_at() */
     uint32_t ssrc;
-    size_t header;              /* length of the RTP header */
-    size_t length;              /* received: of the packet without tag, index word and MKI */
+    uint16_t sequence_number;   /* received */
+    uint8_t repeat;             /* sent before, byte for byte the same as is to be shown */
+    uint8_t cryptex;
+    srtp_rtp_header header;
+    srtp_tag_shape shape;       /* of the tag of an RTP packet that is not plain, or is received */
+    uint32_t length;            /* received: of the packet without tag, index word and MKI */
     const uint8_t *mki;         /* received: where it lies */
     const uint8_t *tag;         /* received: where it lies */
-    int repeat;                 /* sent before, byte for byte the same as is to be shown */
-    int cryptex;
 } srtp_plan;
 
 /* The most recent SRTP index of a stream, by which SRTCP finds a key with a <From, To> (RFC 3711 8.1.1). */

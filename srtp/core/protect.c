@@ -25,12 +25,12 @@ static srtp_status index_by_marks(const srtp_direction *direction, const srtp_pl
 
 /* Finds out the context, the index and the key. A packet that was sent before is `repeat`, if that is allowed. */
 static srtp_status plan(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
-    p->header = srtp_rtp_header_length(packet->in, packet->length);
-    if (p->header == 0) return SRTP_MALFORMED;
+    if (srtp_parse_rtp_header(packet->in, packet->length, &p->header) == 0) return SRTP_MALFORMED;
     p->ssrc = srtp_load32(packet->in + 8);
     p->stream = srtp_stream_find(&direction->streams, p->ssrc);
     p->context = srtp_direction_context(direction, p->stream);
     if (p->context == NULL) return SRTP_NO_POLICY;
+    if (srtp_cryptex_marked(&p->header)) return SRTP_UNEXPECTED_CRYPTEX;
 
     srtp_status status = SRTP_OK;
     if (__builtin_expect(p->stream == NULL && direction->marks.count > 0, 0))
@@ -76,19 +76,20 @@ static void commit_rtp(srtp_plan *p, uint64_t index) {
 static void protect_plain(const srtp_plan *p, srtp_packet *packet) {
     const srtp_context *context = p->context;
     const srtp_session_keys *keys = p->key->rtp;
-    const uint8_t *payload = packet->in + p->header;
+    const uint8_t *payload = packet->in + p->header.length;
     uint8_t *out = packet->out, *end = out + packet->length;
-    size_t payload_length = packet->length - p->header;
-    if (packet->in != out) srtp_copy_header(out, packet->in, p->header);
+    size_t payload_length = packet->length - p->header.length;
+    if (packet->in != out) srtp_copy_header(out, packet->in, p->header.length);
     if (srtp_is_aead(context)) {
         uint8_t nonce[SRTP_AES_BLOCK];
         srtp_gcm_nonce(&keys->salt, p->ssrc, packet->index, nonce);
-        context->kernels->gcm_seal(&keys->gcm, nonce, out, p->header, payload, out + p->header, payload_length, end);
+        context->kernels->gcm_seal(&keys->gcm, nonce, out, p->header.length, payload,
+                                    out + p->header.length, payload_length, end);
         end = srtp_append_mki(context, p->key, end + SRTP_GCM_TAG);
     } else {
         uint8_t tag[SRTP_SHA1_DIGEST];
         srtp_cipher_payload(context, keys, context->parameters.encrypt_rtp, out, NULL, p->ssrc, packet->index, payload,
-                            out + p->header, payload_length);
+                            out + p->header.length, payload_length);
         srtp_rtp_hmac(context, keys, out, packet->length, packet->index, tag);
         end = srtp_append_mki(context, p->key, end);
         srtp_copy_tag(end, tag, context->parameters.rtp_tag_length);
@@ -97,44 +98,47 @@ static void protect_plain(const srtp_plan *p, srtp_packet *packet) {
     packet->out_length = (size_t)(end - out);
 }
 
+/* The ROC of RFC 4771, where the packet carries it; returns what follows. */
+static uint8_t *append_roc(const srtp_plan *p, const srtp_packet *packet, uint8_t *out) {
+    if (!p->shape.carries_roc) return out;
+    srtp_store32(out, (uint32_t)(packet->index >> 16));
+    return out + 4;
+}
+
 /* Any packet, from `in` to a buffer with room. Leaves the start of its tag in `fingerprint`; returns its length. */
 static size_t protect_any(const srtp_plan *p, const srtp_packet *packet, const srtp_session_keys *keys, uint8_t *out,
                           uint8_t fingerprint[SRTP_FINGERPRINT]) {
     const srtp_context *context = p->context;
-    size_t length = packet->length, clear = p->header;
+    size_t length = packet->length, clear = p->header.length;
     uint8_t tag[SRTP_SHA1_DIGEST];
     if (out != packet->in) memcpy(out, packet->in, length);
     if (p->cryptex) {
-        length = srtp_cryptex_mark(out, length);
-        srtp_cryptex_gather(out);
+        length = srtp_cryptex_mark(out, &p->header, length);
+        srtp_cryptex_gather(out, &p->header);
         clear = SRTP_CRYPTEX_CLEAR;
     } else if (context->parameters.shape.header_keys) {
-        srtp_encrypt_extension(context, keys, out, p->header, p->ssrc, packet->index);
+        srtp_encrypt_extension(context, keys, out, &p->header, p->ssrc, packet->index);
     }
     uint8_t *end = out + length;
     if (srtp_is_aead(context)) {
         uint8_t nonce[SRTP_AES_BLOCK];
         srtp_gcm_nonce(&keys->salt, p->ssrc, packet->index, nonce);
         context->kernels->gcm_seal(&keys->gcm, nonce, out, clear, out + clear, out + clear, length - clear, end);
-        if (p->cryptex) srtp_cryptex_scatter(out);
+        if (p->cryptex) srtp_cryptex_scatter(out, &p->header);
         memcpy(fingerprint, end, SRTP_FINGERPRINT);
-        return (size_t)(srtp_append_mki(context, p->key, end + SRTP_GCM_TAG) - out);
+        end = srtp_append_mki(context, p->key, end + SRTP_GCM_TAG);
+        return (size_t)(append_roc(p, packet, end) - out);
     }
     srtp_cipher_payload(context, keys, context->parameters.encrypt_rtp, out, NULL, p->ssrc, packet->index, out + clear,
                         out + clear, length - clear);
-    if (p->cryptex) srtp_cryptex_scatter(out);
-    srtp_tag_shape shape = srtp_rtp_tag_shape(context, out);
-    if (shape.mac_length > 0) {
+    if (p->cryptex) srtp_cryptex_scatter(out, &p->header);
+    if (p->shape.mac_length > 0) {
         srtp_rtp_hmac(context, keys, out, length, packet->index, tag);
         memcpy(fingerprint, tag, SRTP_FINGERPRINT);
     }
-    end = srtp_append_mki(context, p->key, end);
-    if (shape.carries_roc) {
-        srtp_store32(end, (uint32_t)(packet->index >> 16));
-        end += 4;
-    }
-    memcpy(end, tag, shape.mac_length);
-    return (size_t)(end - out) + shape.mac_length;
+    end = append_roc(p, packet, srtp_append_mki(context, p->key, end));
+    memcpy(end, tag, p->shape.mac_length);
+    return (size_t)(end - out) + p->shape.mac_length;
 }
 
 /* The same packet once more: made apart, and handed out only if it is, byte for byte, what was sent before. */
@@ -156,11 +160,14 @@ static srtp_status protect_again(const srtp_plan *p, srtp_packet *packet, const 
 /* A context with anything out of the ordinary. */
 static srtp_status protect_featured(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
     const srtp_parameters *parameters = &p->context->parameters;
-    srtp_cryptex_need need = srtp_cryptex_sending(p->context, packet->in);
+    srtp_cryptex_need need = srtp_cryptex_sending(p->context, &p->header);
     if (need == SRTP_CRYPTEX_CANNOT) return SRTP_UNENCRYPTED;
     p->cryptex = need == SRTP_CRYPTEX_APPLIES;
-    size_t overhead = parameters->mki_length + srtp_rtp_tag_shape(p->context, packet->in).length;
-    if (p->cryptex) overhead += srtp_cryptex_growth(packet->in);
+    if (parameters->shape.header_keys && !p->cryptex && !srtp_extension_is_sound(packet->in, &p->header))
+        return SRTP_UNENCRYPTED;
+    p->shape = srtp_rtp_tag_shape(p->context, (uint16_t)packet->index);
+    size_t overhead = parameters->mki_length + p->shape.length;
+    if (p->cryptex) overhead += srtp_cryptex_growth(&p->header);
     srtp_status status = room(packet, overhead);
     if (status != SRTP_OK) return status;
     srtp_index_space *space = p->stream == NULL ? NULL : &p->stream->rtp;

@@ -47,6 +47,8 @@ static inline void srtp_replay_commit(srtp_replay_window *window, uint64_t index
         window->top = index;
     else if (!window->started || index > window->top)
         srtp_replay_jump(window, index);
+    else if (window->top - index >= window->size)
+        return; /* it was not checked: the window has no bit for it */
     window->bits[(index & (window->capacity - 1)) / 64] |= (uint64_t)1 << (index & 63);
 }
 

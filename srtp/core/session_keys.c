@@ -1,9 +1,9 @@
 #include "session_keys.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "packet.h"
+#include "secret_memory.h"
 
 /* RFC 3711 4.3.1 and RFC 6904 3. */
 enum { LABEL_ENCRYPTION, LABEL_AUTHENTICATION, LABEL_SALT, LABEL_RTCP, LABEL_HEADER = 6, LABEL_HEADER_SALT, LABEL_ID = 0xff };
@@ -77,11 +77,11 @@ size_t srtp_session_keys_size(const srtp_key_shape *shape) {
 
 srtp_session_keys *srtp_session_keys_new(const srtp_kernels *k, const srtp_derivation *derivation,
                                          const srtp_key_shape *shape, int rtcp, uint64_t r) {
-    srtp_session_keys *keys = calloc(1, srtp_session_keys_size(shape));
-    srtp_further_keys *further = needs_further(shape, rtcp) ? calloc(1, sizeof *further) : NULL;
+    srtp_session_keys *keys = srtp_secret_new(srtp_session_keys_size(shape));
+    srtp_further_keys *further = needs_further(shape, rtcp) ? srtp_secret_new(sizeof *further) : NULL;
     if (keys == NULL || (further == NULL && needs_further(shape, rtcp))) {
-        free(keys);
-        free(further);
+        srtp_secret_free(keys, srtp_session_keys_size(shape));
+        srtp_secret_free(further, sizeof *further);
         return NULL;
     }
     keys->further = further;
@@ -103,10 +103,6 @@ srtp_session_keys *srtp_session_keys_new(const srtp_kernels *k, const srtp_deriv
 
 void srtp_session_keys_free(srtp_session_keys *keys, const srtp_key_shape *shape) {
     if (keys == NULL) return;
-    if (keys->further != NULL) {
-        srtp_wipe(keys->further, sizeof *keys->further);
-        free(keys->further);
-    }
-    srtp_wipe(keys, srtp_session_keys_size(shape));
-    free(keys);
+    srtp_secret_free(keys->further, sizeof *keys->further);
+    srtp_secret_free(keys, srtp_session_keys_size(shape));
 }

@@ -18,7 +18,8 @@ typedef enum {
     SRTP_INDEX_EXHAUSTED,   /* 2^48 packets, or 2^31 RTCP packets: the keys are used up */
     SRTP_UNENCRYPTED,       /* in clear where the policy wants encryption: SRTCP with E=0, a header without Cryptex */
     SRTP_NO_MEMORY,
-    SRTP_TOO_MANY_STREAMS,  /* a bound on streams, or on what is kept of removed ones, is reached */
+    SRTP_TOO_MANY_STREAMS,  /* a bound on SSRCs that peers bring, or on what is kept of removed ones, is reached */
+    SRTP_UNEXPECTED_CRYPTEX, /* marked as encrypted by Cryptex where the policy has none, or before it is sent */
     SRTP_STATUS_COUNT
 } srtp_status;
 

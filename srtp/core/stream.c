@@ -37,12 +37,37 @@ void srtp_stream_begin_at(srtp_stream *stream, const srtp_mark *floor) {
     srtp_replay_use_up(&stream->rtcp.window, floor->rtcp_end);
 }
 
+static uint64_t end_of(const srtp_replay_window *window) { return window->started ? window->top + 1 : 0; }
+
+void srtp_stream_wake_as(srtp_stream *awake, const srtp_stream *asleep) {
+    awake->initial_roc = asleep->initial_roc;
+    awake->pinned = asleep->pinned;
+    awake->born = asleep->born;
+    awake->rtp.counters = asleep->rtp.counters;
+    awake->rtcp.counters = asleep->rtcp.counters;
+    srtp_replay_use_up(&awake->rtp.window, end_of(&asleep->rtp.window));
+    srtp_replay_use_up(&awake->rtcp.window, end_of(&asleep->rtcp.window));
+}
+
+srtp_stream *srtp_stream_asleep(srtp_stream_pool *pool, const srtp_stream *stream) {
+    srtp_stream *asleep = with_windows(pool, stream->context, stream->ssrc, SRTP_MIN_WINDOW, SRTP_MIN_WINDOW, 0);
+    if (asleep == NULL) return NULL;
+    srtp_stream_wake_as(asleep, stream);
+    asleep->asleep = 1;
+    return asleep;
+}
+
 static void copy_space(srtp_index_space *copy, const srtp_index_space *space) {
     srtp_replay_copy(&copy->window, &space->window);
     copy->counters = space->counters;
 }
 
 srtp_stream *srtp_stream_copy(srtp_stream_pool *pool, const srtp_stream *stream) {
+    if (stream->asleep) { /* as it will be when it wakes */
+        srtp_stream *awake = srtp_stream_new(pool, stream->context, stream->ssrc, 0);
+        if (awake != NULL) srtp_stream_wake_as(awake, stream);
+        return awake;
+    }
     srtp_stream *copy =
         with_windows(pool, stream->context, stream->ssrc, stream->rtp.window.size, stream->rtcp.window.size, 0);
     if (copy == NULL) return NULL;

@@ -43,12 +43,14 @@ typedef struct {
     uint8_t owns_context;       /* the policy is this SSRC's alone */
     uint8_t pinned;             /* the ROC of the next RTP packet is `initial_roc`, as set or as the first one's */
     uint8_t large;              /* more than a piece of the pool: memory of its own */
+    uint8_t asleep;             /* received nothing for long: see srtp_direction_doze() */
     srtp_context *context;
     srtp_index_space rtp;
     uint64_t staged;            /* the last batch chunk that took a packet of it, and the highest index there */
     uint64_t staged_top;
     uint32_t initial_roc;
     uint32_t born;              /* srtp_past_keys.count of its context when it came to be */
+    uint64_t seen;              /* packets processed when srtp_direction_doze() last came by */
     srtp_index_space rtcp;
     uint8_t *fingerprints;      /* window capacity times SRTP_FINGERPRINT, for a sender with allow_repeat_tx */
 } srtp_stream;
@@ -61,6 +63,10 @@ void srtp_stream_begin_at(srtp_stream *stream, const srtp_mark *floor);
  * used. NULL without memory. */
 srtp_stream *srtp_stream_renewed(srtp_stream_pool *pool, const srtp_stream *stream, srtp_context *context,
                                  int keep_fingerprints);
+/* What an idle receiver's stream keeps: all up to its highest indexes counts as used. NULL without memory. */
+srtp_stream *srtp_stream_asleep(srtp_stream_pool *pool, const srtp_stream *stream);
+/* Makes a new stream go on in the place of a sleeping one. */
+void srtp_stream_wake_as(srtp_stream *awake, const srtp_stream *asleep);
 /* A stream with the same indexes and counters, without the keys of a key_derivation_rate; NULL without memory. */
 srtp_stream *srtp_stream_copy(srtp_stream_pool *pool, const srtp_stream *stream);
 /* With its context, if that is its own; NULL is allowed. */

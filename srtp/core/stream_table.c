@@ -95,6 +95,14 @@ void srtp_stream_replace(srtp_stream_table *table, srtp_stream *stream, srtp_str
     srtp_stream_free(&table->pool, stream);
 }
 
+srtp_stream *srtp_stream_wake(srtp_stream_table *table, srtp_stream *stream) {
+    srtp_stream *awake = srtp_stream_new(&table->pool, stream->context, stream->ssrc, 0);
+    if (awake == NULL) return NULL;
+    srtp_stream_wake_as(awake, stream);
+    srtp_stream_replace(table, stream, awake);
+    return awake;
+}
+
 void srtp_stream_table_free(srtp_stream_table *table) {
     srtp_stream *stream;
     for (size_t position = 0; (stream = srtp_stream_next(table, &position)) != NULL;)

@@ -77,6 +77,8 @@ void srtp_stream_insert(srtp_stream_table *table, srtp_stream *stream);
 int srtp_stream_remove(srtp_stream_table *table, uint32_t ssrc);
 /* Puts `heir`, of the same SSRC, in the place of a stream, which is freed. */
 void srtp_stream_replace(srtp_stream_table *table, srtp_stream *stream, srtp_stream *heir);
+/* Makes a whole stream of a sleeping one, which is freed; NULL without memory. */
+srtp_stream *srtp_stream_wake(srtp_stream_table *table, srtp_stream *stream);
 /* Frees all streams and their memory. */
 void srtp_stream_table_free(srtp_stream_table *table);
 

@@ -26,7 +26,7 @@ static inline void srtp_cipher_payload(const srtp_context *context, const srtp_s
         if (rtcp_word != NULL)
             srtp_f8_rtcp_iv(iv, header, *rtcp_word);
         else
-            srtp_f8_iv(iv, header, (uint32_t)(index >> 16));
+            srtp_f8_iv(iv, header, ssrc, index);
         srtp_f8_start(&f8, context->kernels, &keys->aes, &keys->further->masked, iv);
         srtp_f8_xor(&f8, in, out, length);
         srtp_f8_end(&f8);
@@ -70,25 +70,28 @@ static inline void srtp_drop_keys(const srtp_context *context, srtp_session_keys
     if (fresh != NULL) srtp_session_keys_free(fresh, &context->parameters.shape);
 }
 
-/* The tag of an RTP packet: how long it is, and whether it begins with the ROC (RFC 4771) and has a MAC. */
+/* The tag of an RTP packet: how long it is, and whether it has the ROC (RFC 4771) and a MAC. With HMAC-SHA1 the ROC
+ * is the tag's beginning; AEAD has its MAC before the MKI, and the tag behind that is the ROC (RFC 7714 7.1, 8.2). */
 typedef struct {
-    size_t length;
-    int carries_roc;
-    size_t mac_length;
+    uint8_t length;
+    uint8_t carries_roc;
+    uint8_t mac_length;
 } srtp_tag_shape;
 
-static inline srtp_tag_shape srtp_rtp_tag_shape(const srtp_context *context, const uint8_t *packet) {
+static inline srtp_tag_shape srtp_rtp_tag_shape(const srtp_context *context, uint16_t sequence_number) {
     const srtp_parameters *p = &context->parameters;
-    srtp_tag_shape shape = {p->rtp_tag_length, 0, p->rtp_tag_length};
+    srtp_tag_shape shape = {(uint8_t)p->rtp_tag_length, 0, (uint8_t)p->rtp_tag_length};
     if (__builtin_expect(p->roc_mode != 0, 0)) {
-        shape.carries_roc = srtp_load16(packet + 2) % p->roc_rate == 0;
-        if (p->roc_mode == 3)
+        shape.carries_roc = sequence_number % p->roc_rate == 0;
+        if (srtp_is_aead(context))
+            shape.mac_length = SRTP_GCM_TAG;
+        else if (p->roc_mode == 3)
             shape.mac_length = 0;
         else if (!shape.carries_roc)
-            shape.mac_length = p->roc_mode == 1 ? 0 : p->rtp_tag_length;
+            shape.mac_length = p->roc_mode == 1 ? 0 : (uint8_t)p->rtp_tag_length;
         else
-            shape.mac_length = p->rtp_tag_length - 4;
-        shape.length = shape.mac_length + (shape.carries_roc ? 4 : 0);
+            shape.mac_length = (uint8_t)(p->rtp_tag_length - 4);
+        shape.length = (uint8_t)(shape.mac_length + (shape.carries_roc ? 4 : 0));
     }
     return shape;
 }

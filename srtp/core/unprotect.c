@@ -12,10 +12,10 @@
 static srtp_status split(const srtp_context *context, const srtp_packet *packet, size_t tag_length, srtp_plan *p) {
     size_t mki_length = context->parameters.mki_length;
     if (packet->length < mki_length + tag_length) return SRTP_MALFORMED;
-    p->length = packet->length - mki_length - tag_length;
+    p->length = (uint32_t)(packet->length - mki_length - tag_length);
     const uint8_t *end = packet->in + p->length;
     p->tag = srtp_is_aead(context) ? end : end + mki_length;
-    p->mki = srtp_is_aead(context) ? end + tag_length : end;
+    p->mki = srtp_is_aead(context) ? end + SRTP_GCM_TAG : end;
     return SRTP_OK;
 }
 
@@ -26,11 +26,22 @@ static srtp_status parse(srtp_direction *direction, const srtp_packet *packet, s
     p->ssrc = srtp_load32(packet->in + 8);
     p->stream = srtp_stream_find(&direction->streams, p->ssrc);
     p->context = srtp_direction_context(direction, p->stream);
-    if (p->context == NULL) return srtp_rtp_header_length(packet->in, packet->length) ? SRTP_NO_POLICY : SRTP_MALFORMED;
-    srtp_status status = split(p->context, packet, srtp_rtp_tag_shape(p->context, packet->in).length, p);
+    if (p->context == NULL) return srtp_is_rtp(packet->in, packet->length) ? SRTP_NO_POLICY : SRTP_MALFORMED;
+    p->sequence_number = srtp_load16(packet->in + 2);
+    p->shape = srtp_rtp_tag_shape(p->context, p->sequence_number);
+    srtp_status status = split(p->context, packet, p->shape.length, p);
     if (status != SRTP_OK) return status;
-    p->header = srtp_rtp_header_length(packet->in, p->length);
-    return p->header == 0 ? SRTP_MALFORMED : SRTP_OK;
+    if (srtp_parse_rtp_header(packet->in, p->length, &p->header) == 0) return SRTP_MALFORMED;
+    if (srtp_cryptex_marked(&p->header) && p->context->parameters.cryptex == SRTP_CRYPTEX_OFF)
+        return SRTP_UNEXPECTED_CRYPTEX;
+    return SRTP_OK;
+}
+
+/* How many SSRCs a peer may bring is bounded, and where nothing proves that they are a peer's, more narrowly. */
+static srtp_status may_come(const srtp_direction *direction, const srtp_context *context) {
+    size_t most = context->parameters.most_streams;
+    if (!context->authenticates && most > SRTP_MOST_STRANGERS) most = SRTP_MOST_STRANGERS;
+    return direction->streams.count < most ? SRTP_OK : SRTP_TOO_MANY_STREAMS;
 }
 
 static srtp_status pick_key(const srtp_packet *packet, srtp_plan *p) {
@@ -39,19 +50,26 @@ static srtp_status pick_key(const srtp_packet *packet, srtp_plan *p) {
     return status;
 }
 
-/* Late binding (RFC 4568 6.4.1): a stream comes to be with its first authenticated packet. It is made before the
+/* Late binding (RFC 4568 6.4.1): a stream comes to be with its first authenticated packet, and one that sleeps wakes
+ * by the next. It is made before the
  * bytes are touched, so that nothing is left to fail afterwards, and thrown away if the packet is not authentic. */
 static srtp_status prepare_stream(srtp_direction *direction, const srtp_plan *p, srtp_stream **fresh) {
     *fresh = NULL;
-    if (p->stream != NULL) return SRTP_OK;
-    if (srtp_stream_reserve(&direction->streams) != 0) return SRTP_NO_MEMORY;
+    if (p->stream != NULL && !p->stream->asleep) return SRTP_OK;
+    if (p->stream == NULL && srtp_stream_reserve(&direction->streams) != 0) return SRTP_NO_MEMORY;
     *fresh = srtp_stream_new(&direction->streams.pool, p->context, p->ssrc, 0);
     return *fresh == NULL ? SRTP_NO_MEMORY : SRTP_OK;
 }
 
 static void bind_stream(srtp_direction *direction, srtp_plan *p, srtp_stream *fresh) {
     if (fresh == NULL) return;
-    srtp_stream_insert(&direction->streams, fresh);
+    if (p->stream == NULL) {
+        srtp_direction_doze(direction);
+        srtp_stream_insert(&direction->streams, fresh);
+    } else {
+        srtp_stream_wake_as(fresh, p->stream);
+        srtp_stream_replace(&direction->streams, p->stream, fresh);
+    }
     p->stream = fresh;
 }
 
@@ -61,7 +79,7 @@ static srtp_status open_plain(const srtp_plan *p, srtp_packet *packet) {
     const srtp_session_keys *keys = p->key->rtp;
     const uint8_t *in = packet->in;
     uint8_t *out = packet->out;
-    size_t header = p->header, payload = p->length - header;
+    size_t header = p->header.length, payload = p->length - header;
     if (srtp_is_aead(context)) {
         uint8_t nonce[SRTP_AES_BLOCK];
         srtp_gcm_nonce(&keys->salt, p->ssrc, packet->index, nonce);
@@ -81,78 +99,77 @@ static srtp_status open_plain(const srtp_plan *p, srtp_packet *packet) {
 static srtp_status open_aead(const srtp_plan *p, srtp_packet *packet, const srtp_session_keys *keys) {
     uint8_t nonce[SRTP_AES_BLOCK], tag[SRTP_GCM_TAG];
     uint8_t *out = packet->out;
-    size_t clear = p->cryptex ? SRTP_CRYPTEX_CLEAR : p->header;
+    size_t clear = p->cryptex ? SRTP_CRYPTEX_CLEAR : p->header.length;
     if (out != packet->in) memcpy(out, packet->in, p->length);
     memcpy(tag, p->tag, sizeof tag);
     srtp_gcm_nonce(&keys->salt, p->ssrc, packet->index, nonce);
-    if (p->cryptex) srtp_cryptex_gather(out);
+    if (p->cryptex) srtp_cryptex_gather(out, &p->header);
     int authentic = p->context->kernels->gcm_open(&keys->gcm, nonce, out, clear, out + clear, out + clear,
                                                   p->length - clear, tag);
-    if (p->cryptex) srtp_cryptex_scatter(out);
+    if (p->cryptex) srtp_cryptex_scatter(out, &p->header);
     return authentic ? SRTP_OK : SRTP_AUTH_FAILED;
 }
 
 /* HMAC-SHA1 or no authentication, and any cipher of RFC 3711. */
-static srtp_status open_hmac(const srtp_plan *p, srtp_packet *packet, const srtp_session_keys *keys,
-                             const srtp_tag_shape *shape) {
+static srtp_status open_hmac(const srtp_plan *p, srtp_packet *packet, const srtp_session_keys *keys) {
     const srtp_context *context = p->context;
+    const srtp_tag_shape *shape = &p->shape;
     uint8_t *out = packet->out;
     if (shape->mac_length > 0) {
         uint8_t tag[SRTP_SHA1_DIGEST];
         srtp_rtp_hmac(context, keys, packet->in, p->length, packet->index, tag);
         if (!srtp_equal(tag, p->tag + (shape->carries_roc ? 4 : 0), shape->mac_length)) return SRTP_AUTH_FAILED;
     }
-    size_t clear = p->cryptex ? SRTP_CRYPTEX_CLEAR : p->header;
+    size_t clear = p->cryptex ? SRTP_CRYPTEX_CLEAR : p->header.length;
     if (out != packet->in) memcpy(out, packet->in, p->length);
-    if (p->cryptex) srtp_cryptex_gather(out);
+    if (p->cryptex) srtp_cryptex_gather(out, &p->header);
     srtp_cipher_payload(context, keys, context->parameters.encrypt_rtp, out, NULL, p->ssrc, packet->index, out + clear,
                         out + clear, p->length - clear);
-    if (p->cryptex) srtp_cryptex_scatter(out);
+    if (p->cryptex) srtp_cryptex_scatter(out, &p->header);
     return SRTP_OK;
 }
 
 /* Authenticates and decrypts under p->key. */
-static srtp_status open_under_key(srtp_plan *p, srtp_packet *packet, const srtp_tag_shape *shape) {
+static srtp_status open_under_key(srtp_plan *p, srtp_packet *packet) {
     const srtp_index_space *space = p->stream == NULL ? NULL : &p->stream->rtp;
     const srtp_session_keys *keys = srtp_keys_at(p->context, p->key, space, 0, packet->index, &p->fresh);
     if (keys == NULL) return SRTP_NO_MEMORY;
-    srtp_status status = srtp_is_aead(p->context) ? open_aead(p, packet, keys) : open_hmac(p, packet, keys, shape);
+    srtp_status status = srtp_is_aead(p->context) ? open_aead(p, packet, keys) : open_hmac(p, packet, keys);
     if (status != SRTP_OK) {
         srtp_drop_keys(p->context, p->fresh);
         p->fresh = NULL;
         return status;
     }
     if (p->cryptex)
-        srtp_cryptex_unmark(packet->out);
+        srtp_cryptex_unmark(packet->out, &p->header);
     else if (p->context->parameters.shape.header_keys)
-        srtp_encrypt_extension(p->context, keys, packet->out, p->header, p->ssrc, packet->index);
+        srtp_encrypt_extension(p->context, keys, packet->out, &p->header, p->ssrc, packet->index);
     return SRTP_OK;
 }
 
 /* The key that was picked, and during an overlap the one before it. */
-static srtp_status open_under_any(srtp_plan *p, srtp_packet *packet, const srtp_tag_shape *shape) {
-    srtp_status status = open_under_key(p, packet, shape);
+static srtp_status open_under_any(srtp_plan *p, srtp_packet *packet) {
+    srtp_status status = open_under_key(p, packet);
     srtp_master_key *previous = p->context->previous;
     if (status != SRTP_AUTH_FAILED || previous == NULL || p->context->parameters.mki_length != 0) return status;
     if (srtp_lifetime_over(&previous->rtp_lifetime)) return status;
     p->key = previous;
-    return open_under_key(p, packet, shape);
+    return open_under_key(p, packet);
 }
 
 /* An unauthenticated packet may move the index only where no packet of the policy is authenticated. */
-static int moves_state(const srtp_plan *p, const srtp_tag_shape *shape) {
-    return shape->mac_length > 0 || p->context->parameters.roc_mode != 1;
+static int moves_state(const srtp_plan *p) {
+    return p->shape.mac_length > 0 || p->context->parameters.roc_mode != 1;
 }
 
 static srtp_status unprotect_featured(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
-    srtp_tag_shape shape = srtp_rtp_tag_shape(p->context, packet->in);
-    srtp_cryptex_need need = srtp_cryptex_received(p->context, packet->in);
+    srtp_cryptex_need need = srtp_cryptex_received(p->context, &p->header);
     srtp_stream *fresh;
     if (need == SRTP_CRYPTEX_CANNOT) return SRTP_UNENCRYPTED;
     p->cryptex = need == SRTP_CRYPTEX_APPLIES;
     srtp_status status = prepare_stream(direction, p, &fresh);
-    if (status == SRTP_OK) status = open_under_any(p, packet, &shape);
-    if (status == SRTP_OK && moves_state(p, &shape)) {
+    if (status == SRTP_OK) status = open_under_any(p, packet);
+    if (status == SRTP_OK && moves_state(p)) {
         bind_stream(direction, p, fresh);
         srtp_commit_received_rtp(p, packet->index);
         return SRTP_OK;
@@ -163,24 +180,20 @@ static srtp_status unprotect_featured(srtp_direction *direction, srtp_packet *pa
 }
 
 /* RFC 4771: a packet that carries its ROC is taken at its word, which authentication then proves. */
-static srtp_status index_of(const srtp_packet *packet, const srtp_plan *p, uint64_t *index) {
-    if (__builtin_expect(p->context->parameters.roc_mode != 0, 0) &&
-        srtp_rtp_tag_shape(p->context, packet->in).carries_roc) {
-        *index = (uint64_t)srtp_load32(p->tag) << 16 | srtp_load16(packet->in + 2);
+static srtp_status index_of(const srtp_plan *p, uint64_t *index) {
+    if (__builtin_expect(p->shape.carries_roc, 0)) {
+        const uint8_t *roc = srtp_is_aead(p->context) ? p->mki + p->context->parameters.mki_length : p->tag;
+        *index = (uint64_t)srtp_load32(roc) << 16 | p->sequence_number;
         return SRTP_OK;
     }
-    return srtp_estimate_index(p->stream, srtp_load16(packet->in + 2), index);
+    return srtp_estimate_index(p->stream, p->sequence_number, index);
 }
 
 static srtp_status unprotect_parsed(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
-    srtp_status status = index_of(packet, p, &packet->index);
-    /* Without authentication a list of what came says nothing (RFC 3711 3.3.2), and forged packets could fill it. */
-    int authenticated = p->context->parameters.rtp_tag_length != 0 &&
-                        p->context->parameters.roc_mode != 3;
-    if (status == SRTP_OK && p->stream != NULL && authenticated)
+    srtp_status status = index_of(p, &packet->index);
+    if (status == SRTP_OK && p->stream != NULL && p->context->checks_replay)
         status = srtp_replay_check(&p->stream->rtp.window, packet->index);
-    if (status == SRTP_OK && p->stream == NULL && !authenticated && direction->streams.count >= SRTP_MOST_STRANGERS)
-        status = SRTP_TOO_MANY_STREAMS;
+    if (status == SRTP_OK && p->stream == NULL) status = may_come(direction, p->context);
     if (status == SRTP_OK) status = pick_key(packet, p);
     if (status == SRTP_OK && p->length > packet->capacity) {
         packet->out_length = p->length;
@@ -238,7 +251,7 @@ static srtp_status parse_rtcp(srtp_direction *direction, srtp_packet *packet, sr
     if (p->context == NULL) return srtp_is_rtcp(packet->in, packet->length) ? SRTP_NO_POLICY : SRTP_MALFORMED;
     size_t overhead = p->context->rtcp_overhead, tag_length = p->context->parameters.rtcp_tag_length;
     if (packet->length < overhead) return SRTP_MALFORMED;
-    p->length = packet->length - overhead;
+    p->length = (uint32_t)(packet->length - overhead);
     if (!srtp_is_rtcp(packet->in, p->length)) return SRTP_MALFORMED;
     const uint8_t *end = packet->in + p->length;
     if (srtp_is_aead(p->context)) {
@@ -262,7 +275,9 @@ static srtp_status check_encryption(const srtp_context *context, uint32_t word) 
 static srtp_status unprotect_rtcp(srtp_direction *direction, srtp_packet *packet, srtp_plan *p) {
     uint32_t word;
     srtp_status status = parse_rtcp(direction, packet, p, &word);
-    if (status == SRTP_OK && p->stream != NULL) status = srtp_replay_check(&p->stream->rtcp.window, packet->index);
+    if (status == SRTP_OK && p->stream != NULL && p->context->parameters.replay_check)
+        status = srtp_replay_check(&p->stream->rtcp.window, packet->index);
+    if (status == SRTP_OK && p->stream == NULL) status = may_come(direction, p->context);
     if (status == SRTP_OK)
         status = srtp_context_receiving_key(p->context, p->mki, srtp_latest_index(p->stream), &p->key);
     if (status == SRTP_OK && srtp_lifetime_over(&p->key->rtcp_lifetime)) status = SRTP_KEY_EXPIRED;
@@ -309,10 +324,9 @@ srtp_status srtp_unprotect_rtcp(srtp_direction *direction, srtp_packet *packet) 
 }
 
 /* The index, if it is the same whichever of the staged packets are authentic. */
-static int staged_index(const srtp_packet *packet, const srtp_plan *p, uint64_t chunk, srtp_status *status,
-                        uint64_t *index) {
+static int staged_index(const srtp_plan *p, uint64_t chunk, srtp_status *status, uint64_t *index) {
     const srtp_stream *stream = p->stream;
-    uint16_t sequence_number = srtp_load16(packet->in + 2);
+    uint16_t sequence_number = p->sequence_number;
     *status = srtp_estimate_index(stream, sequence_number, index);
     if (stream->staged != chunk) return 1;
     uint64_t after = 0;
@@ -329,8 +343,8 @@ srtp_staging srtp_stage_unprotect(srtp_direction *direction, srtp_packet *packet
         return SRTP_DONE;
     }
     if (status == SRTP_OK) {
-        if (p->stream == NULL || p->stream->pinned || !p->context->plain) return SRTP_ALONE;
-        if (!staged_index(packet, p, chunk, &status, &packet->index)) return SRTP_LATER;
+        if (p->stream == NULL || p->stream->pinned || p->stream->asleep || !p->context->plain) return SRTP_ALONE;
+        if (!staged_index(p, chunk, &status, &packet->index)) return SRTP_LATER;
     }
     if (status == SRTP_OK) status = srtp_replay_check(&p->stream->rtp.window, packet->index);
     if (status == SRTP_OK) status = srtp_context_receiving_key(p->context, p->mki, packet->index, &p->key);

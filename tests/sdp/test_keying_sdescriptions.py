@@ -88,9 +88,9 @@ def test_weakening_parameters_are_refused_by_default(flag):
 
 
 def test_parameters_that_change_nothing_are_taken():
-    examined = Sdescriptions().receive_offer(remote(f"1 {SUITE} inline:{KEY} WSH=4096 FEC_ORDER=FEC_SRTP -NEW=x KDR=0"))
+    examined = Sdescriptions().receive_offer(remote(f"1 {SUITE} inline:{KEY} WSH=1000 FEC_ORDER=FEC_SRTP -NEW=x KDR=0"))
     answer = examined.proposal.create_answer(LOCAL)
-    assert answer.result.inbound.rtp_window == 4096
+    assert answer.result.inbound.rtp_window == 1000
     assert "NEW" not in answer.lines.media[0].value  # declarative: not echoed
     assert "WSH" not in answer.lines.media[0].value
 

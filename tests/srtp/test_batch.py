@@ -41,6 +41,8 @@ STATUS = {
     "IndexReuseError": PacketStatus.INDEX_REUSED,
     "IndexExhaustedError": PacketStatus.INDEX_EXHAUSTED,
     "UnencryptedPacketError": PacketStatus.UNENCRYPTED,
+    "TooManyStreamsError": PacketStatus.TOO_MANY_STREAMS,
+    "UnexpectedCryptexError": PacketStatus.UNEXPECTED_CRYPTEX,
 }
 
 

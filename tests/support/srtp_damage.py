@@ -36,6 +36,7 @@ REFUSALS = {
     PacketStatus.REPLAYED,
     PacketStatus.TOO_OLD,
     PacketStatus.UNENCRYPTED,
+    PacketStatus.UNEXPECTED_CRYPTEX,  # a byte of the header extension that became a mark
     PacketStatus.INDEX_EXHAUSTED,
 }
 

@@ -18,6 +18,8 @@ srtp_parameters core_parameters(const core_profile *profile)
         .encrypt_rtcp = 1,
         .rtp_window = 128,
         .rtcp_window = 128,
+        .replay_check = 1,
+        .most_streams = 1024,
     };
 }
 
