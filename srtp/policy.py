@@ -209,10 +209,7 @@ class Policy:
         rate = self.key_derivation_rate
         if rate != 0 and (not 1 <= rate <= MAX_KEY_DERIVATION_RATE or rate & (rate - 1)):
             raise PolicyError(f"key_derivation_rate is {rate!r}, it must be 0 or a power of two up to 2^24")
-        for name in ("allow_repeat_tx", "encrypt_rtp", "encrypt_rtcp", "authenticate_rtp", "replay_check"):
-            if not isinstance(getattr(self, name), bool):
-                raise PolicyError(f"{name} is {getattr(self, name)!r}, it must be True or False")
-        if not isinstance(self.max_streams, int) or not 1 <= self.max_streams <= MAX_STREAMS:
+        if not 1 <= self.max_streams <= MAX_STREAMS:
             raise PolicyError(f"max_streams is {self.max_streams!r}, it must be from 1 to 2^20")
         for extension in self.encrypted_extensions:
             if not 1 <= extension <= MAX_EXTENSION_ID:
