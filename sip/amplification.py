@@ -33,9 +33,9 @@ class Allowance:
         self._bytes = FACTOR * received
         self._successes = MAX_SUCCESSES
 
-    def received(self, size: int) -> None:
-        """Takes note that so much more came, as a retransmission."""
-        self._bytes += FACTOR * size
+    def add(self, other: Allowance) -> None:
+        """Takes note that a retransmission came, which allows as much as `other`."""
+        self._bytes += other._bytes
 
     def admits(self, size: int, *, provisional: bool = False, repeated: bool = False) -> bool:
         """Whether `size` bytes may be sent, and takes note that they are; `repeated` for a 2xx to an INVITE.

@@ -327,6 +327,8 @@ class IncomingInvite:
 
     def receive(self, exchange: ServerExchange, request: Request) -> None:
         """Answers a request of the caller's within the early dialog."""
+        if exchange.allowance is None:
+            self._exchange.allowance = None
         status = 405
         if request.method == "PRACK" and self._reliable is not None:
             if request.body:

@@ -221,16 +221,24 @@ class InviteDialog:
                 self.on_ack(ack)
 
     def repeat_until_acknowledged(self, exchange: ServerExchange, response: Response) -> None:
-        """Repeats a 2xx at T1, doubling to T2, for 64*T1; without an ACK by then the call is ended (13.3.1.4)."""
-        loop = asyncio.get_running_loop()
-        timers = self._user_agent.timers
+        """Repeats a 2xx at T1, doubling to T2, for 64*T1; without an ACK by then the call is ended (13.3.1.4).
+
+        To a UDP source that has proven nothing fewer are sent, and one BYE, to the source and not to its Contact: it may
+        be that nobody there has called.
+        """
+        loop, user_agent = asyncio.get_running_loop(), self._user_agent
+        timers = user_agent.timers
         self._acknowledged = False
         self._invite_cseq = response.cseq.number
         give_up = loop.time() + timers.timeout
 
         def again(interval: float) -> None:
             if loop.time() >= give_up:
-                self.end_soon()
+                if exchange.allowance is None:
+                    self.end_soon()
+                else:
+                    user_agent.send_once(self.dialog.create_request("BYE"), exchange.flow)
+                    self._end("local")
                 return
             self._user_agent.resend(exchange, response)
             self._repeat = loop.call_later(min(2 * interval, timers.t2), again, min(2 * interval, timers.t2))

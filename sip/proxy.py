@@ -20,7 +20,7 @@ from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
 from .proxy_exchange import ClientExchange, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
-from .proxy_passage import RouteProof, is_among, secure_ways, token_maker
+from .proxy_passage import RouteProof, flows_alone, is_among, secure_ways, token_maker
 from .proxy_recording import alias_of, recorded_path, recorded_routes, records
 from .proxy_routing import (
     asks_for_flow,
@@ -120,7 +120,7 @@ class Proxy(ProxyTransactions):
         try:
             if exchange is not None and not self._passes_on_ack(request, exchange):
                 if exchange.allowance is not None:
-                    exchange.allowance.received(size_of(request))
+                    exchange.allowance.add(Allowance(size_of(request)))
                 self._do_server(exchange, exchange.transaction.receive(request, now), now)
             else:
                 self._take_new(request, via, key, flow, now)
@@ -158,6 +158,8 @@ class Proxy(ProxyTransactions):
             targets = secure_ways(targets)
         if targets is None:
             actions = context.refuse(404)
+        elif context.flows_only and targets and not (targets := flows_alone(targets)):
+            actions = context.refuse(403)
         elif context.server is None:
             # An ACK has one place to go to.
             actions = context.add_targets(sorted(targets, key=lambda one: -one.q)[:1])
@@ -328,10 +330,8 @@ class Proxy(ProxyTransactions):
             else:
                 self._look_up_end(context, proof, target, now)
         elif uri.user is not None and request.method != "REGISTER":
-            if routed and not passes:
-                self._do_actions(context, context.refuse(403), now)
-            else:
-                self._events.append(Locate(context, uri))
+            context.flows_only = routed and not passes
+            self._events.append(Locate(context, uri))
         elif routed:
             actions = context.add_targets((ProxyTarget(uri),)) if passes else context.refuse(403)
             self._do_actions(context, actions, now)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from .dialog_tokens import DialogEnds, DialogToken, DialogTokenMaker, DialogTokens, is_dialog_token, source_of
 from .errors import SipParseError
@@ -62,14 +63,26 @@ def is_among(candidate: ProxyTarget, targets: Sequence[ProxyTarget]) -> bool:
 
 def secure_ways(targets: Sequence[ProxyTarget]) -> tuple[ProxyTarget, ...]:
     """Returns the targets that a request for a sips URI may go to: those with sips URIs (RFC 5630 5.3)."""
+    return _ways(targets, lambda one: isinstance(one.uri, SipUri) and one.uri.secure)
+
+
+def flows_alone(targets: Sequence[ProxyTarget]) -> tuple[ProxyTarget, ...]:
+    """Returns the targets that are flows of ours, to be reached by them or not at all."""
+    found = _ways(targets, lambda one: one.flow is not None and not one.path)
+    return tuple(replace(_held(one), alternatives=tuple(map(_held, one.alternatives))) for one in found)
+
+
+def _held(target: ProxyTarget) -> ProxyTarget:
+    return replace(target, flow_failure=target.flow_failure or 480)
+
+
+def _ways(targets: Sequence[ProxyTarget], fits: Callable[[ProxyTarget], bool]) -> tuple[ProxyTarget, ...]:
+    """Each target that fits with its alternatives that do; where the target itself does not, the first of them."""
     kept = []
     for target in targets:
-        ways = [one for one in (target, *target.alternatives) if isinstance(one.uri, SipUri) and one.uri.secure]
-        if ways == [target, *target.alternatives]:
-            kept.append(target)
-        elif ways:
-            first = ways[0]
-            kept.append(ProxyTarget(first.uri, target.q, first.path, first.flow, tuple(ways[1:]), first.flow_failure))
+        ways = tuple(one for one in (target, *target.alternatives) if fits(one))
+        if ways:
+            kept.append(replace(ways[0], q=target.q, alternatives=ways[1:]))
     return tuple(kept)
 
 

@@ -98,6 +98,7 @@ class ResponseContext:
         "asserted",
         "branches",
         "candidate",
+        "flows_only",
         "inbound_token",
         "located",
         "loop_part",
@@ -117,6 +118,7 @@ class ResponseContext:
         self.asserted = False  # the request has an identity that the trust domain asserts
         self.secure = False  # the request is for a sips URI
         self.located = False  # its targets are those of a user of ours
+        self.flows_only = False  # its Route leads elsewhere: it goes by flows, which no Route decides on
         self.candidate: ProxyTarget | None = None  # good if it is a contact of the user that is asked for
         self.branches: list[Branch] = []
         self.responses: list[Response] = []

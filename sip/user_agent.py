@@ -7,6 +7,7 @@ import secrets
 import ssl
 from collections.abc import Callable
 
+from .amplification import Allowance, size_of
 from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
 from .client_transaction import ClientTransaction
 from .dialog import DialogId, request_dialog_id
@@ -123,6 +124,7 @@ class UserAgent(UserAgentTransactions):
         self.subscriptions: dict[DialogId, Subscription | Publication] = {}
         self.early_dialogs: dict[DialogId, CallerEarlyDialog | IncomingInvite] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._secret = secrets.token_bytes(16)
         self._closed = False
 
     # What is going on, for those who count that nothing is left behind.
@@ -315,13 +317,17 @@ class UserAgent(UserAgentTransactions):
 
     def send_ack(self, ack: Request, flow: Flow) -> None:
         """Sends the ACK of a 2xx, which has no transaction; a flow that is gone is left to the peer's timers."""
-        if ack.headers.get("Via") is None:
+        self.send_once(ack, flow)
+
+    def send_once(self, request: Request, flow: Flow) -> None:
+        """Sends a request without a transaction: once, whatever becomes of it."""
+        if request.headers.get("Via") is None:
             transport = flow.transport.upper()
-            ack.headers.prepend(
+            request.headers.prepend(
                 "Via", f"SIP/2.0/{transport} {via_host(self._sent_by(flow))};branch={new_branch()};rport"
             )
         try:
-            flow.send(ack.serialize())
+            flow.send(request.serialize())
         except TransportError:
             return
 
@@ -333,12 +339,13 @@ class UserAgent(UserAgentTransactions):
         if isinstance(message, Response):
             self._received_response(message)
             return
+        allowance = None if flow.reliable else Allowance(size_of(message))
         vias = message.vias
         top = add_received(vias[0], *flow.remote)
         message.headers.remove("Via")
         for via in (top, *vias[1:]):
             message.headers.add("Via", str(via))
-        self._received_request(message, flow)
+        self._received_request(message, flow, allowance)
 
     def _received_response(self, response: Response) -> None:
         vias = response.vias
@@ -347,11 +354,13 @@ class UserAgent(UserAgentTransactions):
             return  # 18.1.2 and 16.7: not ours
         self._do_client(exchange, exchange.transaction.receive(response, self._loop.time()))
 
-    def _received_request(self, request: Request, flow: Flow) -> None:
+    def _received_request(self, request: Request, flow: Flow, allowance: Allowance | None) -> None:
         now = self._loop.time()
         key = server_key(request)
         known = self._servers.get(key)
         if known is not None:
+            if known.allowance is not None and allowance is not None:
+                known.allowance.add(allowance)
             self._do_server(known, known.transaction.receive(request, now))
             if request.method == "ACK":
                 self._acknowledge(request, flow)
@@ -360,9 +369,10 @@ class UserAgent(UserAgentTransactions):
             self._acknowledge(request, flow)
             return
         exchange = ServerExchange(ServerTransaction(request, reliable=flow.reliable, timers=self.timers), flow)
+        exchange.allowance = allowance
         refusal = self.admission.refuse(request, flow.remote[0])
         if refusal is not None:
-            self._send_response(refusal, flow)
+            self._send_response(refusal, flow, allowance)
             return
         self._servers[key] = exchange
         exchange.transaction.start(now)
@@ -411,7 +421,7 @@ class UserAgent(UserAgentTransactions):
             return True
         result = self._authenticator.check(request, source=exchange.flow.remote[0], datagram=not exchange.flow.reliable)
         if result.verdict is Verdict.ACCEPTED:
-            exchange.authentication = result
+            exchange.authentication, exchange.ours, exchange.allowance = result, True, None
             exchange.flow.prove()
             return True
         self.respond(exchange, self._authenticator.refuse(request, result))
@@ -422,7 +432,7 @@ class UserAgent(UserAgentTransactions):
             if self.on_invite is None:
                 self.respond(exchange, request.create_response(480))
                 return
-            exchange.invite = IncomingInvite(self, exchange, request)
+            exchange.invite, exchange.ours = IncomingInvite(self, exchange, request), True
             self.on_invite(exchange.invite)
         elif request.method == "OPTIONS":
             self.respond(exchange, self._options(request))
@@ -433,6 +443,7 @@ class UserAgent(UserAgentTransactions):
         elif self._registrar is not None and request.method == "REGISTER":
             self.spawn(asyncio.ensure_future(self._register(exchange, request, self._registrar)))
         elif self._on_request is not None:
+            exchange.ours = True
             self.respond(exchange, self._on_request(request))
         else:
             self.respond(exchange, request.create_response(405))
@@ -453,6 +464,9 @@ class UserAgent(UserAgentTransactions):
         if dialog is None or dialog.dialog is None:
             self.respond(exchange, request.create_response(481))
             return
+        exchange.ours = True
+        if isinstance(dialog, InviteDialog | IncomingInvite) and dialog.flow.remote == exchange.flow.remote:
+            exchange.allowance = None  # nobody but who is there was told the tag
         try:
             dialog.dialog.receive_request(request)
         except DialogError as error:
@@ -486,6 +500,7 @@ class UserAgent(UserAgentTransactions):
         request = error.request
         if request is None or self._closed:
             return
+        allowance = None if flow.reliable else Allowance(size_of(request))
         vias = request.vias
         request.headers.remove("Via")
         for via in (add_received(vias[0], *flow.remote), *vias[1:]):
@@ -493,7 +508,7 @@ class UserAgent(UserAgentTransactions):
         reason = error.reason if error.status == 400 else None
         try:
             response = request.create_response(error.status, reason)
-            self._send_response(response, flow)
+            self._send_response(response, flow, allowance)
         except SipParseError:
             return
 

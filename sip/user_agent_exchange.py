@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .amplification import Allowance
 from .client_transaction import ClientTransaction
 from .digest_server import Authentication
 from .errors import SipError
@@ -33,13 +34,19 @@ class ClientExchange:
 
 @dataclass(slots=True, eq=False)
 class ServerExchange:
-    """A server transaction with its flow; `invite` is what CANCEL and the missing ACK are reported to."""
+    """A server transaction with its flow; `invite` is what CANCEL and the missing ACK are reported to.
+
+    `allowance` bounds what is sent to a UDP source that has proven nothing. `ours` tells that the request is of a dialog
+    or a user that we know, or was given to the application: only then anything is kept of a refusal.
+    """
 
     transaction: ServerTransaction
     flow: Flow
     invite: IncomingInvite | None = None
     timer: asyncio.TimerHandle | None = None
     authentication: Authentication | None = None  # what Digest proved
+    allowance: Allowance | None = None
+    ours: bool = False
     origin: tuple[str, str | None, CSeq] | None = None  # what merged requests have in common
 
     @property

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from hashlib import blake2b
 
+from .amplification import Allowance, mark_stateless, shortened
 from .client_transaction import Deliver, Send, TimedOut
 from .client_transaction import Output as ClientOutput
 from .digest_server import DigestServer
@@ -30,6 +32,7 @@ class UserAgentTransactions:
     _locator: Locator | None
     _loop: asyncio.AbstractEventLoop
     _name: str
+    _secret: bytes
     _transports: TransportLayer
     _clients: dict[tuple[str, str], ClientExchange]
     _servers: dict[tuple[str, ...], ServerExchange]
@@ -42,24 +45,44 @@ class UserAgentTransactions:
         work.add_done_callback(self._tasks.discard)
 
     def respond(self, exchange: ServerExchange, response: Response) -> None:
-        """Sends a response in its transaction; a 2xx proves that we know the secret of who authenticated."""
+        """Sends a response in its transaction; a 2xx proves that we know the secret of who authenticated.
+
+        A refusal of who is unknown has none: it is sent once, and nothing kept (RFC 3261 26.3.2.4).
+        """
         if response.success and exchange.authentication is not None and self._authenticator is not None:
             self._authenticator.confirm(response, exchange.authentication)
+        if response.status >= 300 and not exchange.ours and exchange.transaction.silent:
+            tag = blake2b("\n".join(exchange.transaction.key).encode("utf-8", "surrogateescape"), key=self._secret)
+            mark_stateless(exchange.transaction.request, response, tag.hexdigest()[:16])
+            self._send_response(response, exchange.flow, exchange.allowance)
+            exchange.transaction.transport_failed()
+            self._end_server(exchange)
+            return
         self._do_server(exchange, exchange.transaction.respond(response, self._loop.time()))
 
     def resend(self, exchange: ServerExchange, response: Response) -> None:
         """Sends a 2xx to an INVITE once more, which is not the transaction's work (13.3.1.4)."""
-        self._send_response(response, exchange.flow)
+        self._send_response(response, exchange.flow, exchange.allowance, repeated=True)
 
-    def _send_response(self, response: Response, flow: Flow) -> bool:
+    def _send_response(
+        self, response: Response, flow: Flow, allowance: Allowance | None = None, *, repeated: bool = False
+    ) -> bool:
+        """Sends as much as `allowance` allows; False when the flow is gone."""
         if "Server" not in response.headers:
             response.headers.add("Server", self._name)
+        data: bytes | None = response.serialize()
+        assert data is not None
+        if allowance is not None:
+            if not allowance.admits(len(data), provisional=response.provisional, repeated=repeated):
+                data = shortened(response, allowance)
+            if data is None:
+                return True  # as if it had been lost
         if isinstance(flow, UdpFlow):
             host, port = response_address(response.top_via)
             # A name, which only maddr can be, is not looked up in between.
             flow = flow.towards((host if is_numeric(host) else flow.remote[0], port))
         try:
-            flow.send(response.serialize())
+            flow.send(data)
         except TransportError:
             return False
         return True
@@ -125,8 +148,10 @@ class UserAgentTransactions:
         for output in outputs:
             if not isinstance(output, Send) or not isinstance(output.message, Response):
                 continue
-            if not self._send_response(output.message, exchange.flow):
-                self.spawn(asyncio.ensure_future(self._send_elsewhere(exchange, output.message)))
+            message = output.message
+            success = message.success and exchange.transaction.invite
+            if not self._send_response(message, exchange.flow, exchange.allowance, repeated=success):
+                self.spawn(asyncio.ensure_future(self._send_elsewhere(exchange, message)))
         if exchange.timer is not None:
             exchange.timer.cancel()
             exchange.timer = None

@@ -69,6 +69,22 @@ def test_our_users_are_reached(stage, method):
     assert reached(stage) == {PHONE}
 
 
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("route", [f"<sip:{V};lr>", f"{OURS}, <sip:{V}>"])
+def test_a_flow_is_no_matter_of_routes(stage, route, gone):
+    """Proxies leave their own Route on a request: it does no harm where it does not decide where that goes."""
+    flow = FakeFlow("tls", PHONE)
+    other = ProxyTarget(SipUri.parse("sip:bob@192.0.2.11"), flow="other")
+    stage.tokens |= {} if gone else {"phone": flow}
+    bob = ProxyTarget(SipUri.parse("sip:bob@192.0.2.10"), flow="phone", alternatives=(other,))
+    stage.locations["sip:bob@example.com"] = [bob]
+    stage.request(stranger_request(Route=route))
+    sent = stage.take()
+    assert [one.flow for one in sent] == [stage.caller if gone else flow]
+    assert sent[0].what == (480 if gone else "INVITE")
+    assert stage.flows == {}
+
+
 @pytest.mark.parametrize("claim", [False, True])
 def test_without_digest_a_claim_proves_nothing(claim):
     stage = Guarded()
