@@ -223,8 +223,8 @@ class InviteDialog:
     def repeat_until_acknowledged(self, exchange: ServerExchange, response: Response) -> None:
         """Repeats a 2xx at T1, doubling to T2, for 64*T1; without an ACK by then the call is ended (13.3.1.4).
 
-        To a UDP source that has proven nothing fewer are sent, and one BYE, to the source and not to its Contact: it may
-        be that nobody there has called.
+        To a UDP source that has proven nothing fewer are sent, and one BYE, to the source and not to its Contact:
+        maybe nobody there has called.
         """
         loop, user_agent = asyncio.get_running_loop(), self._user_agent
         timers = user_agent.timers

@@ -244,6 +244,8 @@ class Proxy(ProxyTransactions):
             exchange.allowance = None if flow.reliable else Allowance(size)
         elif request.to.tag == self._stateless_tag(key):
             return  # of a refusal that we keep nothing of
+        else:
+            self._note_ack(request, flow)
         part = loop_part(request, self.identity)
         found = refuse_forwarding(request, self.identity, part, understood=self.settings.proxy_require)
         standing = self._authorize(request, flow) if found is None else found

@@ -7,6 +7,7 @@ from itertools import count
 
 from .amplification import Allowance
 from .client_transaction import ClientTransaction
+from .dialog import DialogId
 from .proxy_events import Way
 from .response_context import Branch, ResponseContext
 from .server_transaction import ServerTransaction
@@ -21,13 +22,14 @@ class ServerExchange:
 
     `address` is where responses go when that is not the flow's remote end. `trying_at` is when a request other than
     INVITE is to be answered 100 (RFC 4320 4.1). `allowance` bounds what is sent to a UDP source that has proven
-    nothing. `known` tells that the sender has proven who he is or what dialog he is in, `forwarded` that the request
-    went on to somebody.
+    nothing, and `awaited` is the dialog whose ACK from there will be a proof. `known` tells that the sender has proven
+    who he is or what dialog he is in, `forwarded` that the request went on to somebody.
     """
 
     __slots__ = (
         "address",
         "allowance",
+        "awaited",
         "context",
         "flow",
         "forwarded",
@@ -44,6 +46,7 @@ class ServerExchange:
         self.address = address
         self.source = source
         self.allowance: Allowance | None = None
+        self.awaited: DialogId | None = None
         self.known = False
         self.forwarded = False
         self.context: ResponseContext | None = None

@@ -11,6 +11,8 @@ from .amplification import mark_stateless, shortened
 from .cancel import create_cancel
 from .client_transaction import ClientTransaction, Deliver, Send
 from .client_transaction import Output as ClientOutput
+from .dialog import DialogId, request_dialog_id
+from .errors import SipParseError
 from .load_limits import Admission, LoadLimits
 from .message import Request, Response, WrittenMessage
 from .proxy_events import Distrust, Event, SendData, Way
@@ -31,6 +33,7 @@ class ProxyTransactions:
         self._timers = timers
         self._servers: dict[tuple[str, ...], ServerExchange] = {}
         self._clients: dict[tuple[str, str], ClientExchange] = {}
+        self._awaited: dict[DialogId, ServerExchange] = {}
         self._by_flow: dict[Way, set[ClientExchange]] = {}
         self._clock = Clock()
         self._events: list[Event] = []
@@ -103,6 +106,8 @@ class ProxyTransactions:
         allowance = exchange.allowance
         data = message.serialize()
         if allowance is not None:
+            if success and exchange.awaited is None and isinstance(message, Response):
+                self._await_proof(exchange, message)
             response = message if isinstance(message, Response) else None
             provisional = response is not None and response.provisional
             if not allowance.admits(len(data), provisional=provisional, repeated=success):
@@ -111,6 +116,22 @@ class ProxyTransactions:
                     return
                 data = short
         self._events.append(SendData(exchange.flow, data, exchange.address, exchange))
+
+    def _await_proof(self, exchange: ServerExchange, success: Response) -> None:
+        """Whoever acknowledges a 2xx from where the INVITE came from has got it: he is there."""
+        try:
+            id_ = success.call_id, success.to.tag or "", success.from_.tag or ""
+        except SipParseError:
+            return
+        if self._awaited.setdefault(id_, exchange) is exchange:
+            exchange.awaited = id_
+
+    def _note_ack(self, ack: Request, flow: Way) -> None:
+        """Takes note of what an ACK proves, whether or not it gets any farther."""
+        if self._awaited and (id_ := request_dialog_id(ack)) in self._awaited:
+            exchange = self._awaited[id_]
+            if exchange.flow.remote == flow.remote:
+                exchange.allowance = None
 
     def _do_server(self, exchange: ServerExchange, outputs: Sequence[ServerOutput], now: float) -> None:
         for output in outputs:
@@ -133,6 +154,9 @@ class ProxyTransactions:
             self._do_server(exchange, exchange.transaction.handle_timer(now), now)
 
     def _end_server(self, exchange: ServerExchange) -> None:
+        if exchange.awaited is not None:
+            del self._awaited[exchange.awaited]
+            exchange.awaited = None
         if self._servers.pop(exchange.transaction.key, None) is not None:
             self.admission.released(exchange.source)
 

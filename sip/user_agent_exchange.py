@@ -36,8 +36,8 @@ class ClientExchange:
 class ServerExchange:
     """A server transaction with its flow; `invite` is what CANCEL and the missing ACK are reported to.
 
-    `allowance` bounds what is sent to a UDP source that has proven nothing. `ours` tells that the request is of a dialog
-    or a user that we know, or was given to the application: only then anything is kept of a refusal.
+    `allowance` bounds what is sent to a UDP source that has proven nothing. `ours` tells that the request is of a
+    dialog or a user that we know, or was given to the application: only then anything is kept of a refusal.
     """
 
     transaction: ServerTransaction

@@ -165,9 +165,9 @@ def test_a_success_is_sent_so_often_and_no_more(stage):
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 def test_a_connection_proves_where_it_comes_from(stage, transport):
     _, sent = call(stage, transport=transport)
-    for _ in range(8):
+    for _ in range(11):
         stage.answer(sent, 200, Contact="<sip:bob@192.0.2.10>")
-    assert len(responses(stage)) == 8
+    assert len(responses(stage)) == 11
     stage.settle()
 
 
@@ -175,9 +175,9 @@ def test_a_nonce_proves_it_too(stage):
     request = stranger_request(caller="sip:alice@example.com", source=ALICE)
     as_alice(stage, request, FakeFlow("udp", ALICE))
     [sent] = stage.requests()
-    for _ in range(8):
+    for _ in range(11):
         stage.answer(sent, 200, Contact="<sip:bob@192.0.2.10>")
-    assert len(responses(stage)) == 8
+    assert len(responses(stage)) == 11
 
 
 def test_and_so_does_a_route_of_the_dialog(stage):
@@ -185,7 +185,7 @@ def test_and_so_does_a_route_of_the_dialog(stage):
     record = [str(one) for one in sent.message.record_routes]
     stage.answer(sent, 200, Contact="<sip:bob@192.0.2.10>")
     stage.take()
-    for source, many in ((STRANGER, 8), (VICTIM, MAX_SUCCESSES)):
+    for source, many in ((STRANGER, 11), (VICTIM, MAX_SUCCESSES)):
         again = stranger_request(
             "INVITE",
             "sip:bob@192.0.2.10",
@@ -197,7 +197,7 @@ def test_and_so_does_a_route_of_the_dialog(stage):
         again.headers.add("Route", ", ".join(record))
         stage.request(again, FakeFlow("udp", source))
         [reinvite] = stage.requests()
-        for _ in range(8):
+        for _ in range(11):
             stage.answer(reinvite, 200, Contact="<sip:bob@192.0.2.10>")
         assert len(responses(stage)) == many
 
@@ -223,3 +223,19 @@ def test_a_challenge_longer_than_its_request_allows_names_fewer_algorithms(stage
     assert refusal.what == 407
     assert len(refusal.message.headers.get_all("Proxy-Authenticate")) == 1
     assert len(refusal.message.serialize()) <= FACTOR * len(text)
+
+
+def test_an_ack_from_there_proves_it_even_if_it_is_lost_behind_us(stage):
+    for number, (source, many) in enumerate(((STRANGER, 11), (VICTIM, MAX_SUCCESSES - 1))):
+        request, sent = call(stage)
+        stage.answer(sent, 200, Contact="<sip:bob@192.0.2.10>")
+        stage.take()
+        ack = stranger_request(
+            "ACK", "sip:bob@192.0.2.10", to_tag="callee", call_id=request.call_id, branch=f"z9{number}"
+        )
+        stage.request(ack, FakeFlow("udp", source))
+        for _ in range(11):
+            stage.answer(sent, 200, Contact="<sip:bob@192.0.2.10>")
+        assert len(responses(stage)) == many
+        stage.settle()
+    assert not stage.proxy._awaited
