@@ -30,6 +30,9 @@ class FakeFlow:
     remote: tuple[str, int]
     accepted: bool = False
 
+    def prove(self) -> None:
+        """What connections take note of."""
+
     @property
     def reliable(self) -> bool:
         return self.transport != "udp"
