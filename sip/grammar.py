@@ -122,7 +122,7 @@ def parse_parameters(text: str) -> Parameters:
         if equals and not _VALUE.fullmatch(value) and not _QUOTED_STRING.fullmatch(value):
             raise SipParseError(f"the value of the parameter {name} is neither a token, a host nor a quoted string")
         found.append((name.lower(), value if equals else None))
-    return _each_once(found)
+    return _unambiguous(found)
 
 
 def split_plain_parameters(text: str) -> Parameters:
@@ -133,20 +133,15 @@ def split_plain_parameters(text: str) -> Parameters:
     for part in text[1:].split(";"):
         name, equals, value = part.partition("=")
         found.append((name.lower(), value if equals else None))
-    return _each_once(found)
+    return _unambiguous(found)
 
 
-def _each_once(found: list[tuple[str, str | None]]) -> Parameters:
-    """Said twice alike is said once."""
-    if len({name for name, _ in found}) == len(found):
-        return tuple(found)
-    once = tuple(dict.fromkeys(found))
-    seen = set()
-    for name, _ in once:
-        if name in seen:
-            raise SipParseError(f"the parameter {name} stands twice")
-        seen.add(name)
-    return once
+def _unambiguous(found: list[tuple[str, str | None]]) -> Parameters:
+    """Said twice alike is harmless; said twice otherwise is not."""
+    names = {name for name, _ in found}
+    if len(names) < len(found) and len(names) < len(set(found)):
+        raise SipParseError("a parameter stands twice")
+    return tuple(found)
 
 
 def parameter(parameters: Parameters, name: str) -> str | None:

@@ -33,7 +33,10 @@ class Replaces:
     def parse(cls, text: str) -> Replaces:
         """Raises SipParseError for what is no Call-ID with exactly one to-tag and one from-tag."""
         call_id, semicolon, rest = text.strip().partition(";")
-        parameters = parse_parameters(semicolon + rest)
+        try:
+            parameters = parse_parameters(semicolon + rest)
+        except SipParseError as error:
+            raise SipParseError(error.reason, header="Replaces") from None
         found: dict[str, str | None] = {}
         for name, value in parameters:
             if name.lower() in found:
