@@ -25,7 +25,7 @@ from rtp import (
 from rtp.rtcp import RtcpPacket
 from rtp.udp import Address
 from sdp import NegotiatedAudio
-from srtp import AuthenticationError, MalformedPacketError, ReplayError, Session, SrtpError
+from srtp import AuthenticationError, Direction, MalformedPacketError, Policy, ReplayError, Session, SrtpError
 
 from .address_latch import AddressLatch, NewestNumbers
 from .errors import SecurityPolicyError, UnsupportedCodecError
@@ -98,7 +98,7 @@ class AudioReceiver:
 
         That the address is `proven` says that ICE found it. Raises UnsupportedCodecError for a codec that is not
         decoded here. Packets under the former key are taken for a short while after a change: they may still be under
-        way.
+        way. What only changes the use of a key keeps the replay lists, and so does the former key when it comes back.
         """
         former = self._agreed
         if former is not None and former.inbound is not None and agreed.inbound is None:
@@ -114,10 +114,11 @@ class AudioReceiver:
         self._rtp_latch = AddressLatch.going_on(self._rtp_latch, rtp, proven=proven)
         self._rtcp_latch = AddressLatch.going_on(self._rtcp_latch, rtcp, proven=proven)
         if agreed.inbound is not None and (former is None or former.inbound != agreed.inbound):
-            self._previous, self._previous_until = self._session, now + KEY_OVERLAP
-            self._session = Session(None, agreed.inbound)
-        if former is None or former.rtcp_inbound != agreed.rtcp_inbound:
-            self._rtcp_session = None if agreed.rtcp_inbound is None else Session(None, agreed.rtcp_inbound)
+            if not _is_under(self._session, agreed.inbound):
+                self._previous, self._previous_until, self._session = self._session, now + KEY_OVERLAP, self._previous
+            self._session = _under(self._session, agreed.inbound)
+        if agreed.rtcp_inbound is not None:
+            self._rtcp_session = _under(self._rtcp_session, agreed.rtcp_inbound)
 
     @property
     def lost(self) -> int:
@@ -184,8 +185,10 @@ class AudioReceiver:
                 self.foreign += 1
                 return None
             return data
+        assert self._agreed is not None
         self._by_former_key = False
-        session = self._rtcp_session if rtcp and self._rtcp_session is not None else self._session
+        apart = rtcp and self._agreed.rtcp_inbound is not None
+        session = self._rtcp_session if apart and self._rtcp_session is not None else self._session
         try:
             return self._unprotect(session, data, rtcp=rtcp)
         except ReplayError:
@@ -291,3 +294,18 @@ class AudioReceiver:
 
 def _place(host: str, port: int) -> Address:
     return ipaddress.ip_address(host).compressed, port
+
+
+def _is_under(session: Session | None, policy: Policy) -> bool:
+    """Whether the session's packets come under the keys of a policy."""
+    under = None if session is None else session.inbound_policy
+    return under is not None and policy.has_keys_of(under)
+
+
+def _under(session: Session | None, policy: Policy) -> Session:
+    """The session gone on with, if its keys are those of the policy, or a new one."""
+    if session is None or not _is_under(session, policy):
+        return Session(None, policy)
+    if policy != session.inbound_policy:
+        session.update_policy(Direction.INBOUND, policy)
+    return session

@@ -47,7 +47,7 @@ class AudioSender:
         self._number_offset: int | None = None
         self._policy: Policy | None = None
         self._session: Session | None = None
-        self._rtcp_policy: Policy | None = None
+        # Of a handshake of its own; kept when an agreement goes without, since its keys could come back.
         self._rtcp_session: Session | None = None
         self.update(agreed)
 
@@ -55,7 +55,8 @@ class AudioSender:
         """Goes on with another agreement; raises SecurityPolicyError when it would end the protection.
 
         A new key keeps SSRC and numbers while the ROC is 0. Later it takes a new SSRC: RFC 3711 3.3.1 keeps
-        the ROC of an SSRC under a new key, RFC 4568 7.1.4 starts it at 0, and peers do either.
+        the ROC of an SSRC under a new key, RFC 4568 7.1.4 starts it at 0, and peers do either. The sessions stay over
+        all changes, so that a key that comes back uses none of its indexes again, of RTP or of RTCP.
         """
         if agreed.outbound is None and self._policy is not None:
             raise SecurityPolicyError("a stream that was secured cannot go on in clear", tier="media")
@@ -63,14 +64,20 @@ class AudioSender:
         self._encode = ENCODERS.get(agreed.codec.encoding)
         self._mid = _mid_element(agreed)
         if agreed.outbound is not None and agreed.outbound != self._policy:
-            if self._session is not None and self._session.roc(self.ssrc, Direction.OUTBOUND):
-                self.ssrc, self._sequence = _new_source()
-                self._number_offset = None
-            self._session = Session(agreed.outbound, None)
+            if self._policy is not None and not agreed.outbound.has_keys_of(self._policy):
+                self._leave_later_cycles()
+            self._session = _under(self._session, agreed.outbound)
         self._policy = agreed.outbound
-        if agreed.rtcp_outbound != self._rtcp_policy:
-            self._rtcp_session = None if agreed.rtcp_outbound is None else Session(agreed.rtcp_outbound, None)
-            self._rtcp_policy = agreed.rtcp_outbound
+        if agreed.rtcp_outbound is not None:
+            self._rtcp_session = _under(self._rtcp_session, agreed.rtcp_outbound)
+
+    def _leave_later_cycles(self) -> None:
+        assert self._session is not None
+        if not self._session.roc(self.ssrc, Direction.OUTBOUND):
+            return
+        self._session.remove_stream(self.ssrc, Direction.OUTBOUND)
+        self.ssrc, self._sequence = _new_source()
+        self._number_offset = None
 
     def audio(self, samples: Samples, now: float) -> bytes:
         """Returns the packet for the next samples, which go out at `now` (seconds of a steady clock).
@@ -164,7 +171,7 @@ class AudioSender:
     def protect_rtcp(self, compound: bytes) -> bytes:
         """Returns what goes on the wire for a compound RTCP packet: SRTCP wherever the media is SRTP."""
         self.rtcp_packets += 1
-        session = self._rtcp_session or self._session
+        session = self._session if self._agreed.rtcp_outbound is None else self._rtcp_session
         return compound if session is None else session.protect_rtcp(compound)
 
     def timestamp_at(self, now: float) -> int:
@@ -180,6 +187,15 @@ def _mid_element(agreed: NegotiatedAudio) -> ExtensionElement | None:
     if agreed.mid_extension is None or not agreed.mid:
         return None
     return ExtensionElement(agreed.mid_extension, agreed.mid.encode()[:255])
+
+
+def _under(session: Session | None, policy: Policy) -> Session:
+    """The session gone on with under a policy, or a new one."""
+    if session is None:
+        return Session(policy, None)
+    if policy != session.outbound_policy:
+        session.update_policy(Direction.OUTBOUND, policy)
+    return session
 
 
 def _new_source() -> tuple[int, int]:

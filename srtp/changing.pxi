@@ -87,11 +87,6 @@ cdef _remove_sender(srtp_direction *d, srtp_stream *stream):
         raise MemoryError()
 
 
-def _same_keys(before, after):
-    names = [[(key.key, key.salt, key.mki) for key in policy.master_keys] for policy in (before, after)]
-    return before.profile.master_key_length == after.profile.master_key_length and names[0] == names[1]
-
-
 cdef _keep_lifetime(srtp_lifetime *lifetime, const srtp_lifetime *old):
     lifetime.used = max(lifetime.used, old.used)
     # What a changed limit now reaches is an event; what was told already is none again.
@@ -138,7 +133,7 @@ cdef _update_policy(Session session, srtp_direction *d, direction, policy, ssrc)
     cdef srtp_context *context = _context(session._kernels, policy, sends)
     cdef srtp_status status
     cdef uint32_t at = 0
-    cdef bint same = _same_keys(session._policies[direction, ssrc], policy)
+    cdef bint same = policy.has_keys_of(session._policies[direction, ssrc])
     try:
         if same:
             _keep_choice(session, context, old, (direction, ssrc))

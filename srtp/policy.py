@@ -175,6 +175,12 @@ class Policy:
         """How many bytes protect_rtcp() adds to any packet: E flag and index, MKI and tag (RFC 3711 3.4)."""
         return RTCP_INDEX_LENGTH + len(self.mki) + self.profile.rtcp_tag_length
 
+    def has_keys_of(self, other: Policy) -> bool:
+        """Returns whether the master keys are the same ones, by the same MKIs and in the same order, whatever the
+        settings and lifetimes."""
+        ours, theirs = ([(key.key, key.salt, key.mki) for key in one.master_keys] for one in (self, other))
+        return ours == theirs
+
     def check_keys(self, keys: Sequence[MasterKey]) -> None:
         """Checks that keys fit the profile and can be told apart.
 
