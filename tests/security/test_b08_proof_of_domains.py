@@ -85,16 +85,16 @@ class TestOurDomain:
         ("", "call and register"),
         ('[location]\nstore = "none"\n', "may call in"),
         ('[authentication]\nrealm = "example.com"\nusers = "users"\n', None),
-        ('[tls]\nca_file = "users"\nrequire_client_certificate = true\nprove_domains = true\n', None),
+        ('[tls]\nca_file = "{ca}"\nrequire_client_certificate = true\nprove_domains = true\n', None),
     ],
 )
-def test_who_checks_a_proxy_where_nobody_proves_anything_is_told_so(tmp_path, more, warned):
+def test_who_checks_a_proxy_where_nobody_proves_anything_is_told_so(authority, tmp_path, more, warned):
     (tmp_path / "users").touch(mode=0o600)
     path = tmp_path / "proxy.toml"
-    path.write_text(f'domains = ["example.com"]\n[[listen]]\nhost = "127.0.0.1"\n{more}')
+    path.write_text(f'domains = ["example.com"]\n[[listen]]\nhost = "127.0.0.1"\n{more.format(ca=authority.ca_path)}')
     result = CliRunner().invoke(main, ("proxy", "--check", "--config", str(path)))
     assert result.exit_code == 0
-    assert ("warning" in result.output) is (warned is not None)
+    assert ("in the name of your users" in result.output) is (warned is not None)
     assert warned is None or warned in result.output
 
 
