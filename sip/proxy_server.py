@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .amplification import Allowance, size_of
 from .errors import SipError, SipParseError, TransportError
 from .flow_tokens import FlowTokens
 from .host_names import is_numeric
@@ -19,6 +20,7 @@ from .message import Message, Request, Response
 from .parser import DEFAULT_LIMITS, Limits, parse_message
 from .proxy import Proxy, ProxySettings
 from .proxy_events import Connect, Distrust, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
+from .proxy_exchange import ServerExchange
 from .proxy_identity import ListenAddress, ProxyIdentity
 from .proxy_standing import Standing
 from .response_failover import flow_for_response
@@ -245,7 +247,11 @@ class ProxyServer:
             response = request.create_response(error.status, error.reason if error.status == 400 else None)
         except SipParseError:
             return
-        self._send(SendData(flow, response.serialize(), None if flow.reliable else response_address(via)))
+        data = response.serialize()
+        if flow.reliable:
+            self._send(SendData(flow, data))
+        elif Allowance(size_of(request)).admits(len(data)):
+            self._send(SendData(flow, data, response_address(via)))
 
     # What goes out.
 
@@ -378,7 +384,11 @@ class ProxyServer:
         try:
             response = parse_message(event.data)
             assert isinstance(response, Response)
-            (await flow_for_response(self._transports, self._response_locator, response)).send(event.data)
+            flow, sender = event.flow, event.sender
+            assert isinstance(flow, Flow)
+            known = (isinstance(sender, ServerExchange) and sender.known) or flow.proves(response.top_via.host)
+            way = await flow_for_response(self._transports, self._response_locator, response, known=known)
+            way.send(event.data)
         except SipError:
             return
 

@@ -92,7 +92,8 @@ class UserAgentTransactions:
         try:
             if not exchange.flow.reliable:
                 raise TransportError("the socket is closed")
-            exchange.flow = await flow_for_response(self._transports, self._locator, response)
+            known = exchange.ours or exchange.flow.proves(response.top_via.host)
+            exchange.flow = await flow_for_response(self._transports, self._locator, response, known=known)
             exchange.flow.send(response.serialize())
         except TransportError:
             exchange.transaction.transport_failed()

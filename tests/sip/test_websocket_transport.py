@@ -135,7 +135,7 @@ async def test_a_response_goes_by_its_own_connection_or_not_at_all(transport):
     flow = WebSocketFlow(layer, transport, WebSocketSettings())
     assert return_address(request.top_via, flow) is None
     with pytest.raises(TransportError, match="no way back"):
-        await flow_for_response(layer, None, request.create_response(200))
+        await flow_for_response(layer, None, request.create_response(200), known=True)
 
 
 @pytest.mark.parametrize("transport", ["ws", "wss"])
