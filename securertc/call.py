@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sdp import AudioNegotiation, MediaSecurity, NegotiatedAudio, SdpError
 from sip import Request, SipError, SipUri
+from sip.callbacks import call_back, result_of
 from sip.invite import IncomingInvite
 from sip.invite_dialog import InviteDialog
 from sip.message import Response
 from sip.replaces import ReferTarget, Replaces
+from sip.source import source_of
 
 from .assurance import SecurityReport, SignallingFacts, report
 from .errors import CallEndedError, CallRefusedError, SecurityPolicyError
@@ -31,7 +33,8 @@ class Call:
     """An established call. `remote_uri` is the other side as signalled, which nothing has proven (see `security`).
 
     `on_info` hears of INFOs of the kinds in `info_packages` (lower case) or of none; `on_transfer` is asked when the
-    other side wants us to call somebody else, which is refused without it.
+    other side wants us to call somebody else, which is refused without it. Both may be coroutine functions; an
+    exception in one is logged, answers 500 to an INFO, and declines a transfer.
     """
 
     def __init__(
@@ -52,9 +55,9 @@ class Call:
         self.remote_uri = str(dialog.dialog.remote.uri)
         self._end_reason: str | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self.on_info: Callable[[Info], None] | None = None
+        self.on_info: Callable[[Info], Awaitable[None] | None] | None = None
         self.info_packages: frozenset[str] = frozenset()
-        self.on_transfer: Callable[[IncomingTransfer], None] | None = None
+        self.on_transfer: Callable[[IncomingTransfer], Awaitable[None] | None] | None = None
         self._transfer: OutgoingTransfer | None = None
         dialog.on_reinvite = self._renegotiate
         dialog.offer = lambda: negotiation.create_offer().encode()
@@ -217,21 +220,27 @@ class Call:
         except (SdpError, SecurityPolicyError):
             self._endpoint.hang_up_soon(self)
 
-    def _informed(self, request: Request) -> Response:
+    async def _informed(self, request: Request) -> Response:
         found = info_of(request, self.info_packages)
         if isinstance(found, Response):
             return found
         if self.on_info is None:
             return request.create_response(415 if request.body else 200)
-        self.on_info(found)
+        await result_of(self.on_info, found)
         return request.create_response(200)
 
     def _referred(self, request: Request) -> Response:
         if self.on_transfer is None:
             return request.create_response(603)
         transfer = IncomingTransfer(self._endpoint, self._dialog, request)
-        asyncio.get_running_loop().call_soon(self.on_transfer, transfer)
+        asyncio.get_running_loop().call_soon(self._ask_for_transfer, self.on_transfer, transfer)
         return request.create_response(202)
+
+    def _ask_for_transfer(
+        self, ask: Callable[[IncomingTransfer], Awaitable[None] | None], transfer: IncomingTransfer
+    ) -> None:
+        give_up = self._endpoint.in_background
+        call_back(self._endpoint.keep_callback, ask, transfer, failed=lambda: give_up(transfer.give_up()))
 
     def _notified(self, request: Request) -> Response:
         """A NOTIFY counts only as long as a transfer of ours is under way (RFC 6665 4.1.3)."""
@@ -309,7 +318,6 @@ class IncomingCall:
         self,
         endpoint: Endpoint,
         invite: IncomingInvite,
-        media: MediaSession,
         negotiation: AudioNegotiation,
         note: str,
         replaces: Call | None = None,
@@ -317,12 +325,12 @@ class IncomingCall:
         self._endpoint = endpoint
         self._invite = invite
         self.replaces = replaces
-        self._media = media
+        self.source = source_of(invite.flow.remote[0])
         self._negotiation = negotiation
         self._note = note
         self.remote_uri = str(invite.request.from_.uri)
         self.authenticated_user = None if invite.authenticated is None else invite.authenticated[0]
-        invite.cancelled.add_done_callback(lambda _: self._close("remote"))
+        invite.cancelled.add_done_callback(lambda _: self._close())
         timeout = endpoint.settings.answer_timeout
         self._timer = asyncio.get_running_loop().call_later(timeout, self.reject, 480)
 
@@ -339,26 +347,40 @@ class IncomingCall:
         """Refuses the call with a SIP status of 400 to 699; does nothing once it is answered."""
         if self._invite.pending:
             self._invite.reject(status)
-            self._close("local")
+            self._close()
 
-    def _close(self, how: str) -> None:
+    def _close(self) -> None:
         self._timer.cancel()
-        self._media.close(how)
         self._endpoint.forget_incoming(self)
+
+    def _must_be_pending(self) -> None:
+        if not self._invite.pending:
+            how = "the caller gave up" if self._invite.cancelled.done() else "the call was answered or refused before"
+            raise CallRefusedError(how, status=487 if self._invite.cancelled.done() else 0)
 
     async def answer(self) -> Call:
         """Accepts the call and returns it once the caller has acknowledged: only then can it take our audio.
 
-        Raises CallRefusedError when the caller gave up before, or its INVITE cannot make a dialog, and
-        CallEndedError when the call ended before it was acknowledged.
+        Raises CallRefusedError when the caller gave up before, or its INVITE cannot make a dialog; OSError or RtpError
+        when there are no ports for media, and the caller hears 500; CallEndedError when the call ended before it was
+        acknowledged.
         """
+        self._must_be_pending()
         offerless = not self._invite.request.body
+        try:
+            media = self._endpoint.open_media(self._invite.flow)
+        except BaseException:
+            self.reject(500)
+            raise
+        local = replace(self._negotiation.local, address=media.local_address, port=media.local_port)
+        self._negotiation.local = local
         try:
             text = self._negotiation.create_offer() if offerless else self._negotiation.create_answer()
             dialog = self._invite.accept(text.encode())
         except (SipError, SdpError) as error:
             self._invite.reject(400)
-            self._close("local")
+            self._close()
+            media.close("local")
             raise CallRefusedError(str(error), status=getattr(error, "status", 0)) from error
         facts = self._endpoint.facts_of(
             dialog.flow,
@@ -366,12 +388,12 @@ class IncomingCall:
             self.authenticated_user,
             path=hops_of(self._invite.request),
         )
-        call = Call(self._endpoint, dialog, self._media, self._negotiation, facts, self._note)
+        call = Call(self._endpoint, dialog, media, self._negotiation, facts, self._note)
         self._timer.cancel()
         self._endpoint.forget_incoming(self)
         self._endpoint.remember(call)
         if self._negotiation.negotiated is not None:
-            self._media.start(self._negotiation.negotiated)
+            media.start(self._negotiation.negotiated)
         await call.confirmed(answered_by_ack=offerless)
         if self.replaces is not None:
             await self.replaces.hangup()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rtp import RtpError
 from sdp import AudioNegotiation, LocalMedia, MediaSecurity, NegotiationError, SdpError
 from sip import (
     Credentials,
@@ -20,6 +19,7 @@ from sip import (
     SipUri,
     Timers,
 )
+from sip.callbacks import call_back, result_of
 from sip.digest import ALGORITHMS
 from sip.digest_client import DEFAULT_ALGORITHMS
 from sip.dns_records import Resolver
@@ -34,6 +34,7 @@ from sip.outbound import OutboundRegistration
 from sip.parser import DEFAULT_LIMITS, Limits
 from sip.registration import REMOVE_TIMEOUT, Registration
 from sip.replaces import Replaces
+from sip.source import source_of
 from sip.target import SECURE_TRANSPORTS, target_of, transport_name
 from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
@@ -42,6 +43,7 @@ from srtp.field_checks import check_fields
 
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
+from .descriptors import calls_that_fit, warn_of_fewer_calls
 from .errors import CallRefusedError, SecurityPolicyError
 from .late_keying import late_keying_of
 from .media_session import MediaSession
@@ -52,7 +54,9 @@ from .tls_files import TlsFiles
 _CLOSE_TIMEOUT = 2.0
 # What we offer RFC 4733 under; nearly everybody does.
 _TELEPHONE_EVENT = 101
-OnCall = Callable[[IncomingCall], None]
+# For an offer that is looked at before our sockets are bound.
+_NO_PORT_YET = 9
+OnCall = Callable[[IncomingCall], Awaitable[None] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,13 @@ class EndpointSettings:
     answered in `answer_timeout` seconds is given up, from either side; one on which nothing has come for
     `media_timeout` seconds, RTCP included,
     is hung up (None: never).
-    Beyond `max_calls` at once callers hear 486. `websocket` is for transport=ws (RFC 7118). With `accept_replaces` an
-    INVITE may take the place of one of our calls (RFC 3891), whoever sends it, as the last step of an attended
-    transfer; without it hears 403. `limits` are what others can make it keep: transactions and connections, in all and
-    of one address, beyond which new requests hear 503; `message_limits` what one message may be.
+    Beyond `max_calls` at once callers hear 486, and so do those of one address (of IPv6 one /64) while
+    `source_unanswered` of its calls wait for an answer; where the process's descriptors are for fewer calls, the
+    endpoint says so when it listens, and takes no more (`Endpoint.call_limit`). `websocket` is for transport=ws (RFC
+    7118). With `accept_replaces` an INVITE may take the place of one of our calls (RFC 3891), whoever sends it, as the
+    last step of an attended transfer; without it hears 403. `limits` are what others can make it keep: transactions
+    and connections, in all and of one address, beyond which new requests hear 503; `message_limits` what one message
+    may be.
 
     Raises ValueError, naming the field, for a value of another type.
     """
@@ -94,6 +101,7 @@ class EndpointSettings:
     answer_timeout: float = 180.0
     media_timeout: float | None = 30.0
     max_calls: int = 1000
+    source_unanswered: int = 32
     websocket: WebSocketSettings = field(default_factory=WebSocketSettings)
     accept_replaces: bool = False
     limits: LoadLimits = USER_AGENT_LIMITS
@@ -108,7 +116,8 @@ class Endpoint:
 
     Use it as `async with Endpoint(settings, on_call=...) as endpoint`, then listen(), register(), call().
     `on_call` gets every incoming call that the policy lets pass, and has to answer or reject it. `on_message` gets
-    what comes by MESSAGE (RFC 3428).
+    what comes by MESSAGE (RFC 3428). Both may be coroutine functions, as all that is called back may: an exception is
+    logged, answers 500 where an answer is due, and touches nothing else.
     """
 
     def __init__(
@@ -116,7 +125,7 @@ class Endpoint:
         settings: EndpointSettings,
         *,
         on_call: OnCall | None = None,
-        on_message: Callable[[TextMessage], None] | None = None,
+        on_message: Callable[[TextMessage], Awaitable[None] | None] | None = None,
     ) -> None:
         self.settings = settings
         self.aor = SipUri.parse(settings.aor)
@@ -127,6 +136,9 @@ class Endpoint:
         self._outbound: OutboundRegistration | None = None
         self._incoming_calls: set[IncomingCall] = set()
         self._background: set[asyncio.Future[Any]] = set()
+        self._callbacks: set[asyncio.Task[None]] = set()
+        # How many calls there may be at once, by the settings and by the process's descriptors.
+        self.call_limit = calls_that_fit(settings.max_calls, connections=settings.limits.connections)
         authenticator = None
         if settings.users:
             authenticator = DigestServer.with_passwords(
@@ -168,6 +180,8 @@ class Endpoint:
         TLS needs the certificate of the settings; ValueError without one, and for any other transport.
         """
         transport = transport_name(transport)
+        if self.call_limit < self.settings.max_calls:
+            warn_of_fewer_calls(self.call_limit, self.settings.max_calls)
         tls = self.settings.tls.server_context() if transport in SECURE_TRANSPORTS else None
         return await self.user_agent.listen(transport, host, port, tls=tls)
 
@@ -220,7 +234,7 @@ class Endpoint:
         self,
         uri: str,
         *,
-        on_progress: Callable[[int], None] | None = None,
+        on_progress: Callable[[int], Awaitable[None] | None] | None = None,
         replaces: Replaces | None = None,
     ) -> Call:
         """Calls a SIP URI and returns the established call. `on_progress` hears provisional statuses.
@@ -242,8 +256,8 @@ class Endpoint:
         flow = await tries.flow()
         contact = self.user_agent.contact(flow.transport, self.aor.user, secure=target.secure, flow=flow)
         request.headers.add("Contact", str(contact))
-        media = self._open_media(flow)
-        negotiation = AudioNegotiation(self._local_media(media, local))
+        media = self.open_media(flow)
+        negotiation = AudioNegotiation(self._local_media(media.local_address, media.local_port, local))
         request.headers.add("Content-Type", "application/sdp")
         request.body = negotiation.create_offer().encode()
         try:
@@ -264,10 +278,11 @@ class Endpoint:
         if not response.success:
             raise CallRefusedError(f"{response.status} {response.reason}", status=response.status)
 
-    def _message(self, request: Request) -> Response:
+    async def _message(self, request: Request) -> Response:
         if self._on_message is None:
             return request.create_response(405)
-        self._on_message(TextMessage(str(request.from_.uri), request.body, request.content_type))
+        message = TextMessage(str(request.from_.uri), request.body, request.content_type)
+        await result_of(self._on_message, message)
         return request.create_response(200)
 
     async def close(self) -> None:
@@ -275,11 +290,15 @@ class Endpoint:
         for incoming in list(self._incoming_calls):
             incoming.reject(480)
         await asyncio.gather(*(call.hangup() for call in list(self._calls)), return_exceptions=True)
-        if self._background:
-            await asyncio.wait(self._background, timeout=_CLOSE_TIMEOUT)
+        current = asyncio.current_task()
+        callbacks = [task for task in self._callbacks if task is not current]  # we may be called by one
+        if self._background or callbacks:
+            await asyncio.wait([*self._background, *callbacks], timeout=_CLOSE_TIMEOUT)
+        for task in callbacks:
+            task.cancel()
         await self.unregister()
         await self.user_agent.close()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*self._background, *callbacks, return_exceptions=True)
 
     @property
     def registration(self) -> Registration | None:
@@ -309,11 +328,18 @@ class Endpoint:
         """Drops an incoming call that was answered, refused or given up."""
         self._incoming_calls.discard(call)
 
+    def keep_callback(self, task: asyncio.Task[None]) -> None:
+        """Keeps a coroutine of the application's, which close() ends if the end of the calls does not."""
+        self._callbacks.add(task)
+        task.add_done_callback(self._callbacks.discard)
+
     def hang_up_soon(self, call: Call) -> None:
         """Hangs up in the background."""
-        self._in_background(asyncio.ensure_future(call.hangup()))
+        self.in_background(asyncio.ensure_future(call.hangup()))
 
-    def _in_background(self, work: asyncio.Future[Any]) -> None:
+    def in_background(self, work: asyncio.Future[Any] | Coroutine[Any, Any, Any]) -> None:
+        """Keeps work of a call until it is done; close() waits for it a while."""
+        work = asyncio.ensure_future(work)
         self._background.add(work)
         work.add_done_callback(self._background.discard)
 
@@ -324,7 +350,7 @@ class Endpoint:
         media: MediaSession,
         negotiation: AudioNegotiation,
         note: str,
-        on_progress: Callable[[int], None] | None,
+        on_progress: Callable[[int], Awaitable[None] | None] | None,
     ) -> Call:
         invite = self.user_agent.invite(request, tries=tries)
         if on_progress is not None:
@@ -340,7 +366,7 @@ class Endpoint:
             agreed = negotiation.receive_answer(invite.answer)
         except SdpError as error:
             # The call stands by its 2xx and has to be ended; no media was sent.
-            self._in_background(asyncio.ensure_future(dialog.bye()))
+            self.in_background(asyncio.ensure_future(dialog.bye()))
             if isinstance(error, NegotiationError):
                 raise SecurityPolicyError(str(error), tier="media") from error
             raise
@@ -365,13 +391,18 @@ class Endpoint:
                 invite.cancel()
                 # Goes on until the final response, which has to be acknowledged, and ends what was answered after all.
                 running.add_done_callback(lambda done: done.cancelled() or done.exception())
-                self._in_background(running)
+                self.in_background(running)
 
     def _incoming(self, invite: IncomingInvite) -> None:
         if self._on_call is None:
             invite.reject(480)
             return
-        if len(self._calls) + len(self._incoming_calls) >= self.settings.max_calls:
+        source = source_of(invite.flow.remote[0])
+        unanswered = sum(1 for one in self._incoming_calls if one.source == source)
+        if len(self._calls) + len(self._incoming_calls) >= self.call_limit:
+            invite.reject(486)
+            return
+        if unanswered >= self.settings.source_unanswered:
             invite.reject(486)
             return
         try:
@@ -385,30 +416,21 @@ class Endpoint:
         except SecurityPolicyError as error:
             invite.reject(488, warning=str(error))
             return
-        try:
-            media = self._open_media(invite.flow)
-        except (OSError, RtpError, SipError):
-            invite.reject(500)
-            return
-        negotiation = AudioNegotiation(self._local_media(media, local))
+        # Sockets are bound when the call is answered: who only calls takes none.
+        negotiation = AudioNegotiation(self._local_media(self._media_host(invite.flow), _NO_PORT_YET, local))
         try:
             if invite.request.body:
                 negotiation.receive_offer(invite.request.body)
         except SdpError as error:
-            media.close("local")
             status = error.status if isinstance(error, NegotiationError) else 400
             refusals = error.refusals if isinstance(error, NegotiationError) else ()
             # RFC 4567 4.1.2 has its own code for key management that failed.
             code = 306 if any(one.subject.startswith("a=key-mgmt") for one in refusals) else 399
             invite.reject(status, warning=str(error), warning_code=code)
             return
-        incoming = IncomingCall(self, invite, media, negotiation, note, replaced)
+        incoming = IncomingCall(self, invite, negotiation, note, replaced)
         self._incoming_calls.add(incoming)
-        try:
-            self._on_call(incoming)
-        except Exception:
-            incoming.reject(500)
-            raise
+        call_back(self.keep_callback, self._on_call, incoming, failed=lambda: incoming.reject(500))
 
     def _replaced_by(self, invite: IncomingInvite) -> Call | None:
         """The call that an INVITE is to take the place of; raises CallRefusedError for one it cannot (RFC 3891 3)."""
@@ -437,10 +459,10 @@ class Endpoint:
             raise SecurityPolicyError(text, tier="media")
         return MediaSecurity.OFF, "not sent: the hop has no TLS (allow_cleartext_keys is off)"
 
-    def _local_media(self, media: MediaSession, security: MediaSecurity) -> LocalMedia:
+    def _local_media(self, address: str, port: int, security: MediaSecurity) -> LocalMedia:
         return LocalMedia(
-            media.local_address,
-            media.local_port,
+            address,
+            port,
             security=security,
             crypto_suites=self.settings.policy.crypto_suites,
             keying=self.settings.policy.keying,
@@ -456,11 +478,15 @@ class Endpoint:
         request.headers.add("CSeq", str(CSeq(1, method)))
         return request
 
-    def _open_media(self, flow: Flow) -> MediaSession:
-        """Sockets on the address that the peer of the signalling sees; raises OSError or RtpError without ports."""
+    def _media_host(self, flow: Flow) -> str:
+        """The address that the peer of the signalling sees, if there is none in the settings."""
         host = self.settings.media_host
         # Whoever is told to send to all addresses takes it for a hold (RFC 3264 8.4).
-        media = MediaSession(local_host_of(flow) if host is None or host in WILDCARDS else host)
+        return local_host_of(flow) if host is None or host in WILDCARDS else host
+
+    def open_media(self, flow: Flow) -> MediaSession:
+        """Binds a call's media sockets; raises OSError, or RtpError without a free pair of ports."""
+        media = MediaSession(self._media_host(flow))
         late_keying = late_keying_of(self.settings.policy.keying)
         if late_keying is not None:
             media.key_by(late_keying)

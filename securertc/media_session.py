@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from rtp import Pacer, RtpPacket, UdpSocket, bind_rtp_pair
 from rtp.udp import Address
 from sdp import NegotiatedAudio
+from sip.callbacks import call_back
 from srtp import SrtpError
 from srtp.field_checks import as_flag
 
@@ -69,9 +70,10 @@ class MediaSession:
         self._agreed: NegotiatedAudio | None = None
         self._late_keying: LateKeying | None = None
         self._keying_failure: str | None = None
-        self.on_keying_failure: Callable[[str], None] | None = None
-        self.on_path_lost: Callable[[str], None] | None = None
+        self.on_keying_failure: Callable[[str], Awaitable[None] | None] | None = None
+        self.on_path_lost: Callable[[str], Awaitable[None] | None] | None = None
         self._proven = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def key_by(self, late_keying: LateKeying) -> None:
         """Says what gets keys by a handshake on the media's port, before start(), as a `DtlsMedia`."""
@@ -137,14 +139,18 @@ class MediaSession:
         self._keying_failure = reason
         self._arrived.set()
         if self.on_keying_failure is not None:
-            self.on_keying_failure(reason)
+            call_back(self._keep, self.on_keying_failure, reason)
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _path_lost(self, reason: str) -> None:
         if self._ended is not None:
             return
         self.close(reason)
         if self.on_path_lost is not None:
-            self.on_path_lost(reason)
+            call_back(self._keep, self.on_path_lost, reason)
 
     def _start_stream(self, agreed: NegotiatedAudio) -> None:
         now = time.monotonic()

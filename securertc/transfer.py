@@ -100,6 +100,11 @@ class IncomingTransfer:
         self._once()
         await self._tell(status)
 
+    async def give_up(self) -> None:
+        """Declines, unless it was accepted or rejected."""
+        if not self._answered:
+            await self.reject(500)
+
     def _once(self) -> None:
         if self._answered:
             raise RuntimeError("the transfer was accepted or rejected before")

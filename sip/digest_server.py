@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from srtp import SecretBytes
 from srtp.field_checks import as_flag, check_fields
 
+from .callbacks import must_not_be_async
 from .digest import canonical_algorithm, checked_algorithms, response
 from .digest_secrets import DigestSecrets
 from .errors import SipParseError
@@ -124,6 +125,8 @@ class DigestServer:
     ) -> None:
         self.realm = realm
         self.algorithms = checked_algorithms(algorithms)
+        must_not_be_async(secret_of, "secret_of")
+        must_not_be_async(username_of, "username_of")
         self._secret_of = secret_of
         self._clock = clock
         self._qop = qop

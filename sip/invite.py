@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from .callbacks import call_back
 from .cancel import create_cancel
 from .capabilities import allow, supported
 from .dialog import Dialog
@@ -45,7 +46,7 @@ class OutgoingInvite:
         self._user_agent = user_agent
         self._tries = tries
         self.request = request
-        self.on_progress: Callable[[Response], None] | None = None
+        self.on_progress: Callable[[Response], Awaitable[None] | None] | None = None
         self.flow: Flow | None = None
         self.response: Response | None = None
         self.digest_algorithm: str | None = None
@@ -202,7 +203,7 @@ class OutgoingInvite:
                 return
             self._progress = max(self._progress, response.status)
             if self.on_progress is not None:
-                self.on_progress(response)
+                call_back(self._user_agent.spawn, self.on_progress, response)
             if self._cancelled:
                 self.cancel()
             return
@@ -387,6 +388,12 @@ class IncomingInvite:
         self._user_agent.respond(self._exchange, response)
         established.repeat_until_acknowledged(self._exchange, response)
         return established
+
+    def give_up(self, status: int) -> None:
+        """Refuses the call, if it is not answered, and has whoever was asked about it know by `cancelled`."""
+        if self.pending:
+            self.reject(status)
+            self._gave_up()
 
     def cancel(self) -> None:
         """The caller's CANCEL."""

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from .callbacks import call_back, result_of
 from .capabilities import METHODS, allow, supported
 from .dialog import Dialog
 from .errors import DialogError, SipError, TransactionTimeoutError
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from .user_agent_exchange import ServerExchange
 
 # How an offer in a re-INVITE or UPDATE is answered: (status, body) of the response.
-Modification = Callable[[Request], tuple[int, bytes]]
+Modification = Callable[[Request], tuple[int, bytes] | Awaitable[tuple[int, bytes]]]
 # How another request within the dialog is answered.
-Answer = Callable[[Request], Response]
+Answer = Callable[[Request], Response | Awaitable[Response]]
 
 
 class InviteDialog:
@@ -41,8 +42,9 @@ class InviteDialog:
     The result of `ended` says how: "local", "remote", or what went wrong. `on_reinvite` answers the offers of
     re-INVITEs and UPDATEs; without it they are refused with 488 and the call goes on. `answers` has what answers
     requests of other methods. `offer` makes the body of a
-    re-INVITE that refreshes the session, whose answer `on_refreshed` gets. `peer_methods` is the other side's
-    Allow, as far as it has told.
+    re-INVITE that refreshes the session, whose answer `on_refreshed` gets. All of them may be coroutine functions; an
+    exception in one is logged, and answers 500 where an answer is due. `peer_methods` is the other side's Allow, as
+    far as it has told.
     """
 
     def __init__(self, user_agent: UserAgent, dialog: Dialog, flow: Flow) -> None:
@@ -51,10 +53,10 @@ class InviteDialog:
         self.flow = flow
         self.on_reinvite: Modification | None = None
         self.answers: dict[str, Answer] = {}
-        self.offer: Callable[[], bytes] | None = None
-        self.on_refreshed: Callable[[Response], None] | None = None
+        self.offer: Callable[[], bytes | Awaitable[bytes]] | None = None
+        self.on_refreshed: Callable[[Response], Awaitable[None] | None] | None = None
         self.request_flow = flow  # the one that the last request of the peer came by
-        self.on_ack: Callable[[Request], None] | None = None
+        self.on_ack: Callable[[Request], Awaitable[None] | None] | None = None
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.reliable: ReliableSender | None = None  # of the provisional responses that the call began with
         self.peer_methods: frozenset[str] = frozenset()
@@ -64,6 +66,7 @@ class InviteDialog:
         self._invite_cseq: int | None = dialog.remote_cseq
         self._owner = dialog.remote_cseq is None  # of the Call-ID: the caller
         self._modifying = False  # a reinvite() or update() is under way
+        self._answering = False  # on_reinvite has not answered an offer of the peer's yet
         self._offer_pending = False  # an offer of ours waits for the final response
         user_agent.dialogs[dialog.id] = self
 
@@ -193,9 +196,9 @@ class InviteDialog:
             if "UPDATE" in self.peer_methods:
                 response = await self.update()
             else:
-                response = await self.reinvite(b"" if self.offer is None else self.offer())
+                response = await self.reinvite(b"" if self.offer is None else await result_of(self.offer))
                 if response.success and self.on_refreshed is not None:
-                    self.on_refreshed(response)
+                    call_back(self._user_agent.spawn, self.on_refreshed, response)
             return response.status not in GONE
         return not self.ended.done()
 
@@ -218,7 +221,7 @@ class InviteDialog:
             self._acknowledged = True
             self._stop_repeating()
             if self.on_ack is not None:
-                self.on_ack(ack)
+                call_back(self._user_agent.spawn, self.on_ack, ack)
 
     def repeat_until_acknowledged(self, exchange: ServerExchange, response: Response) -> None:
         """Repeats a 2xx at T1, doubling to T2, for 64*T1; without an ACK by then the call is ended (13.3.1.4).
@@ -261,7 +264,7 @@ class InviteDialog:
             status, _ = self.reliable.acknowledge(request, asyncio.get_running_loop().time())
             user_agent.respond(exchange, request.create_response(status))
         elif answer is not None:
-            user_agent.respond(exchange, answer(request))
+            user_agent.answer_by(answer, exchange, request)
         else:
             response = request.create_response(405 if request.method != "PRACK" else 481)
             response.headers.add("Allow", allow(METHODS - {"INFO", "REFER", "NOTIFY"} | self.answers.keys()))
@@ -273,14 +276,30 @@ class InviteDialog:
         offers = request.method == "INVITE" or bool(request.body)
         refusal = self.session.refusal(request)
         if offers and refusal is None:
-            theirs = self._repeat is not None
+            theirs = self._repeat is not None or self._answering
             refusal = refuse_glare(request, ours_pending=self._offer_pending, theirs_pending=theirs)
         if refusal is not None:
             user_agent.respond(exchange, refusal)
             return
-        status, body = 200, b""
-        if offers:
-            status, body = (488, b"") if self.on_reinvite is None else self.on_reinvite(request)
+        if not offers:
+            self._answer_modified(exchange, request, 200, b"")
+        elif self.on_reinvite is None:
+            self._answer_modified(exchange, request, 488, b"")
+        else:
+            self._answering = True
+            call_back(
+                user_agent.spawn,
+                self.on_reinvite,
+                request,
+                then=lambda found: self._answer_modified(exchange, request, *found),
+                failed=lambda: self._answer_modified(exchange, request, 500, b""),
+            )
+
+    def _answer_modified(self, exchange: ServerExchange, request: Request, status: int, body: bytes) -> None:
+        user_agent = self._user_agent
+        self._answering = False
+        if self.ended.done():  # while the answer was awaited
+            status, body = 481, b""
         response = request.create_response(status)
         if response.success:
             response.headers.add("Contact", str(self._contact(exchange.flow)))

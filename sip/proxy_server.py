@@ -6,11 +6,12 @@ import asyncio
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .amplification import Allowance, size_of
+from .callbacks import call_back
 from .errors import SipError, SipParseError, TransportError
 from .flow_tokens import FlowTokens
 from .host_names import is_numeric
@@ -68,7 +69,7 @@ class ProxyHooks(Protocol):
 
 
 # Hears of each message that is sent, with the flow it goes by, for those who draw or count it.
-Observer = Callable[[bytes, Flow], None]
+Observer = Callable[[bytes, Flow], Awaitable[None] | None]
 
 
 class OpenHooks:
@@ -190,11 +191,24 @@ class ProxyServer:
             settings=self._settings,
             limits=self._limits,
             timers=self._timers,
-            authorize=self._hooks.authorize,  # type: ignore[arg-type]  # all our ways are flows
+            authorize=self._authorize,  # type: ignore[arg-type]  # all our ways are flows
             token_of=self.tokens.token_of,  # type: ignore[arg-type]
             trusts=self._trusts,  # type: ignore[arg-type]
         )
         self._watch = self._loop.call_later(_LAG_INTERVAL, self._measure_lag, self._loop.time() + _LAG_INTERVAL)
+
+    def _authorize(self, request: Request, flow: Flow) -> Response | Standing:
+        """What the hook says; a request that it fails on, or says neither of, may not pass."""
+        try:
+            found = self._hooks.authorize(request, flow)
+            if not isinstance(found, Response | Standing):
+                raise TypeError(f"authorize() returned a {type(found).__name__}, no Response and no Standing")
+            return found
+        except SipParseError:
+            raise
+        except Exception as error:
+            self._report(error)
+            return request.create_response(500)
 
     async def close(self) -> None:
         """Ends everything at once."""
@@ -307,7 +321,7 @@ class ProxyServer:
         flow = event.flow
         assert isinstance(flow, Flow)
         if self._observer is not None:
-            self._observer(event.data, flow)
+            call_back(self._keep, self._observer, event.data, flow)
         if event.address is not None and (not flow.reliable or flow.closed):
             return self._send_elsewhere(event, flow)
         try:
@@ -334,7 +348,9 @@ class ProxyServer:
     # The questions that take time.
 
     def _ask(self, question: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(question)
+        self._keep(self._loop.create_task(question))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from srtp.field_checks import check_fields
 
+from .callbacks import must_not_be_async
 from .errors import SipParseError
 from .grammar import quote
 from .gruu import PREFIX, TemporaryGruus, new_gruu_index, public_gruu
@@ -85,6 +86,7 @@ class Registrar:
     ) -> None:
         self.settings = settings
         self.gruus = gruus
+        must_not_be_async(may_register, "may_register")
         self._may_register = may_register
 
     def admit(self, request: Request, user: str | None) -> str | Response:

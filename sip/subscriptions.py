@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING
 
+from .callbacks import call_back
 from .dialog import Dialog, DialogId
 from .errors import DialogError, RequestFailedError, SipError
 from .event_subscription import DEFAULT_EXPIRES, Event, Notifier, State, Subscriber
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .user_agent_exchange import ServerExchange
 
 MAX_SUBSCRIPTIONS = 10000
+Body = tuple[bytes, str | None]  # with its content type
 
 
 class _Usage:
@@ -63,7 +65,7 @@ class Subscription(_Usage):
         self,
         user_agent: UserAgent,
         request: Request,
-        on_notify: Callable[[Request], None],
+        on_notify: Callable[[Request], Awaitable[None] | None],
         *,
         expires: int = DEFAULT_EXPIRES,
     ) -> None:
@@ -145,7 +147,7 @@ class Subscription(_Usage):
             status = self._machine.notified(request, self._loop.time())
         self._user_agent.respond(exchange, request.create_response(status))
         if status == 200:
-            self._on_notify(request)
+            call_back(self._user_agent.spawn, self._on_notify, request)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -257,14 +259,15 @@ class EventServer:
     its body and content type (None for no body).
 
     `accept` says of a SUBSCRIBE by its status: 200 active, 202 pending, or a refusal; without it nobody may subscribe.
+    Both may be coroutine functions; an exception in `accept` answers 500, one in `on_subscribe` ends the subscription.
     """
 
     def __init__(
         self,
         packages: Iterable[str],
-        on_subscribe: Callable[[Publication], tuple[bytes, str | None]],
+        on_subscribe: Callable[[Publication], Body | Awaitable[Body]],
         *,
-        accept: Callable[[Request], int] = lambda _: 403,
+        accept: Callable[[Request], int | Awaitable[int]] = lambda _: 403,
         limit: int = DEFAULT_EXPIRES,
         minimum: int = 60,
     ) -> None:
@@ -282,7 +285,16 @@ class EventServer:
             response.headers.add("Allow-Events", ", ".join(sorted(self.packages)))
             user_agent.respond(exchange, response)
             return
-        status = self._accept(request)
+        call_back(
+            user_agent.spawn,
+            self._accept,
+            request,
+            then=lambda status: self._accepted(user_agent, exchange, request, status),
+            failed=lambda: user_agent.respond(exchange, request.create_response(500)),
+        )
+
+    def _accepted(self, user_agent: UserAgent, exchange: ServerExchange, request: Request, status: int) -> None:
+        event = Event.of(request)
         if len(user_agent.subscriptions) >= MAX_SUBSCRIPTIONS:
             status = 503
         if status not in (200, 202):
@@ -299,7 +311,13 @@ class EventServer:
         granted.headers.add("Contact", str(user_agent.contact(exchange.flow.transport, user, flow=exchange.flow)))
         publication = Publication(user_agent, request, granted, notifier, exchange.flow)
         user_agent.respond(exchange, granted)
-        user_agent.spawn(asyncio.ensure_future(publication.notify(*self._on_subscribe(publication))))
+        call_back(
+            user_agent.spawn,
+            self._on_subscribe,
+            publication,
+            then=lambda state: user_agent.spawn(asyncio.ensure_future(publication.notify(*state))),
+            failed=lambda: user_agent.spawn(asyncio.ensure_future(publication.terminate("deactivated"))),
+        )
 
 
 def subscribe_request(to: SipUri, from_: SipUri, event: Event) -> Request:

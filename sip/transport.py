@@ -392,8 +392,11 @@ class TransportLayer:
             keeper(data)
 
     def received(self, message: Message, flow: Flow) -> None:
-        """Passes a message on."""
-        self._received(message, flow)
+        """Passes a message on; a mistake of ours in it costs the message, and not the connection that others share."""
+        try:
+            self._received(message, flow)
+        except Exception:
+            _LOG.exception("an error in taking a message")
 
     def received_by_connection(self, message: Message, flow: StreamFlow) -> None:
         """Passes on what came by a TCP or TLS connection, which its peer may want to be used again."""
@@ -401,7 +404,7 @@ class TransportLayer:
             self._flows.heard(flow)
             if flow.certificate is not None and isinstance(message, Request):
                 self._reuse.received(message.top_via, flow)
-        self._received(message, flow)
+        self.received(message, flow)
 
     def malformed(self, error: SipParseError, flow: Flow) -> None:
         """Passes on what may be answered, at a bounded rate: garbage must not make us a reflector."""

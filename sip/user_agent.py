@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from .amplification import Allowance, size_of
+from .callbacks import call_back
 from .capabilities import METHODS, OPTION_TAGS, SESSION_BODIES, allow, body_types, supported
 from .client_transaction import ClientTransaction
 from .dialog import DialogId, request_dialog_id
@@ -44,14 +46,17 @@ from .websocket_settings import WebSocketSettings
 DEFAULT_SESSION_TIMERS = SessionTimerPolicy()
 _NEVER_CHALLENGED = frozenset(("ACK", "CANCEL"))
 
-Answer = Callable[[Request], Response]
+_log = logging.getLogger(__name__)
+
+Answer = Callable[[Request], Response | Awaitable[Response]]
 
 
 class UserAgent(UserAgentTransactions):
     """Sends and answers requests on the addresses it listens on.
 
     `on_invite` gets every new INVITE that passed validation and, with an `authenticator`, Digest;
-    `on_request` answers the methods of `extra_methods`, `registrar` REGISTERs of users that the `authenticator` has
+    `on_request` answers the methods of `extra_methods` (both may be coroutine functions; an exception in one is logged
+    and answers 500), `registrar` REGISTERs of users that the `authenticator` has
     proven, `events` SUBSCRIBEs (RFC 6665). `digest` answers challenges of the realms it has
     credentials for. `outbound_proxy` is a Route that all requests outside dialogs start with; when its host is
     an address, `;maddr` may carry it beside the name that TLS must prove. A `locator` finds targets by DNS
@@ -62,7 +67,7 @@ class UserAgent(UserAgentTransactions):
     def __init__(
         self,
         *,
-        on_invite: Callable[[IncomingInvite], None] | None = None,
+        on_invite: Callable[[IncomingInvite], Awaitable[None] | None] | None = None,
         on_request: Answer | None = None,
         extra_methods: frozenset[str] = frozenset(),
         digest: DigestClient | None = None,
@@ -380,6 +385,9 @@ class UserAgent(UserAgentTransactions):
             self._process(exchange, request)
         except SipParseError as error:
             self.respond(exchange, request.create_response(error.status, error.reason))
+        except Exception:
+            _log.exception("an error in answering a request")
+            self._failed(exchange, request)
         if exchange.timer is None:
             self._do_server(exchange, [])
 
@@ -432,8 +440,9 @@ class UserAgent(UserAgentTransactions):
             if self.on_invite is None:
                 self.respond(exchange, request.create_response(480))
                 return
-            exchange.invite, exchange.ours = IncomingInvite(self, exchange, request), True
-            self.on_invite(exchange.invite)
+            exchange.ours = True
+            invite = exchange.invite = IncomingInvite(self, exchange, request)
+            call_back(self.spawn, self.on_invite, invite, failed=lambda: invite.give_up(500))
         elif request.method == "OPTIONS":
             self.respond(exchange, self._options(request))
         elif request.method in ("BYE", "NOTIFY"):
@@ -444,16 +453,47 @@ class UserAgent(UserAgentTransactions):
             self.spawn(asyncio.ensure_future(self._register(exchange, request, self._registrar)))
         elif self._on_request is not None:
             exchange.ours = True
-            self.respond(exchange, self._on_request(request))
+            self.answer_by(self._on_request, exchange, request)
         else:
             self.respond(exchange, request.create_response(405))
+
+    def answer_by(self, answer: Answer, exchange: ServerExchange, request: Request) -> None:
+        """Sends what a callback answers a request with; SipParseError has its own status, all else 500."""
+
+        async def finish(answered: Awaitable[Response]) -> Response:
+            try:
+                return await answered
+            except SipParseError as error:
+                return request.create_response(error.status, error.reason)
+
+        def ask() -> Response | Awaitable[Response]:
+            try:
+                found = answer(request)
+            except SipParseError as error:
+                return request.create_response(error.status, error.reason)
+            return found if isinstance(found, Response) else finish(found)
+
+        ask.__qualname__ = getattr(answer, "__qualname__", ask.__qualname__)
+        call_back(
+            self.spawn,
+            ask,
+            then=lambda response: self.respond(exchange, response),
+            failed=lambda: self._failed(exchange, request),
+        )
+
+    def _failed(self, exchange: ServerExchange, request: Request) -> None:
+        if not exchange.transaction.answered:
+            self.respond(exchange, request.create_response(500))
 
     async def _register(self, exchange: ServerExchange, request: Request, registrar: LocationService) -> None:
         user = None if exchange.authenticated is None else exchange.authenticated[0]
         host, port = exchange.flow.remote
-        self.respond(
-            exchange, await registrar.register(request, user=user, flow=f"{exchange.flow.transport}:{host}:{port}")
-        )
+        try:
+            response = await registrar.register(request, user=user, flow=f"{exchange.flow.transport}:{host}:{port}")
+        except Exception:
+            _log.exception("an error in answering a REGISTER")
+            response = request.create_response(500)
+        self.respond(exchange, response)
 
     def _process_in_dialog(self, exchange: ServerExchange, request: Request) -> None:
         id_ = request_dialog_id(request)
@@ -519,7 +559,7 @@ class UserAgent(UserAgentTransactions):
                 client.on_failure(TransportError("the connection was lost", target=via_host(flow.remote)))
         if not self._closed:
             for hear in list(self.on_flow_lost):
-                hear(flow)
+                call_back(self.spawn, hear, flow)
 
     def invite(self, request: Request, *, tries: Failover | None = None) -> OutgoingInvite:
         """Returns the call that an INVITE makes, to `tries` where they are known; nothing is sent before its run()."""
