@@ -124,6 +124,14 @@ class MikeyPeerError(MikeyError):
         self.authenticated = authenticated
 
 
+class MissingExtraError(SdpError, ImportError):
+    """What was asked for needs a package that is not installed; `extra` is the one of securertc that brings it."""
+
+    def __init__(self, what: str, *, extra: str) -> None:
+        super().__init__(f"{what} needs more packages: pip install 'securertc[{extra}]'")
+        self.extra = extra
+
+
 class DtlsAttributeError(SdpError, ValueError):
     """What SDP says of a DTLS association cannot be taken; `code` names the reason in one word."""
 

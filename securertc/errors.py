@@ -9,7 +9,7 @@ class SecureRtcError(Exception):
     """Base of every error that this package raises itself; those of the layers below pass through."""
 
 
-class MissingExtraError(SecureRtcError):
+class MissingExtraError(SecureRtcError, ImportError):
     """What was asked for needs a package that is not installed; `extra` is the one of securertc that brings it."""
 
     def __init__(self, what: str, *, extra: str) -> None:
@@ -68,6 +68,13 @@ class CallEndedError(SecureRtcError):
     def __init__(self, how: str) -> None:
         super().__init__(f"the call has ended ({how})")
         self.how = how
+
+
+class NoMediaYetError(SecureRtcError):
+    """Nothing can be sent before the two sides have agreed on media, and it was started."""
+
+    def __init__(self) -> None:
+        super().__init__("no media is agreed on yet: start() the session with what was negotiated first")
 
 
 class UnsupportedDigitError(SecureRtcError):

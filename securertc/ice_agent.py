@@ -8,7 +8,12 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-import aioice
+from .errors import MissingExtraError
+
+try:
+    import aioice
+except ModuleNotFoundError:
+    raise MissingExtraError("IceAgent", extra="ice") from None
 
 from rtp.udp import Address
 from sdp.demultiplexing import DatagramKind, kind_of

@@ -18,7 +18,7 @@ from srtp import SrtpError
 from srtp.field_checks import as_flag
 
 from .assurance import MediaFacts
-from .errors import CallEndedError, SecurityPolicyError
+from .errors import CallEndedError, NoMediaYetError, SecureRtcError, SecurityPolicyError
 from .late_keying import KeyedMedia, LateKeying, MediaPath
 from .media_statistics import MediaStatistics
 from .media_stream import Datagram, MediaStream, Samples
@@ -206,13 +206,13 @@ class MediaSession:
         """Sends 8 kHz samples in frames of the agreed packet time, each at its time; returns with the last sent.
 
         A part of a frame at the end is filled with silence. While the peer holds the call nothing is sent,
-        but time goes by all the same. Keys that are still to come are waited for. Raises CallEndedError before an
-        agreement and after close(), and SecurityPolicyError when there will be no keys.
+        but time goes by all the same. Keys that are still to come are waited for. Raises NoMediaYetError before an
+        agreement, CallEndedError after close(), and SecurityPolicyError when there will be no keys.
         """
         if self._stream is None and self._agreed is not None:
             await self.keyed()
         if self._stream is None or self._ended is not None:
-            raise CallEndedError(self._ended or "no media agreed yet")
+            raise self._not_running()
         samples = np.asarray(samples, np.int16).reshape(-1)
         async with self._sending:
             start = 0
@@ -224,6 +224,9 @@ class MediaSession:
                     frame = np.concatenate((frame, np.zeros(length - frame.size, np.int16)))
                 await self._send_frame(self._stream, frame)
                 start += length
+
+    def _not_running(self) -> SecureRtcError:
+        return NoMediaYetError() if self._ended is None else CallEndedError(self._ended)
 
     async def _send_frame(self, stream: MediaStream, frame: Samples) -> None:
         delay = self._pacer.next_due(time.monotonic())
@@ -241,14 +244,14 @@ class MediaSession:
 
         Payload type, timestamp, marker, CSRCs, header extension and payload go as they are. The SSRC becomes ours,
         and the sequence numbers go on from where the stream stands, by the same steps as the packets' own. Keys that
-        are still to come are waited for. Raises CallEndedError before an agreement and after close(),
+        are still to come are waited for. Raises NoMediaYetError before an agreement, CallEndedError after close(),
         SecurityPolicyError when there will be no keys, and SrtpError for a number sent before or a key used up.
         """
         if self._stream is None and self._agreed is not None:
             await self.keyed()
         async with self._on_air:
             if self._stream is None or self._ended is not None:
-                raise CallEndedError(self._ended or "no media agreed yet")
+                raise self._not_running()
             datagram = self._stream.packet(packet, time.monotonic())
             if datagram is not None:
                 self._send([datagram])
@@ -277,7 +280,7 @@ class MediaSession:
         for digit in digits:
             async with self._on_air:
                 if self._stream is None or self._ended is not None:
-                    raise CallEndedError(self._ended or "no media agreed yet")
+                    raise self._not_running()
                 began = time.monotonic()
                 clock_rate = self._stream.agreed.codec.clock_rate
                 for packet in self._stream.begin_digit(digit, milliseconds, began):

@@ -6,13 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.opcode
-import dns.rcode
-import dns.rdatatype
-import dns.rrset
+from .errors import MissingExtraError
+
+try:
+    import dns.exception
+    import dns.flags
+    import dns.message
+    import dns.opcode
+    import dns.rcode
+    import dns.rdatatype
+    import dns.rrset
+except ModuleNotFoundError:
+    raise MissingExtraError("a server of DNS zones", extra="dns") from None
 
 from sip.dns_records import Naptr, Question, Record, Srv
 

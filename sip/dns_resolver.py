@@ -6,17 +6,22 @@ import asyncio
 import socket
 from collections.abc import Iterable, Sequence
 
-import dns.asyncresolver
-import dns.exception
-import dns.name
-import dns.rdatatype
-import dns.resolver
-from dns.nameserver import Do53Nameserver
-from dns.rdata import Rdata
-from dns.rdtypes.IN.A import A
-from dns.rdtypes.IN.AAAA import AAAA
-from dns.rdtypes.IN.NAPTR import NAPTR
-from dns.rdtypes.IN.SRV import SRV
+from .errors import MissingExtraError
+
+try:
+    import dns.asyncresolver
+    import dns.exception
+    import dns.name
+    import dns.rdatatype
+    import dns.resolver
+    from dns.nameserver import Do53Nameserver
+    from dns.rdata import Rdata
+    from dns.rdtypes.IN.A import A
+    from dns.rdtypes.IN.AAAA import AAAA
+    from dns.rdtypes.IN.NAPTR import NAPTR
+    from dns.rdtypes.IN.SRV import SRV
+except ModuleNotFoundError:
+    raise MissingExtraError("DnsResolver", extra="dns") from None
 
 from .dns_records import HostAddress, Naptr, Question, Record, Srv
 from .errors import DiscoveryError

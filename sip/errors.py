@@ -19,13 +19,20 @@ class SipParseError(SipError, ValueError):
 
     `status` is the response that a request with this fault deserves (400, 413, 416, 505); `header` names the
     header field at fault; `request` is what could be read of a request, so that it can be answered, or None
-    where nothing may be answered.
+    where nothing may be answered. `hint`, for whoever wrote the value, goes into no response.
     """
 
     def __init__(
-        self, message: str, *, status: int = 400, header: str | None = None, request: Request | None = None
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        header: str | None = None,
+        request: Request | None = None,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message if header is None else f"{header}: {message}")
+        told = message if hint is None else f"{message}: {hint}"
+        super().__init__(told if header is None else f"{header}: {told}")
         self.reason = message
         self.status = status
         self.header = header
@@ -40,10 +47,19 @@ class StreamFramingError(SipParseError):
         self.parsed = parsed
 
 
+class MissingExtraError(SipError, ImportError):
+    """What was asked for needs a package that is not installed; `extra` is the one of securertc that brings it."""
+
+    def __init__(self, what: str, *, extra: str) -> None:
+        super().__init__(f"{what} needs more packages: pip install 'securertc[{extra}]'")
+        self.extra = extra
+
+
 class TransportError(SipError):
     """A message could not be carried: no connection, connection lost, name not resolved; `target` says to whom."""
 
     def __init__(self, message: str, *, target: str | None = None) -> None:
+        message = message or "it failed, and the system said nothing more"
         super().__init__(message if target is None else f"{target}: {message}")
         self.target = target
 

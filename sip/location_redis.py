@@ -6,9 +6,14 @@ import secrets
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from .errors import MissingExtraError
+
+try:
+    from redis.asyncio import Redis
+    from redis.exceptions import RedisError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+except ModuleNotFoundError:
+    raise MissingExtraError("RedisLocationStore", extra="redis") from None
 
 from srtp import SecretBytes
 

@@ -18,7 +18,7 @@ from srtp.field_checks import as_flag
 from .connection_places import ConnectionPlaces
 from .connection_reuse import ConnectionReuse
 from .descriptors import allowed_connections
-from .errors import SipParseError, TlsVerificationError, TransportError
+from .errors import MissingExtraError, SipParseError, TlsVerificationError, TransportError
 from .flow import Flow as Flow
 from .flow import LocalAddress as LocalAddress
 from .flow import via_host as via_host
@@ -147,7 +147,7 @@ class UdpListener:
         except BlockingIOError:
             return  # as if it had been lost on the way: transactions send it again
         except OSError as error:
-            raise TransportError(str(error), target=via_host(remote)) from None
+            raise TransportError(reason_of(error), target=via_host(remote)) from None
 
     def close(self) -> None:
         if not self.closed:
@@ -356,7 +356,7 @@ class TransportLayer:
         try:
             from .websocket_flow import WebSocketFlow
         except ImportError:
-            raise TransportError("WebSocket needs the extra: pip install 'securertc[websocket]'") from None
+            raise TransportError(str(MissingExtraError("WebSocket", extra="websocket"))) from None
         return WebSocketFlow
 
     async def _udp_flow(self, target: Target) -> Flow:
@@ -476,10 +476,19 @@ def local_address_towards(host: str, port: int) -> str:
         raise TransportError(reason_of(error), target=via_host((host, port))) from None
 
 
+_WORDS: dict[type[OSError], str] = {
+    TimeoutError: "no connection in time",
+    ConnectionResetError: "the peer closed the connection",
+    ConnectionAbortedError: "the connection was aborted",
+    ConnectionRefusedError: "the connection was refused",
+    BrokenPipeError: "the peer closed the connection",
+}
+
+
 def reason_of(error: OSError) -> str:
     """Returns what the system says of an error, without its number and what asyncio puts around it."""
     if isinstance(error, socket.gaierror):
         return f"the name is not resolved: {error.strerror}"
     if isinstance(error, ssl.SSLError) or error.errno is None or error.errno <= 0:
-        return str(error)
+        return str(error) or _WORDS.get(type(error), f"{type(error).__name__} without a reason")
     return os.strerror(error.errno)

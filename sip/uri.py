@@ -18,6 +18,7 @@ _HEADERS = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$=&]|%[0-9A-Fa-f]{2})*")
 _OTHER = re.compile(r"[!#-;=?-Z\[\]_a-z~%]+")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
+_SHOWN = 60  # characters of a wrong value in an error
 MAX_LENGTH = 4096
 # A SIP URI without password, escapes and headers, as nearly all are: scheme, user, host, port, parameters.
 _PLAIN = re.compile(
@@ -132,10 +133,22 @@ def parse_uri(text: str) -> Uri:
     return _parse_any(text)
 
 
+def _hint(text: str) -> str:
+    """Shows what is no URI, but for what may be a password in it, and says what was likely meant."""
+    before, at, after = text.rpartition("@")
+    if at and ":" in before:
+        text = f"{before.partition(':')[0]}:…@{after}"
+    shown = text[:_SHOWN]
+    cut = "…" if len(text) > _SHOWN else ""
+    if text and not set(" :<>") & set(text):
+        return f"{shown!r}{cut} has no scheme; a SIP URI begins with sip: or sips:, as in {f'sip:{shown}'!r}"
+    return f"{shown!r}{cut}; a SIP URI begins with sip: or sips:, as in 'sip:alice@example.com'"
+
+
 def _parse_any(text: str) -> Uri:
     scheme, colon, rest = text.partition(":")
     if not colon or not _SCHEME.fullmatch(scheme) or not rest or len(text) > MAX_LENGTH:
-        raise SipParseError("no valid URI")
+        raise SipParseError("no valid URI", hint=_hint(text))
     scheme = scheme.lower()
     if scheme not in ("sip", "sips"):
         if not _OTHER.fullmatch(rest):

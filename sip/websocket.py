@@ -8,13 +8,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
-from websockets.typing import Origin, Subprotocol
-from websockets.uri import parse_uri
+from .errors import MissingExtraError
+
+try:
+    from websockets.client import ClientProtocol
+    from websockets.exceptions import InvalidHandshake, InvalidStatus
+    from websockets.frames import CloseCode, Frame, Opcode
+    from websockets.http11 import Request, Response
+    from websockets.server import ServerProtocol
+    from websockets.typing import Origin, Subprotocol
+    from websockets.uri import parse_uri
+except ModuleNotFoundError:
+    raise MissingExtraError("WebSocket", extra="websocket") from None
 
 from .errors import WebSocketError
 from .parser import DEFAULT_LIMITS, Limits

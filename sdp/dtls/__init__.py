@@ -1,5 +1,12 @@
 """DTLS-SRTP (RFC 5763, 5764, 8122, 8842): its SDP, and its handshake over pyOpenSSL. Needs `securertc[dtls]`."""
 
+from ..errors import MissingExtraError
+
+try:
+    import OpenSSL as _  # noqa: F401
+except ModuleNotFoundError:
+    raise MissingExtraError("DTLS-SRTP", extra="dtls") from None
+
 from .certificate import DtlsCertificate
 from .dtls_connection import Address, DtlsConnection
 from .dtls_events import (
