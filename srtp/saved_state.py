@@ -11,7 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from .errors import StateError
+from .errors import PolicyError, StateError
 from .saved_values import saved_of, values_of
 from .state import Direction
 
@@ -79,10 +79,14 @@ def _restored(cls: type[Session], values: object, gap: int, kernels: str | None)
     directions = saved_of(values)
     contexts = [context for one in directions for context in one.contexts]
     any_ssrc = {context.direction: context.policy for context in contexts if context.ssrc is None}
-    session = cls(any_ssrc.get(Direction.OUTBOUND), any_ssrc.get(Direction.INBOUND), kernels=kernels)
-    for context in contexts:
-        if context.ssrc is not None:
-            session.add_policy(context.ssrc, context.direction, context.policy)
+    cls(None, None, kernels=kernels)  # the kernels are the caller's: what is refused below is the state's
+    try:
+        session = cls(any_ssrc.get(Direction.OUTBOUND), any_ssrc.get(Direction.INBOUND), kernels=kernels)
+        for context in contexts:
+            if context.ssrc is not None:
+                session.add_policy(context.ssrc, context.direction, context.policy)
+    except PolicyError as error:
+        raise StateError(f"the saved state holds a policy that cannot be: {error}") from None
     for one in directions:
         session._restore(one, gap)
     return session

@@ -299,7 +299,7 @@ def _direction(value: object) -> Direction:
 
 def _key_of(values: object) -> MasterKey:
     key, salt, mki, first, last, srtp, srtcp, soft = _list(values, "a key", 8)
-    if type(soft) not in (int, float):
+    if type(soft) not in (int, float) or not 0 < soft <= 1:
         raise _refuse("a soft limit", soft)
     return MasterKey(
         _bytes(key, "a key"),

@@ -192,7 +192,8 @@ class Session:
         before: what was sent after the export is so never encrypted twice. The application moves its sequence numbers
         on by as much. A sender whose next RTP packet could have had any number of its ROC, because none had gone out or
         set_roc() was called, cannot go on under that ROC, unless `gap` is 0: nothing was sent since. Streams, policies
-        and keys that came after the export are not in it, so export again when one does.
+        and keys that came after the export are not in it, so export again when one does; and one export is good for one
+        import, once its session has ended.
 
         Raises StateError when the data is damaged, of another version, or sealed with another key, or when a sender is
         less than the gap before its last index.
