@@ -200,7 +200,9 @@ class ProxyServer:
     def _authorize(self, request: Request, flow: Flow) -> Response | Standing:
         """What the hook says; a request that it fails on, or says neither of, may not pass."""
         try:
-            found = self._hooks.authorize(request, flow)
+            found: object = self._hooks.authorize(request, flow)
+            if found is None:  # a hook that knows of nothing against it has not said who it is
+                return Standing.STRANGER
             if not isinstance(found, Response | Standing):
                 raise TypeError(f"authorize() returned a {type(found).__name__}, no Response and no Standing")
             return found

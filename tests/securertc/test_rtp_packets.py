@@ -9,7 +9,7 @@ import pytest
 
 from rtp import ExtensionElement, HeaderExtension, RtpPacket, UdpSocket
 from sdp import Codec, LocalMedia, MediaSecurity, SessionNegotiation
-from securertc import CallEndedError, MediaSession, UnsupportedCodecError
+from securertc import CallEndedError, MediaSession, NoMediaYetError, UnsupportedCodecError
 from srtp import Direction, Session, SrtpError
 
 LOOPBACK = "127.0.0.1"
@@ -121,7 +121,7 @@ async def test_several_sources_of_a_peer_are_all_handed_out(pair: Pair) -> None:
 
 async def test_held_packets_are_dropped_and_closing_ends_it(pair: Pair) -> None:
     one, two = pair
-    with pytest.raises(CallEndedError):
+    with pytest.raises(NoMediaYetError):
         await one.send_rtp(packet(1))
     agree(one, two, MediaSecurity.REQUIRED, hold=True)
     await one.send_rtp(packet(1))
