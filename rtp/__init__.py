@@ -7,6 +7,7 @@ from .jitter_buffer import JitterBuffer, JitterCounters, Lost
 from .ntp import ntp_time, round_trip
 from .pacing import Pacer
 from .packet import RtpPacket, is_rtcp
+from .resampling import resample
 from .rtcp import (
     ApplicationDefined,
     Goodbye,
@@ -20,6 +21,7 @@ from .rtcp import (
     parse_compound,
     serialize_compound,
 )
+from .samples import as_samples
 from .statistics import ReceiverStatistics, ReceptionSummary
 from .telephone_event import (
     EventPacket,
@@ -62,6 +64,7 @@ __all__ = [
     "UdpSocket",
     "UnknownRtcpPacket",
     "UnsupportedAudioError",
+    "as_samples",
     "bind_rtp_pair",
     "bind_udp",
     "decode_pcma",
@@ -76,6 +79,7 @@ __all__ = [
     "parse_event_list",
     "parse_events",
     "read_wav",
+    "resample",
     "round_trip",
     "serialize_compound",
     "write_wav",

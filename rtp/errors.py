@@ -26,5 +26,5 @@ class MalformedRtcpError(RtpError, ValueError):
         self.packet_type = packet_type
 
 
-class UnsupportedAudioError(RtpError):
+class UnsupportedAudioError(RtpError, ValueError):
     """A WAV file, or samples, of a kind that is not handled; the message names what was found."""

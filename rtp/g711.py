@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from .samples import as_samples
 
 Samples = NDArray[np.int16]
 
@@ -56,9 +58,9 @@ def _pcma_encoding() -> NDArray[np.uint8]:
     return (np.where(sample < 0, code, code | 0x80) ^ 0x55).astype(np.uint8)
 
 
-def encode_pcmu(samples: Samples) -> bytes:
-    """Returns one mu-law byte for each 16-bit sample."""
-    encoded: bytes = _pcmu_encoding()[(np.asarray(samples, np.int16).astype(np.int32) >> 2) & 0x3FFF].tobytes()
+def encode_pcmu(samples: ArrayLike) -> bytes:
+    """Returns one mu-law byte for each 16-bit sample; raises UnsupportedAudioError as as_samples() does."""
+    encoded: bytes = _pcmu_encoding()[(as_samples(samples).astype(np.int32) >> 2) & 0x3FFF].tobytes()
     return encoded
 
 
@@ -67,9 +69,9 @@ def decode_pcmu(data: bytes | bytearray | memoryview) -> Samples:
     return _pcmu_decoding()[np.frombuffer(data, np.uint8)]
 
 
-def encode_pcma(samples: Samples) -> bytes:
-    """Returns one A-law byte for each 16-bit sample."""
-    encoded: bytes = _pcma_encoding()[(np.asarray(samples, np.int16).astype(np.int32) >> 3) & 0x1FFF].tobytes()
+def encode_pcma(samples: ArrayLike) -> bytes:
+    """Returns one A-law byte for each 16-bit sample; raises UnsupportedAudioError as as_samples() does."""
+    encoded: bytes = _pcma_encoding()[(as_samples(samples).astype(np.int32) >> 3) & 0x1FFF].tobytes()
     return encoded
 
 

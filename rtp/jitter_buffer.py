@@ -41,6 +41,8 @@ class JitterBuffer:
         self.capacity = capacity
         self._packets: dict[int, RtpPacket] = {}
         self._next: int | None = None
+        # Of the packets held that which is furthest on.
+        self._furthest = 0
         self._ssrc: int | None = None
         self._buffering = True
         self._played = self._late = self._duplicate = self._overflow = self._lost = 0
@@ -74,6 +76,8 @@ class JitterBuffer:
             return False
         if self._next is None:
             self._next = sequence
+        if not self._packets or (sequence - self._furthest) % _MODULUS < _MODULUS // 2:
+            self._furthest = sequence
         self._packets[sequence] = packet
         if len(self._packets) >= self.depth:
             self._buffering = False
@@ -106,7 +110,7 @@ class JitterBuffer:
         return left
 
     def _fits_before(self, sequence: int) -> bool:
-        return all((held - sequence) % _MODULUS < self.capacity for held in self._packets)
+        return not self._packets or (self._furthest - sequence) % _MODULUS < self.capacity
 
     def _restart(self, packet: RtpPacket) -> None:
         self._packets.clear()

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from numpy.typing import ArrayLike
+
 from sdp import AudioNegotiation, MediaSecurity, NegotiatedAudio, SdpError
 from sip import Request, SipError, SipUri
 from sip.callbacks import call_back, result_of
@@ -87,8 +89,11 @@ class Call:
         """Whether the call has not ended."""
         return not self._dialog.ended.done()
 
-    async def send_audio(self, samples: Samples) -> None:
-        """Sends 16-bit samples of 8 kHz at their pace; raises CallEndedError when the call has ended."""
+    async def send_audio(self, samples: ArrayLike) -> None:
+        """Sends 16-bit samples of 8 kHz at their pace; raises CallEndedError when the call has ended.
+
+        Other samples are converted where that is plain (rtp.as_samples), else UnsupportedAudioError is raised.
+        """
         await self._media.send_audio(samples)
 
     async def receive_audio(self) -> Samples:

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from rtp import Pacer, RtpPacket, UdpSocket, bind_rtp_pair
+from rtp import Pacer, RtpPacket, UdpSocket, as_samples, bind_rtp_pair
 from rtp.udp import Address
 from sdp import NegotiatedAudio
 from sip.callbacks import call_back
@@ -202,24 +203,26 @@ class MediaSession:
             return 0.0
         return self._stream.silent_for(time.monotonic())
 
-    async def send_audio(self, samples: Samples) -> None:
+    async def send_audio(self, samples: ArrayLike) -> None:
         """Sends 8 kHz samples in frames of the agreed packet time, each at its time; returns with the last sent.
 
         A part of a frame at the end is filled with silence. While the peer holds the call nothing is sent,
-        but time goes by all the same. Keys that are still to come are waited for. Raises NoMediaYetError before an
-        agreement, CallEndedError after close(), and SecurityPolicyError when there will be no keys.
+        but time goes by all the same. Other than 16-bit samples are converted where that is plain (rtp.as_samples), and
+        otherwise UnsupportedAudioError is raised before anything is sent. Keys that are still to come are waited for.
+        Raises NoMediaYetError before an agreement, CallEndedError after close(), and SecurityPolicyError when there
+        will be no keys.
         """
+        row = as_samples(samples)
         if self._stream is None and self._agreed is not None:
             await self.keyed()
         if self._stream is None or self._ended is not None:
             raise self._not_running()
-        samples = np.asarray(samples, np.int16).reshape(-1)
         async with self._sending:
             start = 0
-            while start < samples.size:
+            while start < row.size:
                 agreed = self._stream.agreed
                 length = agreed.codec.clock_rate * agreed.ptime // 1000
-                frame = samples[start : start + length]
+                frame = row[start : start + length]
                 if frame.size < length:
                     frame = np.concatenate((frame, np.zeros(length - frame.size, np.int16)))
                 await self._send_frame(self._stream, frame)

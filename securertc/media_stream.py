@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rtp import (
     EventPacket,
@@ -19,6 +19,7 @@ from rtp import (
     RtpPacket,
     SenderReport,
     SourceDescription,
+    as_samples,
     event_of_digit,
     is_rtcp,
     ntp_time,
@@ -94,11 +95,14 @@ class MediaStream:
         self._sender.update(agreed)
         self.agreed = agreed
 
-    def audio(self, samples: Samples, now: float) -> Datagram | None:
-        """Returns the datagram for a frame of samples, None while the agreement lets us send nothing."""
+    def audio(self, samples: ArrayLike, now: float) -> Datagram | None:
+        """Returns the datagram for a frame of samples, None while the agreement lets us send nothing.
+
+        Raises UnsupportedAudioError for what makes no 16-bit samples (rtp.as_samples).
+        """
         if not self.agreed.direction.sends:
             return None
-        return Datagram(self._sender.audio(samples, now), self._receiver.rtp_address)
+        return Datagram(self._sender.audio(as_samples(samples), now), self._receiver.rtp_address)
 
     def packet(self, packet: RtpPacket, now: float) -> Datagram | None:
         """Returns the datagram for a packet of the application's, None while the agreement lets us send nothing."""

@@ -159,7 +159,7 @@ def _check_chain(
     builder = PolicyBuilder().store(Store(list(authorities))).time(_moment(now))
     try:
         builder.max_chain_depth(MAX_CHAIN).build_client_verifier().verify(leaf, _linear(leaf, chain))
-    except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
+    except (VerificationError, ValueError, KeyError, UnsupportedAlgorithm) as error:
         raise _bad_certificate(f"the certificate chain does not verify: {error}") from None
 
 
@@ -190,7 +190,7 @@ def _check_name(leaf: x509.Certificate, identity: Id) -> None:
 def _names(certificate: x509.Certificate) -> list[Id]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError, KeyError):
         return []
     uris = [Id(IdType.URI, uri.encode()) for uri in names.get_values_for_type(x509.UniformResourceIdentifier)]
     return uris + [Id(IdType.NAI, mail.encode()) for mail in names.get_values_for_type(x509.RFC822Name)]
@@ -198,9 +198,12 @@ def _names(certificate: x509.Certificate) -> list[Id]:
 
 def _load(payload: Cert) -> x509.Certificate:
     try:
-        return x509.load_der_x509_certificate(payload.data)
-    except (ValueError, x509.InvalidVersion):
+        certificate = x509.load_der_x509_certificate(payload.data)
+        # Read only now: a string of an unknown type in a name is a KeyError.
+        _ = certificate.subject, certificate.issuer
+    except (ValueError, KeyError, x509.InvalidVersion):
         raise _bad_certificate("a certificate is malformed") from None
+    return certificate
 
 
 def _usable_key(certificate: x509.Certificate, now: float, encrypting: bool) -> RSAPublicKey:
@@ -215,7 +218,7 @@ def _usable_key(certificate: x509.Certificate, now: float, encrypting: bool) -> 
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         usage = None
-    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError, KeyError):
         raise _bad_certificate("the certificate's extensions are malformed") from None
     if usage is not None and not (usage.key_encipherment if encrypting else usage.digital_signature):
         raise _bad_certificate("the certificate's key is not for this use")

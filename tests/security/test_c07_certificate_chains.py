@@ -161,3 +161,31 @@ def test_chains_in_any_order_lead_to_the_authority() -> None:
         assert key == leaf.public_key()
     assert "does not verify" in refusal_of([leaf], (authority.root,))
     assert "does not verify" in refusal_of([leaf, elsewhere.intermediate], (authority.root,))
+
+
+@pytest.mark.parametrize("whose", ["leaf", "intermediate"])
+def test_a_name_with_a_string_of_no_known_type(whose: str) -> None:
+    """The names of a certificate are read lazily, and then raise what is no ValueError."""
+    ours, authority = parties()
+    damaged = {
+        "leaf": (ours.certificates[0], ALICE.encode()),
+        "intermediate": (ours.certificates[1], b"Example 2"),
+    }
+    certificate_of, text = damaged[whose]
+    der = certificate_of.public_bytes(serialization.Encoding.DER)
+    at = der.index(text) - 2
+    assert der[at] == 0x0C  # UTF8String
+    broken = der[:at] + bytes([13]) + der[at + 1 :]
+    payloads = [one.public_bytes(serialization.Encoding.DER) for one in ours.certificates]
+    payloads[0 if whose == "leaf" else 1] = broken
+
+    class Carrier:
+        def all(self, kind: type[Cert]) -> tuple[Cert, ...]:
+            return tuple(Cert(CertificateType.X509V3, one) for one in payloads)
+
+    with pytest.raises(MikeyRefusedError):
+        certificates.public_key_of(
+            Carrier(),  # type: ignore[arg-type]
+            Peer(uri_id(ALICE), authorities=(authority.root,)),
+            NOW,
+        )
