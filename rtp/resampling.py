@@ -39,7 +39,9 @@ def resample(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np
         if fraction != weighed:
             weights, weighed = _weights(reach, fraction, ratio * _KEPT), fraction
         count = -(-(result.size - phase) // up)
-        result[phase::up] = windows[start : start + (count - 1) * down + 1 : down] @ weights
+        rows = windows[start : start + (count - 1) * down + 1 : down]
+        # No matrix product: for rows that overlap it is either copied or handed to threads, each for more than it saves.
+        result[phase::up] = np.einsum("ij,j->i", rows, weights)
     return result
 
 
