@@ -40,7 +40,7 @@ def resample(samples: NDArray[np.float64], rate: int, wanted: int) -> NDArray[np
             weights, weighed = _weights(reach, fraction, ratio * _KEPT), fraction
         count = -(-(result.size - phase) // up)
         rows = windows[start : start + (count - 1) * down + 1 : down]
-        # No matrix product: for rows that overlap it is either copied or handed to threads, each for more than it saves.
+        # No matrix product: rows that overlap it copies, or hands to threads, each for more than it saves.
         result[phase::up] = np.einsum("ij,j->i", rows, weights)
     return result
 
