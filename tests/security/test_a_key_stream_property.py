@@ -29,11 +29,12 @@ OUT = Direction.OUTBOUND
 SEALING_KEY = bytes(32)
 # More indexes than any sequence of steps goes on between an export and its import.
 GAP = 1 << 24
-SSRCS = st.sampled_from((7, 0xCAFEBABE))
-PLACES = st.sampled_from((None, 7, 0xCAFEBABE))
-NUMBERS = st.sampled_from((0, 1, 2, 63, 64, 100, 300, 32767, 32768, 40000, 65534, 65535))
+# Few of each, so that the same ones come together often.
+SSRCS = st.sampled_from((7, 7, 7, 0xCAFEBABE))
+PLACES = st.sampled_from((None, None, 7, 0xCAFEBABE))
+NUMBERS = st.lists(st.sampled_from((0, 1, 2, 3, 64, 300, 32768, 40000, 65535)), min_size=1, max_size=4)
 WAYS = st.sampled_from(("single", "in place", "list", "batch", "fan-out"))
-KEYS = st.integers(0, 2)
+KEYS = st.sampled_from((0, 0, 1, 1, 2))
 PROFILES = (Profile.AES_CM_128_HMAC_SHA1_80, Profile.AEAD_AES_128_GCM)
 
 
@@ -111,7 +112,7 @@ class KeyStreams(RuleBasedStateMachine):
         if (number, ssrc) not in self.known:
             self.saved = None
 
-    @rule(ssrc=SSRCS, numbers=st.lists(NUMBERS, min_size=1, max_size=4), way=WAYS)
+    @rule(ssrc=SSRCS, numbers=NUMBERS, way=WAYS)
     def send(self, ssrc, numbers, way):
         packets = [self.packet(number, ssrc) for number in numbers]
         try:
@@ -135,7 +136,7 @@ class KeyStreams(RuleBasedStateMachine):
         except SrtpError:
             return ()
 
-    @rule(ssrc=SSRCS, count=st.integers(1, 3), in_place=st.booleans())
+    @rule(ssrc=SSRCS, count=st.integers(1, 4), in_place=st.booleans())
     def send_rtcp(self, ssrc, count, in_place):
         for _ in range(count):
             self.sent += 1
@@ -154,6 +155,14 @@ class KeyStreams(RuleBasedStateMachine):
         with suppress(SrtpError):
             self.session.add_policy(ssrc, OUT, self.policy(key))
             self.changed()
+
+    @rule(ssrc=SSRCS, key=KEYS, numbers=NUMBERS, way=WAYS, reports=st.integers(0, 3))
+    def short_life(self, ssrc, key, numbers, way, reports):
+        """Under a policy of its own, as far as there is none yet."""
+        self.add_policy(ssrc, key)
+        self.send(ssrc, numbers, way)
+        self.send_rtcp(ssrc, reports, False)
+        self.remove_stream(ssrc)
 
     @rule(ssrc=SSRCS)
     def remove_stream(self, ssrc):
@@ -215,6 +224,17 @@ class KeyStreams(RuleBasedStateMachine):
         """Another process goes on from the last export, once."""
         self.session = Session.import_state(self.saved, SEALING_KEY, gap=GAP)
         self.saved = None
+
+    @rule(ssrc=SSRCS, numbers=NUMBERS, way=WAYS, reports=st.integers(0, 2))
+    def crash_with_packets_on_their_way(self, ssrc, numbers, way, reports):
+        """What went out after the export is not known to the importer, which sends the like."""
+        self.export()
+        for _ in range(2):
+            self.send(ssrc, numbers, way)
+            self.send_rtcp(ssrc, reports, False)
+            if self.saved is None:
+                return
+            self.crash()
 
 
 TestKeyStreams = KeyStreams.TestCase
