@@ -12,11 +12,14 @@ from .field_checks import check_fields
 from .master_key import MAX_INDEX, MAX_SRTCP_LIFETIME, MAX_SRTP_LIFETIME, MasterKey
 from .policy import MAX_WINDOW, Cryptex, Policy, RocCarrying
 from .profile import Profile
+from .secret import SecretBytes
 from .state import Direction, PacketCounters, ReplayState, StreamState
 
 MAX_RTCP_INDEX = 2**31 - 1
 MAX_32_BITS = 2**32 - 1
 KEY_ID_LENGTH = 16
+# More than any profile has of key or salt.
+MAX_SECRET = 64
 # As the C core has them: keys of a policy's past, and removed senders of a direction.
 MAX_PAST_KEYS = 16
 MAX_MARKS = 65536
@@ -152,20 +155,26 @@ def _within(end: int, most: int, ssrc: int, kind: str, gap: int) -> int:
 # Into plain values.
 
 
-def values_of(saved: Iterable[SavedDirection]) -> dict[str, Any]:
-    """Returns the directions of a session as what JSON knows."""
-    directions = list(saved)
-    return {
-        "contexts": [_context_values(context) for one in directions for context in one.contexts],
+def values_of(saved: Iterable[SavedDirection]) -> tuple[dict[str, Any], list[SecretBytes]]:
+    """Returns the directions of a session as what JSON knows, and apart from it their keys and salts, which JSON would
+    leave copies of."""
+    directions, secrets = list(saved), list[SecretBytes]()
+    values = {
+        "contexts": [_context_values(context, secrets) for one in directions for context in one.contexts],
         "streams": [(one.direction.value, *_stream_values(stream)) for one in directions for stream in one.streams],
         "marks": [(one.direction.value, *_mark_values(mark)) for one in directions for mark in one.marks],
     }
+    return values, secrets
 
 
-def _key_values(key: MasterKey) -> list[Any]:
+def _key_values(key: MasterKey, secrets: list[SecretBytes]) -> list[Any]:
+    """The values of a key, and in the place of what is secret how many bytes of the secrets it has."""
+    assert isinstance(key.key, SecretBytes)
+    assert isinstance(key.salt, SecretBytes)
+    secrets += (key.key, key.salt)
     return [
-        bytes(key.key).hex(),
-        bytes(key.salt).hex(),
+        len(key.key),
+        len(key.salt),
         key.mki.hex(),
         key.valid_from,
         key.valid_to,
@@ -175,16 +184,16 @@ def _key_values(key: MasterKey) -> list[Any]:
     ]
 
 
-def _context_values(context: SavedContext) -> dict[str, Any]:
+def _context_values(context: SavedContext, secrets: list[SecretBytes]) -> dict[str, Any]:
     policy, roc_carrying = context.policy, context.policy.roc_carrying
     return {
         "direction": context.direction.value,
         "ssrc": context.ssrc,
         "profile": policy.profile.name,
-        "keys": [_key_values(key) for key in policy.master_keys],
+        "keys": [_key_values(key, secrets) for key in policy.master_keys],
         "used": context.used,
         "current": context.current,
-        "previous": None if context.previous is None else _key_values(context.previous),
+        "previous": None if context.previous is None else _key_values(context.previous, secrets),
         "previous_used": context.previous_used,
         "overlap": context.overlap,
         "keys_gone": context.keys_gone,
@@ -215,16 +224,35 @@ def _mark_values(mark: SenderMark) -> list[Any]:
 # Out of plain values.
 
 
-def saved_of(values: object) -> tuple[SavedDirection, ...]:
-    """Returns the directions of a saved session; raises StateError, naming what is wrong, for values of no session."""
+class _Secrets:
+    """Keys and salts in one piece, taken in the order in which they were put there."""
+
+    def __init__(self, secrets: memoryview) -> None:
+        self._left = secrets
+
+    def take(self, length: object, what: str) -> SecretBytes:
+        taken = _number(length, what, min(MAX_SECRET, len(self._left)))
+        secret = SecretBytes(self._left[:taken])
+        self._left = self._left[taken:]
+        return secret
+
+    def check_end(self) -> None:
+        if len(self._left):
+            raise StateError(f"the saved state is damaged: {len(self._left)} bytes of keys belong to none")
+
+
+def saved_of(values: object, secrets: memoryview) -> tuple[SavedDirection, ...]:
+    """Returns the directions of a saved session, whose keys and salts are `secrets`; raises StateError, naming what is
+    wrong, for values of no session."""
     try:
-        return _saved_of(_record(values, "a state", ("contexts", "streams", "marks")))
+        return _saved_of(_record(values, "a state", ("contexts", "streams", "marks")), _Secrets(secrets))
     except PolicyError as error:
         raise StateError(f"the saved state holds a policy that cannot be: {error}") from None
 
 
-def _saved_of(values: dict[str, Any]) -> tuple[SavedDirection, ...]:
-    contexts = [_context_of(one) for one in _list(values["contexts"], "the policies")]
+def _saved_of(values: dict[str, Any], secrets: _Secrets) -> tuple[SavedDirection, ...]:
+    contexts = [_context_of(one, secrets) for one in _list(values["contexts"], "the policies")]
+    secrets.check_end()
     streams = [_with_direction(one, "a stream", _stream_of) for one in _list(values["streams"], "the streams")]
     marks = [_with_direction(one, "a removed sender", _mark_of) for one in _list(values["marks"], "the marks")]
     found = []
@@ -297,13 +325,13 @@ def _direction(value: object) -> Direction:
     return _member(Direction, value.upper() if isinstance(value, str) else value, "a direction")
 
 
-def _key_of(values: object) -> MasterKey:
+def _key_of(values: object, secrets: _Secrets) -> MasterKey:
     key, salt, mki, first, last, srtp, srtcp, soft = _list(values, "a key", 8)
     if type(soft) not in (int, float) or not 0 < soft <= 1:
         raise _refuse("a soft limit", soft)
     return MasterKey(
-        _bytes(key, "a key"),
-        _bytes(salt, "a salt"),
+        secrets.take(key, "the length of a key"),
+        secrets.take(salt, "the length of a salt"),
         _bytes(mki, "an MKI"),
         _number(first, "the first index of a key", MAX_INDEX),
         _number(last, "the last index of a key", MAX_INDEX),
@@ -318,7 +346,7 @@ def _counts(values: object) -> tuple[int, int]:
     return rtp, rtcp
 
 
-def _policy_of(values: dict[str, Any]) -> Policy:
+def _policy_of(values: dict[str, Any], secrets: _Secrets) -> Policy:
     settings = _record(values["settings"], "the settings of a policy", _PLAIN_SETTINGS)
     roc_carrying = values["roc_carrying"]
     if roc_carrying is not None:
@@ -327,7 +355,7 @@ def _policy_of(values: dict[str, Any]) -> Policy:
     ids = [_number(one, "an extension ID", 255) for one in _list(values["encrypted_extensions"], "the extension IDs")]
     return Policy.with_keys(
         _member(Profile, values["profile"], "a profile"),
-        [_key_of(key) for key in _list(values["keys"], "the keys")],
+        [_key_of(key, secrets) for key in _list(values["keys"], "the keys")],
         encrypted_extensions=frozenset(ids),
         cryptex=_member(Cryptex, values["cryptex"], "the use of Cryptex"),
         roc_carrying=roc_carrying,
@@ -342,16 +370,16 @@ _CONTEXT_NAMES = (
 )
 
 
-def _context_of(given: object) -> SavedContext:
+def _context_of(given: object, secrets: _Secrets) -> SavedContext:
     values = _record(given, "a policy", _CONTEXT_NAMES)
     ssrc, previous = values["ssrc"], values["previous"]
     return SavedContext(
         _direction(values["direction"]),
         None if ssrc is None else _number(ssrc, "an SSRC", MAX_32_BITS),
-        _policy_of(values),
+        _policy_of(values, secrets),
         tuple(_counts(one) for one in _list(values["used"], "the packets of the keys")),
         _number(values["current"], "the number of the current key", MAX_32_BITS),
-        None if previous is None else _key_of(previous),
+        None if previous is None else _key_of(previous, secrets),
         _counts(values["previous_used"]),
         _number(values["overlap"], "the overlap", 2**64 - 1),
         _number(values["keys_gone"], "the number of past keys", MAX_32_BITS),

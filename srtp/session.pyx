@@ -2,8 +2,9 @@
 # cython: freethreading_compatible=True
 """Sessions: bytes in, bytes out, over the C core; see session.pyi."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -27,6 +28,7 @@ from .errors import (
     PacketTooOldError,
     PolicyError,
     ReplayError,
+    StateError,
     TooManyStreamsError,
     UnencryptedPacketError,
     UnexpectedCryptexError,
@@ -34,6 +36,7 @@ from .errors import (
 )
 from .packet_status import PacketStatus
 from .policy import Policy
+from .secret import SecretBytes
 from .state import (
     Direction,
     DirectionState,
@@ -407,11 +410,11 @@ cdef class Session:
     # Saving and restoring.
 
     def export_state(self, sealing_key):
-        return saved_state.seal(self, sealing_key)
+        return saved_state.seal(self, sealing_key, _sealed)
 
     @classmethod
     def import_state(cls, data, sealing_key, *, gap=saved_state.DEFAULT_GAP, kernels=None):
-        return saved_state.unseal(cls, data, sealing_key, gap, kernels)
+        return saved_state.unseal(cls, data, sealing_key, gap, kernels, _opened)
 
     def _saved(self, direction):
         return _saved_direction(self, direction)
@@ -422,4 +425,5 @@ cdef class Session:
 
 include "changing.pxi"
 include "saving.pxi"
+include "sealing.pxi"
 include "fan_out.pxi"
