@@ -28,6 +28,14 @@ cdef object _stream_state(const srtp_stream *stream):
     )
 
 
+cdef _shorten_rtcp_tags(srtp_direction *d):
+    """For diagnose(), which looks for peers that cut the tag of SRTCP as RFC 4568 6.2.2 cuts that of SRTP."""
+    cdef size_t cut = d.any.parameters.rtcp_tag_length - 4
+    d.any.parameters.rtcp_tag_length -= cut
+    d.any.rtcp_overhead -= cut
+    d.rtcp_overhead.least -= cut
+
+
 cdef object _rtcp_index(srtp_direction *direction, uint32_t ssrc):
     """The highest SRTCP index of a stream, None where it has none."""
     cdef const srtp_stream *stream

@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from . import saved_state
 from .errors import (
+    AuthenticationError,
     KeyExpiredError,
     MalformedPacketError,
     NoPolicyError,
     PolicyError,
     ReplayError,
     SrtpError,
+    TooManyStreamsError,
     UnencryptedPacketError,
+    UnexpectedCryptexError,
 )
-from .field_checks import check_fields
 from .master_key import MAX_MKI_LENGTH
 from .policy import Policy
 from .profile import Profile
@@ -28,8 +31,11 @@ from .state import Direction
 if TYPE_CHECKING:
     from .session import Session
 
-ROC_REACH = 2
+# 4,096 cycles of 65,536 packets are two months of 50 packets a second, or three days of 1,000.
+ROC_REACH = 4096
 MAX_ROC = 2**32 - 1
+MOST_KEYS_TRIED = 16
+RTCP_TYPES = range(192, 224)
 
 
 class Cause(enum.Enum):
@@ -37,12 +43,17 @@ class Cause(enum.Enum):
 
     ACCEPTED = "the packet is authentic under the policy as it is"
     MALFORMED = "the bytes are no packet of this kind"
+    IS_RTCP = "the packet is SRTCP, which is for unprotect_rtcp()"
+    IS_RTP = "the packet is SRTP, which is for unprotect()"
     NO_POLICY = "the session has no policy for this direction and SSRC"
+    TOO_MANY_STREAMS = "the session has as many SSRCs already as the policy lets peers bring"
     REPLAYED = "the packet was received before, or lies before the replay window"
     KEY_EXPIRED = "the key's lifetime is used up, or the index is outside its range"
     UNENCRYPTED = "the packet is authentic but not encrypted as the policy asks"
+    UNEXPECTED_CRYPTEX = "the packet is encrypted by Cryptex, which the policy has not"
     WRONG_ROC = "the sender's rollover counter is another"
     OTHER_TAG_LENGTH = "the tag has the length of another profile"
+    SHORT_RTCP_TAG = "the tag of SRTCP is cut to 4 bytes, which only that of SRTP may be (RFC 4568 6.2.2)"
     MKI_ABSENT = "the policy expects an MKI, the packet has none"
     MKI_PRESENT = "the packet has an MKI that the policy does not know"
     OTHER_DIRECTION = "the packet is protected with the key of the other direction"
@@ -66,116 +77,111 @@ class Diagnosis:
 
 _CAUSES: tuple[tuple[type[SrtpError], Cause], ...] = (
     (MalformedPacketError, Cause.MALFORMED),
+    (TooManyStreamsError, Cause.TOO_MANY_STREAMS),
     (NoPolicyError, Cause.NO_POLICY),
-    (ReplayError, Cause.REPLAYED),
     (KeyExpiredError, Cause.KEY_EXPIRED),
     (UnencryptedPacketError, Cause.UNENCRYPTED),
+    (UnexpectedCryptexError, Cause.UNEXPECTED_CRYPTEX),
 )
 
 
 def diagnose(session: Session, packet: bytes, rtcp: bool) -> Diagnosis:
-    """Returns why a session's inbound policy does not accept a packet; the session is not changed."""
-    ssrc = int.from_bytes(packet[4:8] if rtcp else packet[8:12], "big")
-    policy = session.policy(Direction.INBOUND, ssrc)
-    if policy is None:
-        return Diagnosis(Cause.NO_POLICY)
-    roc = 0 if rtcp else (session.roc(ssrc, Direction.INBOUND) or 0)
-    trial = _Trial(type(session), packet, rtcp, ssrc)
-    known = _without_suspicion(session, trial, policy, roc)
-    if known is not None:
-        return known
+    """Returns why a session does not accept a received packet; the session is not changed."""
+    error = _outcome(saved_state.copy_of_receiver(session), packet, rtcp)
+    if error is None:
+        return Diagnosis(Cause.ACCEPTED)
+    trial = _Trial(type(session), packet, rtcp, _ssrc_of(packet, rtcp))
+    if _is_of_other_kind(session, packet, rtcp):
+        return Diagnosis(Cause.IS_RTP if rtcp else Cause.IS_RTCP)
+    if not isinstance(error, ReplayError | AuthenticationError):
+        return Diagnosis(next(cause for kind, cause in _CAUSES if isinstance(error, kind)))
+    policy = session.policy(Direction.INBOUND, trial.ssrc)
+    assert policy is not None  # or the packet had not come so far
+    roc = session.roc(trial.ssrc, Direction.INBOUND) or 0
+    if isinstance(error, ReplayError) and _is_authentic(session, packet, rtcp):
+        return Diagnosis(Cause.REPLAYED)
     for diagnosis, suspected, suspected_roc in _suspicions(session, trial, policy, roc):
         if trial.accepts(suspected, suspected_roc):
             return diagnosis
+    if not rtcp:
+        for other in _rocs(roc):
+            if trial.accepts(policy, other):
+                return Diagnosis(Cause.WRONG_ROC, roc=other)
+    elif trial.accepts_short_tag(policy):
+        return Diagnosis(Cause.SHORT_RTCP_TAG)
     return Diagnosis(Cause.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
+def _ssrc_of(packet: bytes, rtcp: bool) -> int:
+    return int.from_bytes(packet[4:8] if rtcp else packet[8:12], "big")
+
+
+def _outcome(session: Session, packet: bytes, rtcp: bool) -> SrtpError | None:
+    try:
+        (session.unprotect_rtcp if rtcp else session.unprotect)(packet)
+    except SrtpError as error:
+        return error
+    return None
+
+
+def _is_of_other_kind(session: Session, packet: bytes, rtcp: bool) -> bool:
+    """Whether SRTP was given as SRTCP or the other way round; of the second byte, some values are both."""
+    if len(packet) < 2 or (packet[1] in RTCP_TYPES) is rtcp:
+        return False
+    error = _outcome(saved_state.copy_of_receiver(session), packet, not rtcp)
+    return error is None or isinstance(error, ReplayError)
+
+
+def _is_authentic(session: Session, packet: bytes, rtcp: bool) -> bool:
+    """Whether the packet is refused for nothing but that it is no new one."""
+    return _outcome(saved_state.copy_of_receiver(session, replay_check=False), packet, rtcp) is None
+
+
+@dataclass(slots=True)
 class _Trial:
     session_type: type[Session]
     packet: bytes
     rtcp: bool
     ssrc: int
 
-    def outcome(self, policy: Policy, roc: int) -> SrtpError | None:
-        session = self.session_type(None, policy)
-        try:
-            if self.rtcp:
-                session.unprotect_rtcp(self.packet)
-            else:
-                session.set_roc(self.ssrc, Direction.INBOUND, roc)
-                session.unprotect(self.packet)
-        except SrtpError as error:
-            return error
-        return None
-
     def accepts(self, policy: Policy | None, roc: int) -> bool:
+        """Whether the packet is authentic under a policy and a ROC, though it be not encrypted as it should be."""
         if policy is None:
             return False
-        return isinstance(self.outcome(policy, roc), UnencryptedPacketError | None)
+        session = self.session_type(None, policy)
+        if not self.rtcp:
+            session.set_roc(self.ssrc, Direction.INBOUND, roc)
+        return isinstance(_outcome(session, self.packet, self.rtcp), UnencryptedPacketError | None)
+
+    def accepts_short_tag(self, policy: Policy) -> bool:
+        if policy.profile.is_aead:
+            return False
+        session = self.session_type(None, policy)
+        session._shorten_rtcp_tags()
+        return isinstance(_outcome(session, self.packet, rtcp=True), UnencryptedPacketError | None)
 
 
-def _without_suspicion(session: Session, trial: _Trial, policy: Policy, roc: int) -> Diagnosis | None:
-    """What can be told with the policy as it is; None when it is the tag or the MKI that does not match."""
-    sequence_number = int.from_bytes(trial.packet[2:4], "big")
-    index = sequence_number if trial.rtcp else _nearest_index(session, trial.ssrc, roc, sequence_number)
-    error = trial.outcome(policy, index >> 16 if not trial.rtcp else 0)
-    if error is None:
-        return Diagnosis(Cause.REPLAYED if _was_received(session, trial, index) else Cause.ACCEPTED)
-    for kind, cause in _CAUSES:
-        if isinstance(error, kind):
-            return Diagnosis(cause)
-    return None
-
-
-def _nearest_index(session: Session, ssrc: int, roc: int, sequence_number: int) -> int:
-    """The index that RFC 3711 3.3.1 would estimate, the one nearest to the highest received."""
-    top = roc << 16
-    for stream in session.state(Direction.INBOUND).streams:
-        if stream.ssrc == ssrc and stream.rtp_replay.started:
-            top = stream.rtp_replay.top
-    candidates = [index for r in (roc - 1, roc, roc + 1) if (index := (r << 16) + sequence_number) >= 0]
-    return min(candidates, key=lambda index: abs(index - top))
-
-
-def _was_received(session: Session, trial: _Trial, index: int) -> bool:
-    for stream in session.state(Direction.INBOUND).streams:
-        if stream.ssrc != trial.ssrc:
-            continue
-        replay = stream.rtcp_replay if trial.rtcp else stream.rtp_replay
-        if trial.rtcp:
-            index = _rtcp_index(session, trial)
-        return replay.started and index <= replay.top and _refuses(replay.window, replay.top - index)
-    return False
-
-
-def _rtcp_index(session: Session, trial: _Trial) -> int:
-    policy = session.policy(Direction.INBOUND, trial.ssrc)
-    assert policy is not None
-    behind = len(policy.mki) + (0 if policy.profile.is_aead else policy.profile.rtcp_tag_length)
-    end = len(trial.packet) - behind
-    return int.from_bytes(trial.packet[end - 4 : end], "big") & 0x7FFFFFFF
-
-
-def _refuses(window: int, age: int) -> bool:
-    return bool(window >> age & 1) or age >= window.bit_length()
+def _rocs(roc: int) -> Iterator[int]:
+    """Other ROCs, the nearest first, and those of a sender that began anew."""
+    near = [roc + sign * delta for delta in range(1, ROC_REACH + 1) for sign in (1, -1)]
+    yield from (other for other in near if 0 <= other <= MAX_ROC)
+    yield from range(min(ROC_REACH, max(roc - ROC_REACH, 0)))
+    yield roc
 
 
 def _suspicions(
     session: Session, trial: _Trial, policy: Policy, roc: int
 ) -> Iterator[tuple[Diagnosis, Policy | None, int]]:
-    if not trial.rtcp:
-        for delta in (1, -1, 2, -2):
-            other = roc + delta
-            if 0 <= other <= MAX_ROC and abs(delta) <= ROC_REACH:
-                yield Diagnosis(Cause.WRONG_ROC, roc=other), policy, other
     outbound = session.policy(Direction.OUTBOUND, trial.ssrc)
     if outbound is not None:
-        yield Diagnosis(Cause.OTHER_DIRECTION), outbound, roc
+        ours = session.roc(trial.ssrc, Direction.OUTBOUND) or 0
+        for ours_or_theirs in dict.fromkeys((ours, roc)):
+            yield Diagnosis(Cause.OTHER_DIRECTION), outbound, ours_or_theirs
     if policy.mki:
-        yield Diagnosis(Cause.MKI_ABSENT), policy.replace_keys([replace(policy.master_keys[0], mki=b"")]), roc
+        for key in policy.master_keys[:MOST_KEYS_TRIED]:
+            yield Diagnosis(Cause.MKI_ABSENT), policy.replace_keys([replace(key, mki=b"")]), roc
     for profile in Profile:
-        if profile is not policy.profile:
+        if profile is not policy.profile and _can_be_told(policy.profile, profile):
             yield _of_profile(policy, profile), _with_profile(policy, profile), roc
     for length in range(1, MAX_MKI_LENGTH + 1):
         mki = _mki_at_end(trial, policy, length)
@@ -185,6 +191,12 @@ def _suspicions(
                 policy.replace_keys([replace(policy.master_keys[0], mki=mki)]),
                 roc,
             )
+
+
+def _can_be_told(ours: Profile, theirs: Profile) -> bool:
+    """Whether a tag tells the profiles apart: those of HMAC-SHA1 have one authentication key, whatever the cipher, so
+    that of them only the length of the tag is seen."""
+    return ours.is_aead or theirs.is_aead or ours.cipher is theirs.cipher
 
 
 def _of_profile(policy: Policy, profile: Profile) -> Diagnosis:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from .errors import PolicyError, StateError
-from .saved_values import saved_of, values_of
+from .saved_values import SavedDirection, saved_of, values_of
 from .state import Direction
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def unseal(
     plain = opened(sealing_key, sealed, header_length)
     if plain is None:
         raise StateError("the saved state is damaged, or was sealed with another key")
-    return _restored(cls, memoryview(plain), gap, kernels)
+    return _restored(cls, saved_of(*_values_in(memoryview(plain))), gap, kernels)
 
 
 def _values_in(plain: memoryview) -> tuple[object, memoryview]:
@@ -81,8 +82,17 @@ def _values_in(plain: memoryview) -> tuple[object, memoryview]:
         raise StateError("the saved state is damaged: what was sealed is no JSON") from None
 
 
-def _restored(cls: type[Session], plain: memoryview, gap: int, kernels: str | None) -> Session:
-    directions = saved_of(*_values_in(plain))
+def copy_of_receiver(session: Session, **settings: Any) -> Session:
+    """Returns a session that receives as `session` would now, with other `settings` in its policies."""
+    saved = session._saved(Direction.INBOUND)
+    if saved is None:
+        return type(session)(None, None, kernels=session.kernels)
+    changed = [replace(one, policy=replace(one.policy, **settings)) for one in saved.contexts]
+    return _restored(type(session), (replace(saved, contexts=tuple(changed)),), 0, session.kernels)
+
+
+def _restored(cls: type[Session], directions: Iterable[SavedDirection], gap: int, kernels: str | None) -> Session:
+    directions = tuple(directions)
     contexts = [context for one in directions for context in one.contexts]
     any_ssrc = {context.direction: context.policy for context in contexts if context.ssrc is None}
     cls(None, None, kernels=kernels)  # the kernels are the caller's: what is refused below is the state's

@@ -172,9 +172,10 @@ class Session:
         """Returns what happened to master keys since the last call: limits reached, overlaps ended."""
 
     def diagnose(self, packet: Buffer, *, rtcp: bool = False) -> Diagnosis:
-        """Returns why a received packet does not authenticate; for troubleshooting, it may try hundreds of keys.
+        """Returns why a received packet does not authenticate; for troubleshooting, it may try thousands of
+        ROCs and keys.
 
-        Changes nothing, not even counters.
+        It is ACCEPTED exactly when unprotect() would take it. Changes nothing, not even counters.
         """
 
     def export_state(self, sealing_key: Buffer) -> bytes:
@@ -199,6 +200,7 @@ class Session:
         less than the gap before its last index.
         """
 
+    def _shorten_rtcp_tags(self) -> None: ...
     def _saved(self, direction: Direction) -> SavedDirection | None: ...
     def _restore(self, saved: SavedDirection, gap: int) -> None: ...
     def roc(self, ssrc: int, direction: Direction) -> int | None:

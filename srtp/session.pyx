@@ -416,6 +416,9 @@ cdef class Session:
     def import_state(cls, data, sealing_key, *, gap=saved_state.DEFAULT_GAP, kernels=None):
         return saved_state.unseal(cls, data, sealing_key, gap, kernels, _opened)
 
+    def _shorten_rtcp_tags(self):
+        _shorten_rtcp_tags(self._existing(Direction.INBOUND))
+
     def _saved(self, direction):
         return _saved_direction(self, direction)
 

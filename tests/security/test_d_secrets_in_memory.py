@@ -18,12 +18,12 @@ pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="th
 
 PROGRAM = """
 import gc, sys
-from memory_scan import copies, fresh_secret, inverted, wipe
+from memory_scan import copies, fresh_secret, inverted, inverted_hex, wipe
 from srtp import *
 
 kind, profile = sys.argv[1], Profile[sys.argv[2]]
 key, salt = fresh_secret(profile.master_key_length), fresh_secret(profile.master_salt_length)
-wanted = [inverted(key), inverted(salt)]
+wanted = [way(secret) for secret in (key, salt) for way in (inverted, inverted_hex)]
 packet = b"\\x80\\0\\0\\1" + bytes(8) + b"payload"
 report = b"\\x80\\xc8\\0\\1" + bytes(4)
 

@@ -26,6 +26,11 @@ def inverted(secret: bytearray) -> bytes:
     return bytes(byte ^ 0xFF for byte in secret)
 
 
+def inverted_hex(secret: bytearray) -> bytes:
+    """Of the secret's hexadecimal digits, in small letters."""
+    return bytes(b"0123456789abcdef"[nibble] ^ 0xFF for byte in secret for nibble in (byte >> 4, byte & 15))
+
+
 def copies(inverted_secrets: list[bytes]) -> int:
     """How often secrets, given inverted, lie in this process's memory."""
     with open("/proc/self/maps") as lines:
