@@ -23,6 +23,7 @@ from .errors import (
     UnencryptedPacketError,
     UnexpectedCryptexError,
 )
+from .field_checks import check_fields
 from .master_key import MAX_MKI_LENGTH
 from .policy import Policy
 from .profile import Profile
@@ -49,7 +50,7 @@ class Cause(enum.Enum):
     TOO_MANY_STREAMS = "the session has as many SSRCs already as the policy lets peers bring"
     REPLAYED = "the packet was received before, or lies before the replay window"
     KEY_EXPIRED = "the key's lifetime is used up, or the index is outside its range"
-    UNENCRYPTED = "the packet is authentic but not encrypted as the policy asks"
+    UNENCRYPTED = "the packet is not encrypted as the policy asks"
     UNEXPECTED_CRYPTEX = "the packet is encrypted by Cryptex, which the policy has not"
     WRONG_ROC = "the sender's rollover counter is another"
     OTHER_TAG_LENGTH = "the tag has the length of another profile"

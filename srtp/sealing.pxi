@@ -47,7 +47,7 @@ def _sealed(key, bytes header not None, parts):
     cdef Py_ssize_t length = sum([len(piece) for piece in pieces]), at = 0, before = len(header)
     cdef const uint8_t *start = <const uint8_t *> PyBytes_AS_STRING(header)
     cdef const unsigned char[::1] piece
-    cdef srtp_gcm_key *expanded = _sealing_key(kernels, key)
+    cdef srtp_gcm_key *expanded = _sealing_key(kernels, memoryview(key))
     cdef uint8_t *plain = <uint8_t *> srtp_secret_new(length)
     cdef bytes out
     cdef uint8_t *end
@@ -75,7 +75,7 @@ def _opened(key, bytes sealed not None, Py_ssize_t before):
     cdef const srtp_gcm_kernels *kernels = <const srtp_gcm_kernels *> srtp_kernels_select(NULL)
     cdef Py_ssize_t length = len(sealed) - before - SRTP_GCM_TAG
     cdef const uint8_t *start = <const uint8_t *> PyBytes_AS_STRING(sealed)
-    cdef srtp_gcm_key *expanded = _sealing_key(kernels, key)
+    cdef srtp_gcm_key *expanded = _sealing_key(kernels, memoryview(key))
     cdef uint8_t *plain = NULL
     try:
         if length < 0:

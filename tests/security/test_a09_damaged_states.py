@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -57,15 +57,24 @@ def with_an_overlap() -> Session:
     return session
 
 
-def opened(session: Session) -> tuple[bytes, Any]:
-    """The header of an exported state, and the values in it."""
+class Around(NamedTuple):
+    """What lies around the JSON of a state: its header in clear, and behind it the keys and salts."""
+
+    header: bytes
+    secrets: bytes
+
+
+def opened(session: Session) -> tuple[Around, Any]:
+    """An exported state, and the values in it."""
     sealed = session.export_state(SEALING_KEY)
     plain = AESGCM(SEALING_KEY).decrypt(sealed[HEADER - 12 : HEADER], sealed[HEADER:], sealed[:HEADER])
-    return sealed[:HEADER], json.loads(plain)
+    end = 4 + int.from_bytes(plain[:4])
+    return Around(sealed[:HEADER], plain[end:]), json.loads(plain[4:end])
 
 
-def imported(header: bytes, plain: bytes, gap: int = 4096) -> Session:
-    sealed = header + AESGCM(SEALING_KEY).encrypt(header[-12:], plain, header)
+def imported(around: Around, text: bytes, gap: int = 4096, *, length: int | None = None) -> Session:
+    plain = (len(text) if length is None else length).to_bytes(4) + text + around.secrets
+    sealed = around.header + AESGCM(SEALING_KEY).encrypt(around.header[-12:], plain, around.header)
     return Session.import_state(sealed, SEALING_KEY, gap=gap)
 
 
@@ -150,8 +159,15 @@ def test_whatever_was_sealed(made):
     secrets = [bytes((n,)).hex() * 12 for n in range(1, 10)]
     for _ in range(CASES // 2):
         plain = plain_of(rng, text)
+        around, length = header, None
+        if rng.random() < 0.05:
+            around = header._replace(
+                secrets=header.secrets[: rng.randrange(len(header.secrets) + 1)] + rng.randbytes(3)
+            )
+        if rng.random() < 0.02:
+            length = rng.choice((0, 1, len(plain) - 1, len(plain) + 1, 2**32 - 1))
         try:
-            session = imported(header, plain, rng.choice((0, 4096, 2**31)))
+            session = imported(around, plain, rng.choice((0, 4096, 2**31)), length=length)
         except StateError as error:
             refused += 1
             words = str(error)
@@ -186,7 +202,7 @@ def current_beyond(values: Any) -> None:
 
 
 def short_key_before(values: Any) -> None:
-    context(values, "inbound")["previous"][0] = "00"
+    context(values, "inbound")["previous"][0] -= 1
 
 
 def key_before_with_mki(values: Any) -> None:
@@ -245,6 +261,24 @@ def unknown_setting(values: Any) -> None:
     context(values)["settings"]["surprise"] = 1
 
 
+def longer_key(values: Any) -> None:
+    context(values)["keys"][0][0] += 1
+
+
+def negative_key(values: Any) -> None:
+    context(values)["keys"][0][0] = -1
+
+
+def key_of_all_there_is(values: Any) -> None:
+    context(values)["keys"][0][0] = 2**31
+
+
+def key_less(values: Any) -> None:
+    context(values)["keys"].pop()
+    context(values)["used"].pop()
+    context(values)["current"] = 0
+
+
 def nothing(values: Any) -> None:
     values.clear()
 
@@ -253,6 +287,7 @@ SINGLE: list[Callable[[Any], None]] = [
     *(more_counts, many_more_counts, fewer_counts, current_beyond, policy_twice, stream_twice, stream_without_policy),
     *(window_before_the_first_index, negative_window, index_beyond, rtcp_index_beyond, ssrc_beyond, count_beyond),
     *(wrong_kind, unknown_setting, nothing, index_near_the_end),
+    *(longer_key, negative_key, key_of_all_there_is, key_less),
 ]
 IN_AN_OVERLAP: list[Callable[[Any], None]] = [short_key_before, key_before_with_mki, key_before_without_overlap]
 
