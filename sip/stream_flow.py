@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Protocol, cast
 
 from .errors import StreamFramingError, TlsVerificationError, TransportError
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from .tls_accept import TlsHandshake
     from .transport import TransportLayer
 
-# Of one connection, for what its peer does not read. Above the high-water mark it is asked each second whether it
-# reads now, and has half a minute for that.
+# Of one connection, for what its peer does not read. Above the high-water mark it waits here, where it is counted,
+# instead of under TLS, where nobody can see it; and the peer has half a minute to read on.
 MAX_WRITE_BUFFER = 1 << 20
 HIGH_WATER = 16384
 UNREAD_CHECK = 1.0
@@ -70,6 +71,8 @@ class StreamFlow(asyncio.Protocol, Flow):
         self.handshake: TlsHandshake | None = None  # that held our place before
         self._source = ""
         self._held = 0  # bytes that are counted as kept for the peer
+        self._waiting: deque[bytes] = deque()  # what is written when the peer reads on
+        self._waiting_bytes = 0
         self._unread: asyncio.TimerHandle | None = None  # runs while the peer does not read
         self._unread_since = 0.0
         self._first: asyncio.TimerHandle | None = None  # runs until the first message is there
@@ -190,8 +193,9 @@ class StreamFlow(asyncio.Protocol, Flow):
         for timer in (self._first, self._unread, self._closing):
             if timer is not None:
                 timer.cancel()
+        self._waiting.clear()
         self._layer.held.change(self._source, -self._held)
-        self._held = 0
+        self._held = self._waiting_bytes = 0
         self._layer.forget(self)
         if self.watcher is not None:
             self.watcher.lost()
@@ -210,11 +214,16 @@ class StreamFlow(asyncio.Protocol, Flow):
             # A peer that does not read must not make us keep what it does not take.
             self.abort()
             raise TransportError("the peer does not read", target=via_host(self.remote))
-        self._stream.write(data)
+        if self._unread is None:
+            self._stream.write(data)
+        else:
+            self._waiting.append(data)
+            self._waiting_bytes += len(data)
 
     def _keeps_within(self) -> bool:
         """Counts what is kept for the peer: what it does not read, and what is not a whole message yet."""
         unsent = 0 if self._stream is None else self._stream.get_write_buffer_size()
+        unsent += self._waiting_bytes
         held = unsent + self._partial_bytes()
         if held != self._held:
             self._layer.held.change(self._source, held - self._held)
@@ -234,7 +243,14 @@ class StreamFlow(asyncio.Protocol, Flow):
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
+        self._write_waiting()
         self._keeps_within()
+
+    def _write_waiting(self, *, all_of_it: bool = False) -> None:
+        while self._waiting and self._stream is not None and (all_of_it or self._unread is None):
+            data = self._waiting.popleft()
+            self._waiting_bytes -= len(data)
+            self._stream.write(data)
 
     def _check_reading(self) -> None:
         """Also finds what TLS itself writes, which we are not asked for."""
@@ -251,6 +267,7 @@ class StreamFlow(asyncio.Protocol, Flow):
 
     def close(self) -> None:
         if self._stream is not None and not self._stream.is_closing():
+            self._write_waiting(all_of_it=True)
             self._stream.close()
             self._closing = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.abort)
 
