@@ -18,6 +18,10 @@ class LoadLimits:
     address. Above `shed_at` of either, or when a proxy runs `max_lag` seconds late, requests outside dialogs are
     answered 503 with Retry-After; requests inside dialogs only at the bounds themselves.
 
+    `transaction_bytes` and `source_transaction_bytes` bound in the same way what the transactions keep of messages, in
+    all and for one source: requests until they are answered, responses that may have to be sent again, and what comes
+    back while a request forks.
+
     `connections` and `source_connections` are open TCP, TLS and WebSocket connections, never more than the process's
     descriptors allow. `connection_bytes` and `source_connection_bytes` are what these keep together: what peers do not
     read, and messages that are not all there; beyond them the connection that wants more is closed. `first_message`
@@ -36,6 +40,8 @@ class LoadLimits:
     connection_bytes: int = 64 << 20
     source_connection_bytes: int = 16 << 20
     first_message: float = 30.0
+    transaction_bytes: int = 256 << 20
+    source_transaction_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -48,7 +54,21 @@ USER_AGENT_LIMITS = LoadLimits(
     connections=1_000,
     source_connections=1_000,
     connection_bytes=16 << 20,
+    transaction_bytes=32 << 20,
+    source_transaction_bytes=16 << 20,
 )
+# What a header field costs beside its characters.
+_ROW = 160
+
+
+def kept_by(message: Request | Response) -> int:
+    """Returns about how many bytes of memory a message takes up, by its parts."""
+    rows = message.headers.rows
+    size = len(message.body) + _ROW * len(rows)
+    for row in rows:
+        value = row[2]
+        size += len(value) if value.isascii() else 4 * len(value)
+    return size
 
 
 class HeldBytes:
@@ -87,28 +107,43 @@ class HeldBytes:
 
 
 class Admission:
-    """Counts server transactions, and says which requests are one too many."""
+    """Counts server transactions and what they keep, and says which requests are one too many."""
 
     def __init__(self, limits: LoadLimits) -> None:
         self.limits = limits
         self.lag = 0.0  # seconds that the proxy runs late; the edge measures it
         self.total = 0
         self.refused = 0
+        self.held = HeldBytes(limits.transaction_bytes, limits.source_transaction_bytes)
         self._by_source: dict[str, int] = {}
         self._shed_total = int(limits.transactions * limits.shed_at)
         self._shed_source = int(limits.source_transactions * limits.shed_at)
+        self._shed_bytes = int(limits.transaction_bytes * limits.shed_at)
+        self._shed_source_bytes = int(limits.source_transaction_bytes * limits.shed_at)
 
     @property
     def sources(self) -> int:
         """How many addresses have transactions."""
         return len(self._by_source)
 
-    def refuse(self, request: Request, source: str) -> Response | None:
-        """Returns the 503 for a request that is one too many, or None after admitting it: call released() later."""
+    def refuse(self, request: Request, source: str, size: int = 0) -> Response | None:
+        """Returns the 503 for a request that is one too many, or None after admitting it: call released() later.
+
+        `size` is what is kept of it, of which resize() and released() have to be told.
+        """
         source = source_of(source)
         of_source = self._by_source.get(source, 0)
-        if of_source >= self._shed_source or self.total >= self._shed_total or self.lag > self.limits.max_lag:
+        held = self.held.total + size
+        held_of_source = self.held.of(source) + size
+        if (
+            of_source >= self._shed_source
+            or self.total >= self._shed_total
+            or held > self._shed_bytes
+            or held_of_source > self._shed_source_bytes
+            or self.lag > self.limits.max_lag
+        ):
             at_bound = of_source >= self.limits.source_transactions or self.total >= self.limits.transactions
+            at_bound = at_bound or held > self.held.most or held_of_source > self.held.most_of_source
             if at_bound or request.to.tag is None:
                 self.refused += 1
                 response = request.create_response(503)
@@ -116,11 +151,18 @@ class Admission:
                 return response
         self._by_source[source] = of_source + 1
         self.total += 1
+        self.held.change(source, size)
         return None
 
-    def released(self, source: str) -> None:
-        """Takes note that an admitted request's transaction is over."""
+    def resize(self, source: str, by: int) -> None:
+        """Takes note that so much more, or less, is kept by a transaction."""
+        if by:
+            self.held.change(source_of(source), by)
+
+    def released(self, source: str, size: int = 0) -> None:
+        """Takes note that an admitted request's transaction is over, which kept `size` bytes until now."""
         source = source_of(source)
+        self.held.change(source, -size)
         self.total -= 1
         left = self._by_source[source] - 1
         if left:

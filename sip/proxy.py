@@ -15,7 +15,7 @@ from .dialog_tokens import DialogTokens
 from .errors import SipParseError
 from .header_values import Via
 from .host_names import same_host
-from .load_limits import LoadLimits
+from .load_limits import HeldBytes, LoadLimits, kept_by
 from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
 from .proxy_exchange import ClientExchange, ServerExchange, trying_delay
@@ -36,6 +36,7 @@ from .proxy_transactions import ProxyTransactions
 from .proxy_validation import branch_with, incoming_breadth, loop_part, options_response, refuse_forwarding
 from .response_context import Action, Branch, CancelBranch, Forward, ResponseContext, Start
 from .server_transaction import ServerState, ServerTransaction, server_key
+from .source import source_of
 from .target import MAX_UDP_REQUEST, Target, add_received, secured
 from .target_health import TargetHealth, retry_after
 from .timers import DEFAULT_TIMERS, Timers
@@ -44,6 +45,8 @@ from .uri import SipUri, Uri
 # What comes to nothing by one flow or hop, and may by another (RFC 3263 4.3, RFC 5626 5.3).
 _HOP_FAILED = 503
 _FLOW_FAILED = 430
+# Bytes that an ACK costs beside itself while it is on its way.
+_ON_ITS_WAY = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,11 @@ class Proxy(ProxyTransactions):
         self._token_of = token_of or (lambda flow: None)
         self._trusts = trusts or (lambda flow: False)
         self._contexts: set[ResponseContext] = set()
+        # ACKs have no transaction: what is kept of each on its way, and for whom. They relieve, and so are not counted
+        # among the others, of whose bytes they have an eighth of their own.
+        self._acks: dict[ResponseContext, tuple[str, int]] = {}
+        limits = self.admission.limits
+        self.held_acks = HeldBytes(limits.transaction_bytes // 8, limits.source_transaction_bytes // 8)
         self._now = 0.0
         self._health = TargetHealth(lambda: self._now)
 
@@ -269,6 +277,8 @@ class Proxy(ProxyTransactions):
             by_flow = flow.reliable or not same_host(via.host, flow.remote[0]) or asks_for_flow(request)
             if by_flow and len(request.vias) == 1:
                 context.inbound_token = self._token_of(flow)
+        elif not self._take_ack(context, flow.remote[0]):
+            return
         token = proof.flow
         if token is not None and token == self._token_of(flow):
             token = None
@@ -289,12 +299,14 @@ class Proxy(ProxyTransactions):
     ) -> ServerExchange | None:
         """Makes the server transaction; None after answering one too many, without keeping anything."""
         source = flow.remote[0]
-        refusal = self.admission.refuse(request, source)
+        held = kept_by(request)
+        refusal = self.admission.refuse(request, source, held)
         if refusal is not None:
             self._events.append(SendData(flow, refusal.serialize(), address))
             return None
         transaction = ServerTransaction(request, reliable=flow.reliable, timers=self._timers, key=key)
         exchange = self._servers[key] = ServerExchange(transaction, flow, address, source)
+        exchange.held = held
         transaction.start(now)
         return exchange
 
@@ -338,7 +350,7 @@ class Proxy(ProxyTransactions):
             actions = context.add_targets((ProxyTarget(uri),)) if passes else context.refuse(403)
             self._do_actions(context, actions, now)
         else:
-            self._contexts.discard(context)
+            self._forget(context)
             self._serve(context, now)
 
     def _look_up_end(self, context: ResponseContext, proof: RouteProof, target: ProxyTarget, now: float) -> None:
@@ -367,6 +379,23 @@ class Proxy(ProxyTransactions):
             self._respond(exchange, options_response(request), now)
         else:
             self._events.append(Serve(exchange, request))
+
+    def _take_ack(self, context: ResponseContext, source: str) -> bool:
+        """Counts an ACK until it is sent on; False when it is one too many, which is as if it had been lost."""
+        source, held = source_of(source), kept_by(context.request) + _ON_ITS_WAY
+        self.held_acks.change(source, held)
+        if self.held_acks.over(source):
+            self.held_acks.change(source, -held)
+            return False
+        self._acks[context] = source, held
+        return True
+
+    def _forget(self, context: ResponseContext) -> None:
+        self._contexts.discard(context)
+        acknowledged = self._acks.pop(context, None)
+        if acknowledged is not None:
+            source, held = acknowledged
+            self.held_acks.change(source, -held)
 
     # Branches.
 
@@ -453,7 +482,7 @@ class Proxy(ProxyTransactions):
         data = forwarded.serialize()
         if request.method == "ACK":
             branch.finished = True
-            self._contexts.discard(context)
+            self._forget(context)
             context.release()
             self._events.append(SendData(flow, data))
             return
@@ -524,7 +553,12 @@ class Proxy(ProxyTransactions):
                 self._branch_failed(branch, 502, now)
             return
         upstream = Response(status, response.reason, headers, response.body)
-        self._do_actions(branch.context, branch.context.received(branch, upstream), now)
+        context, server = branch.context, branch.context.server
+        actions = context.received(branch, upstream)
+        if server is not None and status >= 300 and not context.answered:
+            # It waits for those of other branches.
+            self._hold(server, server.held + kept_by(upstream))
+        self._do_actions(context, actions, now)
 
     def _send_late(self, server: ServerExchange, response: Response) -> None:
         """A 2xx to an INVITE that was answered before goes up all the same (16.7 step 5)."""
@@ -555,7 +589,7 @@ class Proxy(ProxyTransactions):
                 server.transaction.transport_failed()
                 self._end_server(server)
         if context.answered and context.finished:
-            self._contexts.discard(context)
+            self._forget(context)
             context.release()
 
 

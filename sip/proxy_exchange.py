@@ -23,7 +23,8 @@ class ServerExchange:
     `address` is where responses go when that is not the flow's remote end. `trying_at` is when a request other than
     INVITE is to be answered 100 (RFC 4320 4.1). `allowance` bounds what is sent to a UDP source that has proven
     nothing, and `awaited` is the dialog whose ACK from there will be a proof. `known` tells that the sender has proven
-    who he is or what dialog he is in, `forwarded` that the request went on to somebody.
+    who he is or what dialog he is in, `forwarded` that the request went on to somebody. `held` are the bytes of
+    messages that it is counted for.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class ServerExchange:
         "context",
         "flow",
         "forwarded",
+        "held",
         "known",
         "scheduled",
         "source",
@@ -47,6 +49,7 @@ class ServerExchange:
         self.source = source
         self.allowance: Allowance | None = None
         self.awaited: DialogId | None = None
+        self.held = 0
         self.known = False
         self.forwarded = False
         self.context: ResponseContext | None = None

@@ -82,9 +82,22 @@ class ProxyTransactions:
             if response.status >= 300 and not (exchange.known or exchange.forwarded) and exchange.transaction.silent:
                 self._refuse_once(exchange, response)
                 return
-        self._do_server(exchange, exchange.transaction.respond(response, now), now)
-        if exchange.transaction.answered:
-            exchange.transaction.release()
+        transaction = exchange.transaction
+        if response.provisional:
+            before = transaction.provisional_size
+            self._do_server(exchange, transaction.respond(response, now), now)
+            self._hold(exchange, exchange.held + transaction.provisional_size - before)
+            return
+        self._do_server(exchange, transaction.respond(response, now), now)
+        if transaction.answered:
+            transaction.release()
+            if not transaction.terminated:
+                self._hold(exchange, transaction.kept)
+
+    def _hold(self, exchange: ServerExchange, held: int) -> None:
+        """Counts what is kept for a server transaction."""
+        self.admission.resize(exchange.source, held - exchange.held)
+        exchange.held = held
 
     def _refuse_once(self, exchange: ServerExchange, response: Response) -> None:
         """A refusal of ours to somebody unknown is sent once and nothing kept (RFC 3261 26.3.2.4).
@@ -158,7 +171,8 @@ class ProxyTransactions:
             del self._awaited[exchange.awaited]
             exchange.awaited = None
         if self._servers.pop(exchange.transaction.key, None) is not None:
-            self.admission.released(exchange.source)
+            self.admission.released(exchange.source, exchange.held)
+            exchange.held = 0
 
     def _do_client(self, exchange: ClientExchange, outputs: Sequence[ClientOutput], now: float) -> None:
         timed_out = False

@@ -7,6 +7,7 @@ import enum
 from .client_transaction import Send, TimedOut
 from .errors import SipError
 from .header_values import BRANCH_COOKIE, Via
+from .load_limits import kept_by
 from .message import Request, Response, WrittenMessage
 from .timers import DEFAULT_TIMERS, Timers
 
@@ -90,11 +91,28 @@ class ServerTransaction:
             raise SipError("the request was released")
         return self._request
 
-    def release(self) -> None:
-        """Lets go of the request, when a final response was sent and nobody else asks for it; keeps that as bytes."""
+    def release(self, *, written: bool = True) -> None:
+        """Lets go of the request, when a final response was sent and nobody else asks for it.
+
+        Keeps that as bytes, or as it is where who sends it reads it again.
+        """
         self._request = None
-        if self._last is not None:
+        if written and self._last is not None:
             self._last = WrittenMessage(self._last.serialize())
+
+    @property
+    def provisional_size(self) -> int:
+        """How many bytes are kept of the last response, of a transaction that is not answered."""
+        return kept_by(self._last) if isinstance(self._last, Response) else 0
+
+    @property
+    def kept(self) -> int:
+        """How many bytes are kept of messages, by an answered transaction that was released."""
+        size = sum(map(len, self.key))
+        last = self._last
+        if last is None:
+            return size
+        return size + (len(last.data) if isinstance(last, WrittenMessage) else kept_by(last))
 
     @property
     def terminated(self) -> bool:

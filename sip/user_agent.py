@@ -22,7 +22,7 @@ from .grammar import Parameters
 from .header_values import CSeq, NameAddr
 from .invite import IncomingInvite, OutgoingInvite
 from .invite_dialog import InviteDialog
-from .load_limits import USER_AGENT_LIMITS, Admission, LoadLimits
+from .load_limits import USER_AGENT_LIMITS, Admission, LoadLimits, kept_by
 from .location_service import LocationService
 from .locator import Locator
 from .message import Message, Request, Response, new_branch
@@ -375,10 +375,12 @@ class UserAgent(UserAgentTransactions):
             return
         exchange = ServerExchange(ServerTransaction(request, reliable=flow.reliable, timers=self.timers), flow)
         exchange.allowance = allowance
-        refusal = self.admission.refuse(request, flow.remote[0])
+        exchange.source, exchange.size = flow.remote[0], kept_by(request)
+        refusal = self.admission.refuse(request, exchange.source, exchange.size)
         if refusal is not None:
             self._send_response(refusal, flow, allowance)
             return
+        exchange.held = exchange.size
         self._servers[key] = exchange
         exchange.transaction.start(now)
         try:
@@ -440,8 +442,8 @@ class UserAgent(UserAgentTransactions):
             if self.on_invite is None:
                 self.respond(exchange, request.create_response(480))
                 return
-            exchange.ours = True
             invite = exchange.invite = IncomingInvite(self, exchange, request)
+            exchange.local_tag, exchange.ours = invite.local_tag, True
             call_back(self.spawn, self.on_invite, invite, failed=lambda: invite.give_up(500))
         elif request.method == "OPTIONS":
             self.respond(exchange, self._options(request))
@@ -529,11 +531,12 @@ class UserAgent(UserAgentTransactions):
         """9.2: the CANCEL has the branch of its INVITE."""
         key = server_key(request)
         invite = self._servers.get((*key[:-1], "INVITE"))
-        if invite is None or invite.invite is None:
+        if invite is None or invite.local_tag is None:
             self.respond(exchange, request.create_response(481))
             return
-        self.respond(exchange, request.create_response(200, to_tag=invite.invite.local_tag))
-        invite.invite.cancel()
+        self.respond(exchange, request.create_response(200, to_tag=invite.local_tag))
+        if invite.invite is not None:
+            invite.invite.cancel()
 
     def _answer_malformed(self, error: SipParseError, flow: Flow) -> None:
         """A request that cannot be parsed gets its 4xx without a transaction, if it can be answered at all."""

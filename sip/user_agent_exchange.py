@@ -34,7 +34,7 @@ class ClientExchange:
 
 @dataclass(slots=True, eq=False)
 class ServerExchange:
-    """A server transaction with its flow; `invite` is what CANCEL and the missing ACK are reported to.
+    """A server transaction with its flow; `invite` is what CANCEL is reported to until it is answered.
 
     `allowance` bounds what is sent to a UDP source that has proven nothing. `ours` tells that the request is of a
     dialog or a user that we know, or was given to the application: only then anything is kept of a refusal.
@@ -48,6 +48,11 @@ class ServerExchange:
     allowance: Allowance | None = None
     ours: bool = False
     origin: tuple[str, str | None, CSeq] | None = None  # what merged requests have in common
+    source: str = ""
+    size: int = 0  # bytes of memory that the request takes up
+    held: int = 0  # those of messages that it is counted for now
+    released: bool = False  # the request was let go
+    local_tag: str | None = None  # of an INVITE, which outlives `invite`
 
     @property
     def authenticated(self) -> tuple[str, str] | None:

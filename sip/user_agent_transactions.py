@@ -59,6 +59,21 @@ class UserAgentTransactions:
             self._end_server(exchange)
             return
         self._do_server(exchange, exchange.transaction.respond(response, self._loop.time()))
+        self._keep_less(exchange)
+
+    def _keep_less(self, exchange: ServerExchange) -> None:
+        """Lets go of the request that was answered, and counts what is kept of it."""
+        transaction = exchange.transaction
+        if transaction.terminated or exchange.released:
+            return
+        if transaction.answered:
+            transaction.release(written=False)
+            exchange.released, exchange.invite = True, None
+            held = transaction.kept + (0 if exchange.origin is None else len(exchange.origin[0]))
+        else:
+            held = exchange.size + transaction.provisional_size
+        self.admission.resize(exchange.source, held - exchange.held)
+        exchange.held = held
 
     def resend(self, exchange: ServerExchange, response: Response) -> None:
         """Sends a 2xx to an INVITE once more, which is not the transaction's work (13.3.1.4)."""
@@ -169,6 +184,7 @@ class UserAgentTransactions:
         if exchange.timer is not None:
             exchange.timer.cancel()
         if self._servers.pop(exchange.transaction.key, None) is not None:
-            self.admission.released(exchange.flow.remote[0])
+            self.admission.released(exchange.source, exchange.held)
+            exchange.held = 0
         if exchange.origin is not None and self._origins.get(exchange.origin) is exchange:
             del self._origins[exchange.origin]
