@@ -63,11 +63,13 @@ _ROW = 160
 
 def kept_by(message: Request | Response) -> int:
     """Returns about how many bytes of memory a message takes up, by its parts."""
-    rows = message.headers.rows
-    size = len(message.body) + _ROW * len(rows)
-    for row in rows:
-        value = row[2]
-        size += len(value) if value.isascii() else 4 * len(value)
+    headers = message.headers
+    rows = headers.rows
+    size = len(message.body) + _ROW * len(rows) + headers.size
+    if not headers.size:
+        for row in rows:
+            value = row[2]
+            size += len(value) if value.isascii() else 4 * len(value)
     return size
 
 

@@ -71,6 +71,8 @@ def parse_head(head: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Message:
     start_line, rows, length, valid = scanned
     known = {} if length is None else {"content-length": None if length < 0 else length}
     headers = Headers.of_checked(rows, known)
+    # Text with any character beyond Latin costs four bytes for each.
+    headers.size = len(head) if head.isascii() else 4 * len(head)
     message = _build(start_line, headers) if isinstance(start_line, str) else Request.of_checked(*start_line, headers)
     if not valid:
         _check(message)
