@@ -147,10 +147,14 @@ async def test_too_much_is_refused_before_it_is_kept(damaged, status):
             assert [one.status for one in served.faults] == [status]
 
 
+@pytest.mark.parametrize("limited", ["transactions", "source_transactions"])
 @pytest.mark.parametrize(
-    "limits", [LoadLimits(transactions=4, shed_at=0.5), LoadLimits(source_transactions=4, shed_at=0.5)]
+    ("most", "shed_at", "expected"),
+    # Of 481 nothing is kept: the dialog is nobody's.
+    [(4, 0.5, [200, 200, 503, 481, 481, 481]), (2, 1.0, [200, 200, 503, 503, 503, 503])],
 )
-async def test_a_user_agent_sheds_what_is_new_before_what_belongs_to_dialogs(limits):
+async def test_a_user_agent_sheds_what_is_new_before_what_belongs_to_dialogs(limited, most, shed_at, expected):
+    limits = LoadLimits(shed_at=shed_at, **{limited: most})
     agent = UserAgent(limits=limits)
     try:
         address = await agent.listen("udp", HOST)
@@ -168,8 +172,8 @@ async def test_a_user_agent_sheds_what_is_new_before_what_belongs_to_dialogs(lim
                 assert isinstance(answer, Response)
                 statuses.append(answer.status)
                 assert (answer.headers.get("Retry-After") is not None) == (answer.status == 503)
-            assert statuses == [200, 200, 503, 481, 481, 503]
-            assert agent.active_transactions == agent.admission.total == 4
+            assert statuses == expected
+            assert agent.active_transactions == agent.admission.total == 2
     finally:
         await agent.close()
     assert (agent.admission.total, agent.admission.sources) == (0, 0)
