@@ -2,14 +2,14 @@
 
 What a stranger sends within a dialog passes only with a Route of ours that proves it: sealed over Call-ID, the
 caller's tag and the side that the Route leads to, by a key that proxies that stand for each other share. It says,
-without telling, who is at both ends, so that it leads nowhere else, whoever has got hold of it.
+without telling, who is at both ends, so that it leads nowhere else, whoever has got hold of it. The MAC is BLAKE2b
+with a key (RFC 7693 2.9), which needs no HMAC around it and takes a fifth of its time.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -20,6 +20,7 @@ from .proxy_events import Way
 _MARK = "d"
 _PLACE = 6  # bytes of a hash that tells a place
 _SEAL = 12
+_KEY = 32
 _PLACES = 4
 _BODY = _PLACE * _PLACES * 4 // 3
 _WHOLE = 2 + _BODY + _SEAL * 4 // 3
@@ -96,7 +97,7 @@ class DialogTokens:
     """Makes and reads the tokens of dialogs; proxies with one `secret` read each other's."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = hmac.digest(secret, b"dialog tokens", "sha256")
+        self._secret = blake2b(secret, person=b"dialog tokens").digest()
 
     def create(self, request: Request, ends: DialogEnds) -> DialogTokenMaker:
         """Returns what makes the tokens of a dialog-forming request."""
@@ -123,20 +124,20 @@ class DialogTokens:
             return DialogToken(towards_callee, held, bool(flags & 2), bool(flags & 4), places, key)
         return None
 
-    def read_all(self, tokens: Sequence[str | None], request: Request) -> tuple[DialogToken, ...]:
-        """Returns what the tokens of a request's Routes prove, in order, without those that prove nothing."""
-        found = (self.read(token, request) for token in tokens)
-        return tuple(one for one in found if one is not None)
-
     def _key(self, call_id: str, tag: str | None) -> bytes:
         """That of one dialog: a hash of its places tells nothing of those of others."""
         text = f"{call_id}\n{tag or ''}".encode("utf-8", "surrogateescape")
-        return hmac.digest(self._secret, text, "sha256")
+        return blake2b(text, digest_size=_KEY, key=self._secret).digest()
 
 
 def is_dialog_token(token: str | None) -> bool:
     """Whether the user part of a Route of ours is such a token, good or not."""
     return token is not None and token.startswith(_MARK)
+
+
+def has_flow(token: str | None) -> bool:
+    """Whether such a token names a flow besides."""
+    return token is not None and len(token) > _WHOLE
 
 
 def source_of(flow: Way) -> Place:

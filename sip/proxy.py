@@ -250,7 +250,7 @@ class Proxy(ProxyTransactions):
             if exchange is None:
                 return
             exchange.allowance = None if flow.reliable else Allowance(size)
-        elif request.to.tag == self._stateless_tag(key):
+        elif (request.headers.get("To") or "").endswith(self._stateless_tag(key)):
             return  # of a refusal that we keep nothing of
         else:
             self._note_ack(request, flow)

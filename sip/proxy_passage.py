@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from .dialog_tokens import DialogEnds, DialogToken, DialogTokenMaker, DialogTokens, is_dialog_token, source_of
+from .dialog_tokens import DialogEnds, DialogToken, DialogTokenMaker, DialogTokens, has_flow, is_dialog_token, source_of
 from .errors import SipParseError
 from .header_values import NameAddr
 from .message import Request
@@ -22,36 +22,53 @@ class RouteProof:
     The first tells who sent it, the last whom it goes to; `flow` is the token of the flow that it has to go by.
     """
 
-    __slots__ = ("_first", "_last", "flow")
+    __slots__ = ("_ends", "_given", "_request", "_tokens", "flow")
 
     def __init__(self, taken: TakenRoutes, request: Request, tokens: DialogTokens) -> None:
-        given = taken.tokens
-        last = tokens.read(given[-1], request) if given else None
-        first = tokens.read(given[0], request) if len(given) > 1 else last
-        if first is None or last is None or first.towards_callee is not last.towards_callee:
-            first = last = None
-        self._first: DialogToken | None = first
-        self._last: DialogToken | None = last
+        self._given = taken.tokens
+        self._request = request
+        self._tokens = tokens
+        self._ends: tuple[DialogToken, ...] | None = None
         self.flow = taken.token
         if is_dialog_token(taken.token):
+            last = self._last if has_flow(taken.token) else None
             self.flow = None if last is None else last.flow
+
+    def _read(self) -> tuple[DialogToken, ...]:
+        """The first and the last token, read when somebody asks; nothing where they do not prove one and the same."""
+        if self._ends is None:
+            given, self._ends = self._given, ()
+            last = self._tokens.read(given[-1], self._request) if given else None
+            first = self._tokens.read(given[0], self._request) if len(given) > 1 else last
+            if first is not None and last is not None and first.towards_callee is last.towards_callee:
+                self._ends = first, last
+        return self._ends
+
+    @property
+    def _last(self) -> DialogToken | None:
+        ends = self._read()
+        return ends[1] if ends else None
 
     def sent_by_user(self, flow: Way) -> bool:
         """Whether the request comes from a user of ours who is one end of its dialog, by the place it came from."""
-        return self._first is not None and self._first.sender_ours(flow)
+        ends = self._read()
+        return bool(ends) and ends[0].sender_ours(flow)
 
     def source_proven(self, flow: Way) -> bool:
         """Whether its source knows what only the end of the dialog that is there was told."""
-        return self._first is not None and self._first.sent_from(flow)
+        ends = self._read()
+        return bool(ends) and ends[0].sent_from(flow)
 
     def leads_to(self, request: Request, uri: Uri) -> bool:
         """Whether the request, for this target, goes to the other end of its dialog; raises SipParseError."""
-        return self._last is not None and self._last.leads_to(place_of(next_routes(request, uri, ())[2]))
+        last = self._last
+        return last is not None and last.leads_to(place_of(next_routes(request, uri, ())[2]))
 
     @property
     def receiver_ours(self) -> bool:
         """Whether the other end of the dialog is a user of ours."""
-        return self._last is not None and self._last.receiver_ours
+        last = self._last
+        return last is not None and last.receiver_ours
 
 
 def is_among(candidate: ProxyTarget, targets: Sequence[ProxyTarget]) -> bool:

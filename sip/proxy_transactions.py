@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .amplification import mark_stateless, shortened
+from .amplification import mark_stateless, shortened, tags_of
 from .cancel import create_cancel
 from .client_transaction import ClientTransaction, Deliver, Send
 from .client_transaction import Output as ClientOutput
-from .dialog import DialogId, request_dialog_id
-from .errors import SipParseError
+from .dialog import DialogId
 from .load_limits import Admission, LoadLimits
 from .message import Request, Response, WrittenMessage
 from .proxy_events import Distrust, Event, SendData, Way
@@ -132,19 +131,15 @@ class ProxyTransactions:
 
     def _await_proof(self, exchange: ServerExchange, success: Response) -> None:
         """Whoever acknowledges a 2xx from where the INVITE came from has got it: he is there."""
-        try:
-            id_ = success.call_id, success.to.tag or "", success.from_.tag or ""
-        except SipParseError:
-            return
+        id_ = tags_of(success)
         if self._awaited.setdefault(id_, exchange) is exchange:
             exchange.awaited = id_
 
     def _note_ack(self, ack: Request, flow: Way) -> None:
         """Takes note of what an ACK proves, whether or not it gets any farther."""
-        if self._awaited and (id_ := request_dialog_id(ack)) in self._awaited:
-            exchange = self._awaited[id_]
-            if exchange.flow.remote == flow.remote:
-                exchange.allowance = None
+        exchange = self._awaited.get(tags_of(ack)) if self._awaited else None
+        if exchange is not None and exchange.flow.remote == flow.remote:
+            exchange.allowance = None
 
     def _do_server(self, exchange: ServerExchange, outputs: Sequence[ServerOutput], now: float) -> None:
         for output in outputs:
