@@ -51,6 +51,8 @@ async def run_proxy(config: ProxyConfig, console: Console, *, status: bool = Fal
             service.identity = server.proxy.identity
             for one in server.listening:
                 console.print(f"listening on {one.transport.upper()} {one.host}:{one.port}", highlight=False)
+            if server.max_connections < config.limits.connections:
+                console.print(f"no more than {server.max_connections} connections, by RLIMIT_NOFILE", highlight=False)
             gc.freeze()
             gc.set_threshold(_COLLECT_AFTER, 20, 50)
             domains = ", ".join(sorted(config.domains)) or "no domain"

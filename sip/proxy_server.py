@@ -167,6 +167,11 @@ class ProxyServer:
         return self._transports.connections
 
     @property
+    def max_connections(self) -> int:
+        """How many connections there may be, by the limits and the process's descriptors."""
+        return self._transports.max_connections
+
+    @property
     def questions(self) -> int:
         """How many questions to location service, resolver and network are open."""
         return len(self._tasks)

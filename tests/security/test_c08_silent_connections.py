@@ -25,6 +25,7 @@ from sip.connection_places import IDLE_TIMEOUT, ConnectionPlaces
 from sip.descriptors import allowed_connections, raise_descriptor_limit
 from sip.load_limits import Admission, LoadLimits
 from sip.parser import parse_message
+from sip.proxy_server import Listener, ProxyServer
 from sip.source import source_of
 
 pytestmark = pytest.mark.every_loop
@@ -312,6 +313,12 @@ def test_the_limit_is_raised_to_what_is_allowed(low_limit):
 def test_the_programs_raise_it_at_their_start(low_limit, command):
     CliRunner().invoke(main, [*command, os.devnull])
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == low_limit
+
+
+async def test_a_proxy_says_how_many_connections_it_may_have(monkeypatch):
+    monkeypatch.setattr("sip.descriptors.resource.getrlimit", lambda _: (1000, 1000))
+    made = ProxyServer((Listener("udp", HOST),), domains=frozenset(("example.com",)), location=None)
+    assert made.max_connections == 750
 
 
 async def test_one_line_of_the_log_in_a_minute(caplog):
