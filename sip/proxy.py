@@ -43,8 +43,7 @@ from .timers import DEFAULT_TIMERS, Timers
 from .uri import SipUri, Uri
 
 # What comes to nothing by one flow or hop, and may by another (RFC 3263 4.3, RFC 5626 5.3).
-_HOP_FAILED = 503
-_FLOW_FAILED = 430
+_HOP_FAILED, _FLOW_FAILED = 503, 430
 # Bytes that an ACK costs beside itself while it is on its way.
 _ON_ITS_WAY = 2048
 
@@ -76,8 +75,7 @@ class Proxy(ProxyTransactions):
     names the connections that dialogs are to be held to. Who `trusts` does not name cannot assert an identity
     (RFC 3325); by default that is everybody.
 
-    What a stranger sends goes to the contacts of our users, or within a dialog to its other end, and nowhere else: what
-    is judged is the next hop that comes of Routes and maddr.
+    What a stranger sends goes to contacts of our users, or within a dialog to its other end; the next hop is judged.
     """
 
     def __init__(
@@ -103,8 +101,8 @@ class Proxy(ProxyTransactions):
         # ACKs have no transaction: what is kept of each on its way, and for whom. They relieve, and so are not counted
         # among the others, of whose bytes they have an eighth of their own.
         self._acks: dict[ResponseContext, tuple[str, int]] = {}
-        limits = self.admission.limits
-        self.held_acks = HeldBytes(limits.transaction_bytes // 8, limits.source_transaction_bytes // 8)
+        held = self.admission.held
+        self.held_acks = HeldBytes(held.most // 8, held.most_of_source // 8)
         self._now = 0.0
         self._health = TargetHealth(lambda: self._now)
 
