@@ -94,9 +94,16 @@ def target_of(uri: SipUri) -> Target:
 
 
 def secured(uri: SipUri) -> SipUri:
-    """Returns a URI as a sips one, for the next hop of a request that must not leave TLS (RFC 5630)."""
-    kept = tuple(pair for pair in uri.parameters if pair[0] != "transport" or (pair[1] or "").lower() in ("ws", "wss"))
-    return uri if uri.secure else replace(uri, scheme="sips", parameters=kept)
+    """Returns a URI as a sips one, for the next hop of a request that must not leave TLS.
+
+    Nothing but the scheme changes (RFC 5630 5.1.1), and `transport=tls` goes, which sips URIs must not have (3.1.4).
+    With `transport=udp`, which is none for sips (RFC 3261 26.2.2), it leads nowhere: target_of() refuses it. TLS to
+    a port that was given for UDP would be a guess.
+    """
+    if uri.secure:
+        return uri
+    kept = tuple(pair for pair in uri.parameters if pair[0] != "transport" or (pair[1] or "").lower() != "tls")
+    return replace(uri, scheme="sips", parameters=kept)
 
 
 def next_hop(request: Request) -> SipUri:
