@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote
 
@@ -15,7 +16,7 @@ from sip.proxy_identity import ProxyIdentity, route_value
 from sip.proxy_routing import asks_for_flow, replace_values
 from sip.proxy_standing import Standing
 from sip.transport import Flow
-from sip.uri import Uri
+from sip.uri import OtherUri, Uri
 from srtp.field_checks import as_flag
 
 _ALLOWED = "ACK, BYE, CANCEL, INVITE, OPTIONS, REGISTER"
@@ -73,6 +74,9 @@ class ProxyService:
                 return anybody  # serve() does it
             return request.create_response(403, "Domain Not Proven")
         caller = request.from_.uri
+        if isinstance(caller, OtherUri) and self._names_us(caller):
+            # im: and pres: (RFC 3860, 3859) name the same users, and nothing proves them.
+            return request.create_response(403, "Not Your Address")
         if isinstance(caller, SipUri) and bare_host(caller.host) in self._domains:
             if self._proxies is not None:
                 return self._authenticate(self._proxies, request, flow, caller)
@@ -97,6 +101,10 @@ class ProxyService:
         if not isinstance(uri, SipUri):
             return False
         return bare_host(uri.host) in self._domains or (self.identity is not None and self.identity.serves(uri))
+
+    def _names_us(self, uri: OtherUri) -> bool:
+        host = unquote(uri.text).rpartition("@")[2]
+        return bare_host(re.split("[;?/#:>]", host, maxsplit=1)[0]) in self._domains
 
     # Who is where.
 

@@ -13,6 +13,7 @@ from sip.host_names import ascii_lower, bare_host, host_reference, same_host
 from sip.location import aor_key
 from sip.parser import parse_message
 from sip.proxy_identity import ListenAddress, ProxyIdentity
+from sip.proxy_standing import Standing
 from sip.target import target_of
 
 SPELLINGS = ("example.com", "EXAMPLE.com", "example.com.", "Example.COM.", "example.com..")
@@ -55,6 +56,21 @@ def service(domain):
 def test_a_caller_of_our_domain_is_asked_by_digest_however_he_writes_it(served, written):
     request = parse_message(message(f"<sip:alice@{written}>;tag=1"))
     assert service(served).authorize(request, Way()).status == 407
+
+
+@pytest.mark.parametrize("written", SPELLINGS)
+@pytest.mark.parametrize("scheme", ["im", "pres", "PRES", "mailto", "xmpp"])
+@pytest.mark.parametrize("tail", ["", ";x=y", "?a=b", "/phone"])
+def test_no_other_scheme_speaks_for_our_users(scheme, written, tail):
+    for at in ("@", "%40"):
+        request = parse_message(message(f"<{scheme}:alice{at}{written}{tail}>;tag=1"))
+        assert service("example.com").authorize(request, Way()).status == 403
+
+
+@pytest.mark.parametrize("uri", ["tel:+4930", "pres:alice@example.com.evil", "im:alice@example.com@evil"])
+def test_other_schemes_are_for_others(uri):
+    request = parse_message(message(f"<{uri}>;tag=1"))
+    assert service("example.com").authorize(request, Way()) is Standing.STRANGER
 
 
 @pytest.mark.parametrize("served", ["2001:db8::1", *ADDRESSES[:3]])
