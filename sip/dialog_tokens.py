@@ -21,7 +21,7 @@ _MARK = "d"
 _PLACE = 6  # bytes of a hash that tells a place
 _SEAL = 12
 _KEY = 32
-_PLACES = 4
+_PLACES = 5
 _BODY = _PLACE * _PLACES * 4 // 3
 _WHOLE = 2 + _BODY + _SEAL * 4 // 3
 
@@ -33,7 +33,8 @@ class DialogEnds:
     """The ends of a dialog as a proxy sees them when it is made.
 
     Of each end the place that its requests come from and the one that requests to it are sent to, and whether it is
-    a user of ours: as caller by proof, as callee because we found him in our location service.
+    a user of ours: as caller by proof, as callee because we found him in our location service. `named` is where a
+    caller says that he is reached.
     """
 
     caller_source: Place
@@ -42,6 +43,7 @@ class DialogEnds:
     callee_source: Place
     callee: Place
     callee_ours: bool
+    named: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,12 @@ class DialogToken:
         """Whether the request comes from where its end of the dialog was when that was made."""
         return hmac.compare_digest(self._places[0 if self.towards_callee else 2], _place(self._key, source_of(flow)))
 
+    def leads_where_named(self, place: Place | None) -> bool:
+        """Whether a place is where the caller said that he is reached, and the request goes to him."""
+        if self.towards_callee or place is None:
+            return False
+        return hmac.compare_digest(self._places[4], _place(self._key, place))
+
     def leads_to(self, place: Place | None) -> bool:
         """Whether a place is where the other end of the dialog is."""
         wanted = self._places[3 if self.towards_callee else 1]
@@ -84,7 +92,7 @@ class DialogTokenMaker:
     def __init__(self, key: bytes, ends: DialogEnds) -> None:
         self._key = key
         self._ours = ends.caller_ours << 1 | ends.callee_ours << 2
-        places = (ends.caller_source, ends.caller, ends.callee_source, ends.callee)
+        places = (ends.caller_source, ends.caller, ends.callee_source, ends.callee, ends.named)
         self._places = _text(b"".join([_place(key, place) for place in places]))
 
     def create(self, *, to_callee: bool, flow: str | None = None) -> str:

@@ -328,9 +328,8 @@ class Proxy(ProxyTransactions):
         """16.5; a request that is `held` to a registered flow has no other way (RFC 5626 5.3.1)."""
         request, uri = context.request, context.request.uri
         bound = context.standing is not Standing.OPEN and context.standing is not Standing.USER
-        bound = bound and not proof.sent_by_user(flow)
         routed = "Route" in request.headers
-        passes = not bound or proof.leads_to(request, uri)
+        passes = not bound or proof.leads_to(request, uri) or proof.passes_for_user(request, uri, flow)
         failure = _FLOW_FAILED if held or not passes else None
         self._contexts.add(context)
         if not isinstance(uri, SipUri):

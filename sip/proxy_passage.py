@@ -49,10 +49,17 @@ class RouteProof:
         ends = self._read()
         return ends[1] if ends else None
 
-    def sent_by_user(self, flow: Way) -> bool:
-        """Whether the request comes from a user of ours who is one end of its dialog, by the place it came from."""
+    def passes_for_user(self, request: Request, uri: Uri, flow: Way) -> bool:
+        """Whether the request may go on for what a user of ours may, who is one end of its dialog.
+
+        Where it came from is all that tells him, which others behind the same address share and some can forge: an ACK,
+        which nothing can challenge, goes to wherever the other end has moved, and anything else to where the caller
+        said that he is reached. Raises SipParseError.
+        """
         ends = self._read()
-        return bool(ends) and ends[0].sender_ours(flow)
+        if not ends or not ends[0].sender_ours(flow):
+            return False
+        return request.method == "ACK" or ends[1].leads_where_named(place_of(next_routes(request, uri, ())[2]))
 
     def source_proven(self, flow: Way) -> bool:
         """Whether its source knows what only the end of the dialog that is there was told."""
@@ -110,10 +117,11 @@ def token_maker(context: ResponseContext, tokens: DialogTokens, outbound: Way, h
         return None
     request, inbound = context.request, server.flow
     ours = context.standing is Standing.USER
-    # Where a stranger says that he is reached counts for nothing: his requests came from somewhere.
-    caller = (_return_place(request) if ours else None) or inbound.remote
+    # Where a stranger says that he is reached counts for our user alone: his requests came from somewhere.
+    named = _return_place(request) or inbound.remote
+    caller = named if ours else inbound.remote
     callee = place_of(hop) or outbound.remote
-    ends = DialogEnds(source_of(inbound), caller, ours, source_of(outbound), callee, context.located)
+    ends = DialogEnds(source_of(inbound), caller, ours, source_of(outbound), callee, context.located, named)
     return tokens.create(request, ends)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from guarded_stage import ALICE, PHONE, STRANGER, VICTIM, Guarded, as_alice, stranger_request
+from guarded_stage import ALICE, BOB, PHONE, STRANGER, VICTIM, Guarded, as_alice, stranger_request
 from proxy_stage import FakeFlow
 
 from sip import NameAddr, SipUri, parse_message
@@ -149,6 +149,51 @@ def test_not_in_the_callees_name_either(stage):
     assert reached(stage) == {("198.51.100.7", 5070)}
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("method", ["BYE", "INVITE", "MESSAGE", "NOVEL"])
+@pytest.mark.parametrize("our_caller", [False, True])
+def test_the_place_of_a_user_is_no_proof_of_him(stage, method, transport, our_caller):
+    """Others share his address or forge it: one end of a dialog, who knows its tags, gets no open relay by that."""
+    user = PHONE if not our_caller else ALICE
+    if our_caller:
+        flow = flow_of(transport, ALICE)
+        uri = "sip:m@far.example"
+        request = stranger_request("INVITE", uri, caller="sip:alice@example.com", tag="a", to=uri, source=ALICE)
+        as_alice(stage, request, flow)
+        [sent] = stage.requests()
+        stage.answer(sent, 200, tag="b", Contact=f"<{uri}>")
+        routes, tags = record_of(sent), {"tag": "a", "to_tag": "b"}
+    else:
+        stage.locations["sip:bob@example.com"] = [ProxyTarget(SipUri.parse(f"{BOB};transport={transport}"))]
+        request, routes = dialog_of(stage, contact=f"{BOB};transport={transport}")
+        tags = {"tag": "b", "to_tag": "m"}
+    stage.take()
+    forged = in_dialog(request, method, f"sip:x@{V}", routes, caller="sip:x@evil.example", **tags)
+    stage.request(forged, flow_of(transport, user))
+    assert [one.what for one in stage.take()] == [403]
+
+
+@pytest.mark.parametrize("named", ["Contact", "Record-Route"])
+def test_a_user_reaches_a_stranger_where_he_says_that_he_is(stage, named):
+    """As over a trunk: in the name that he was called by, at another port than the call came from."""
+    flow = flow_of("tcp", (STRANGER[0], 40000))
+    place = "sip:198.51.100.8:5070;transport=tcp"
+    more = {"Contact": f"<{place}>"} if named == "Contact" else {"Contact": "<sip:m@far.example>"}
+    request = stranger_request(transport="TCP", source=STRANGER, to="sip:+4930@far.example", **more)
+    if named != "Contact":
+        request.headers.add("Record-Route", f"<{place};lr>")
+    request.headers.add("Via", "SIP/2.0/UDP far.example;branch=z9hG4bKfar")
+    stage.request(request, flow)
+    [sent] = stage.requests()
+    stage.answer(sent, 200, tag="b", Contact=f"<{BOB}>")
+    stage.take()
+    routes = record_of(sent)
+    uri = place if named == "Contact" else "sip:m@far.example"
+    bye = in_dialog(request, "BYE", uri, routes, by_callee=True, caller="sip:+4930@far.example", source=PHONE)
+    stage.request(bye, flow_of("udp", PHONE))
+    assert reached(stage) == {("198.51.100.8", 5070)}
+
+
 @pytest.mark.parametrize("change", ["call_id", "tag", "seal", "flags", "place", "shorter", "longer", "none"])
 @pytest.mark.parametrize("method", ["ACK", "BYE"])
 def test_a_route_of_another_dialog_proves_nothing(stage, change, method):
@@ -261,7 +306,7 @@ def test_without_record_route_nothing_is_sealed_and_nothing_passes():
 def test_a_token_tells_nothing_of_places(stage):
     _, record = dialog_of(stage)
     [user] = {NameAddr.parse(one).uri.user for one in record}
-    assert len(user) == 50
+    assert len(user) == 58
     for place in (PHONE, STRANGER):
         assert place[0].encode().hex() not in user
     other = Guarded()
