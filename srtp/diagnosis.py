@@ -94,23 +94,25 @@ def diagnose(session: Session, packet: bytes, rtcp: bool) -> Diagnosis:
     trial = _Trial(type(session), packet, rtcp, _ssrc_of(packet, rtcp))
     if _is_of_other_kind(session, packet, rtcp):
         return Diagnosis(Cause.IS_RTP if rtcp else Cause.IS_RTCP)
-    if not isinstance(error, ReplayError | AuthenticationError):
-        return Diagnosis(next(cause for kind, cause in _CAUSES if isinstance(error, kind)))
+    found = next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.UNKNOWN)
     policy = session.policy(Direction.INBOUND, trial.ssrc)
-    assert policy is not None  # or the packet had not come so far
-    roc = session.roc(trial.ssrc, Direction.INBOUND) or 0
+    if policy is None or found not in (Cause.MALFORMED, Cause.UNKNOWN):
+        return Diagnosis(found)
     if isinstance(error, ReplayError) and _is_authentic(session, packet, rtcp):
         return Diagnosis(Cause.REPLAYED)
+    return _suspected(session, trial, policy) or Diagnosis(found)
+
+
+def _suspected(session: Session, trial: _Trial, policy: Policy) -> Diagnosis | None:
+    """With what else the packet is authentic; what is too short for the policy's tag may have a shorter one."""
+    roc = session.roc(trial.ssrc, Direction.INBOUND) or 0
     for diagnosis, suspected, suspected_roc in _suspicions(session, trial, policy, roc):
         if trial.accepts(suspected, suspected_roc):
             return diagnosis
-    if not rtcp:
-        for other in _rocs(roc):
-            if trial.accepts(policy, other):
-                return Diagnosis(Cause.WRONG_ROC, roc=other)
-    elif trial.accepts_short_tag(policy):
-        return Diagnosis(Cause.SHORT_RTCP_TAG)
-    return Diagnosis(Cause.UNKNOWN)
+    if trial.rtcp:
+        return Diagnosis(Cause.SHORT_RTCP_TAG) if trial.accepts_short_tag(policy) else None
+    other = next((other for other in _rocs(roc) if trial.accepts(policy, other)), None)
+    return None if other is None else Diagnosis(Cause.WRONG_ROC, roc=other)
 
 
 def _ssrc_of(packet: bytes, rtcp: bool) -> int:
@@ -129,12 +131,11 @@ def _is_of_other_kind(session: Session, packet: bytes, rtcp: bool) -> bool:
     """Whether SRTP was given as SRTCP or the other way round; of the second byte, some values are both."""
     if len(packet) < 2 or (packet[1] in RTCP_TYPES) is rtcp:
         return False
-    error = _outcome(saved_state.copy_of_receiver(session), packet, not rtcp)
-    return error is None or isinstance(error, ReplayError)
+    return _is_authentic(session, packet, not rtcp)
 
 
 def _is_authentic(session: Session, packet: bytes, rtcp: bool) -> bool:
-    """Whether the packet is refused for nothing but that it is no new one."""
+    """Whether the packet would be taken if it were a new one."""
     return _outcome(saved_state.copy_of_receiver(session, replay_check=False), packet, rtcp) is None
 
 
