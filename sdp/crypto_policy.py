@@ -49,7 +49,7 @@ def policy_of(
 
 def _master_key(key: InlineKey, suite: CryptoSuite) -> MasterKey:
     """Key and salt apart; the lifetime counts SRTP and SRTCP packets each (6.1), of SRTCP at most 2^31."""
-    material = bytes(key.key_and_salt)
+    material = memoryview(key.key_and_salt)
     lifetime = suite.default_lifetime if key.lifetime is None else key.lifetime
     return MasterKey(
         material[: suite.master_key_length],

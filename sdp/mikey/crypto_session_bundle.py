@@ -175,7 +175,7 @@ class CryptoSessionBundle:
             return key.key, key.salt
         split = profile.master_key_length
         if self.profile.null_over_tls and len(key.key) == split + profile.master_salt_length:
-            both = bytes(key.key)
+            both = memoryview(key.key)
             return SecretBytes(both[:split]), SecretBytes(both[split:])
         raise MikeyRefusedError(ErrorNumber.INVALID_SPPAR, "a TEK comes without its salt")
 
