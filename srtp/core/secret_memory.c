@@ -10,9 +10,24 @@
 #include "lock.h"
 #include "process.h"
 
+/* Memory lies on cache lines, and pieces have whole ones. */
+#define STEP ((size_t)64)
+
+static size_t piece_of(size_t size) { return size == 0 ? STEP : (size + STEP - 1) / STEP * STEP; }
+
+#if defined(__SANITIZE_ADDRESS__)
+/* By malloc(), which the sanitizer watches. */
+void *srtp_secret_new(size_t size) {
+    void *memory = aligned_alloc(STEP, piece_of(size));
+    return memory == NULL ? NULL : memset(memory, 0, piece_of(size));
+}
+void srtp_secret_free(void *memory, size_t size) {
+    if (memory != NULL) srtp_wipe(memory, size);
+    free(memory);
+}
+#else
 /* Slabs of pieces of one size, each on a boundary of its own size, so that a piece tells its slab. */
 #define SLAB ((size_t)1 << 16)
-#define STEP ((size_t)64)
 #define CLASSES ((size_t)64) /* pieces up to 4,096 bytes; what is larger has pages of its own */
 
 typedef struct slab slab;
@@ -141,19 +156,6 @@ static size_t whole_pages(size_t size) {
     return (size + page - 1) / page * page;
 }
 
-static size_t piece_of(size_t size) { return size == 0 ? STEP : (size + STEP - 1) / STEP * STEP; }
-
-#if defined(__SANITIZE_ADDRESS__)
-/* By malloc(), which the sanitizer watches. */
-void *srtp_secret_new(size_t size) {
-    void *memory = aligned_alloc(STEP, piece_of(size));
-    return memory == NULL ? NULL : memset(memory, 0, piece_of(size));
-}
-void srtp_secret_free(void *memory, size_t size) {
-    if (memory != NULL) srtp_wipe(memory, size);
-    free(memory);
-}
-#else
 void *srtp_secret_new(size_t size) {
     size_t piece_size = piece_of(size);
     if (piece_size > CLASSES * STEP) {
