@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from . import saved_state
 from .errors import (
-    AuthenticationError,
     KeyExpiredError,
     MalformedPacketError,
     NoPolicyError,
