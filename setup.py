@@ -5,7 +5,11 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-COMPILE_ARGS = ["-O3", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-unused-function"]
+# Functions on cache lines: without it what is added elsewhere moves those of a packet, which then takes up to 8 % more.
+COMPILE_ARGS = [
+    *("-O3", "-std=c11", "-fno-strict-aliasing", "-falign-functions=64"),
+    *("-Wall", "-Wextra", "-Wno-unused-function"),
+]
 
 extensions = [
     Extension(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from srtp import Policy, PolicyError
+from srtp import Policy, PolicyError, SecretBytes
 from srtp.master_key import MasterKey
 
 from .crypto_suites import MAX_SRTCP_LIFETIME, CryptoSuite
@@ -52,8 +52,8 @@ def _master_key(key: InlineKey, suite: CryptoSuite) -> MasterKey:
     material = memoryview(key.key_and_salt)
     lifetime = suite.default_lifetime if key.lifetime is None else key.lifetime
     return MasterKey(
-        material[: suite.master_key_length],
-        material[suite.master_key_length :],
+        SecretBytes(material[: suite.master_key_length]),
+        SecretBytes(material[suite.master_key_length :]),
         key.mki,
         srtp_lifetime=lifetime,
         srtcp_lifetime=min(lifetime, MAX_SRTCP_LIFETIME),
