@@ -23,7 +23,8 @@ cdef object _error(srtp_status status, const uint8_t *packet, Py_ssize_t length,
         )
     if status == SRTP_UNEXPECTED_CRYPTEX:
         return UnexpectedCryptexError(
-            "the header extension is marked as encrypted by Cryptex, and the policy has none", ssrc=ssrc, index=index
+            "the header extension is marked as encrypted by Cryptex: before it is protected, or where the policy has "
+            "no Cryptex", ssrc=ssrc, index=index
         )
     if status == SRTP_AUTH_FAILED:
         return AuthenticationError("the authentication tag does not match", ssrc=ssrc, index=index)
