@@ -2,7 +2,10 @@
 # cython: freethreading_compatible=True
 """Sessions: bytes in, bytes out, over the C core; see session.pyi."""
 
+from operator import index
+
 from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.pythread cimport PyThread_get_thread_ident
@@ -69,16 +72,38 @@ def _ssrc_of(state):
     return state.ssrc
 
 
+cdef object _whole(value, what):
+    """A whole number: Cython's conversions would cut a fraction off."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{what} is a whole number, not a {type(value).__name__}") from None
+
+
 cdef uint32_t _ssrc(value) except? 0:
-    if not 0 <= value <= 0xffffffff:
+    number = _whole(value, "an SSRC")
+    if not 0 <= number <= 0xffffffff:
         raise ValueError(f"{value} is no SSRC, which has 32 bits")
-    return value
+    return number
 
 
 cdef uint32_t _roc(value) except? 0:
-    if not 0 <= value <= 0xffffffff:
+    number = _whole(value, "a rollover counter")
+    if not 0 <= number <= 0xffffffff:
         raise ValueError(f"{value} is no rollover counter, which has 32 bits (RFC 3711 3.3.1)")
-    return value
+    return number
+
+
+cdef uint64_t _overlap(value) except? 0:
+    number = _whole(value, "an overlap")
+    if not 0 <= number <= 0xffffffffffffffff:
+        raise ValueError(f"{value} packets of overlap cannot be")
+    return number
+
+
+cdef object _place(ssrc):
+    """The SSRC of a policy, None of that of any SSRC, as _policies has it."""
+    return None if ssrc is None else _ssrc(ssrc)
 
 
 cdef class Session:
@@ -138,7 +163,7 @@ cdef class Session:
         return self._policies.get((Direction.INBOUND, None))
 
     def policy(self, direction, ssrc=None):
-        direction = Direction(direction)
+        direction, ssrc = Direction(direction), _place(ssrc)
         return self._policies.get((direction, ssrc)) or self._policies.get((direction, None))
 
     # One packet.
@@ -204,18 +229,18 @@ cdef class Session:
         return made
 
     def add_policy(self, ssrc, direction, policy):
-        direction = Direction(direction)
+        direction, ssrc = Direction(direction), _ssrc(ssrc)
         cdef srtp_direction *d = self._made(direction)
         cdef bint sends = direction is Direction.OUTBOUND
         _own(d)
         try:
-            _add_policy(d, self._kernels, _ssrc(ssrc), policy, sends)
+            _add_policy(d, self._kernels, ssrc, policy, sends)
             self._policies[direction, ssrc] = policy
         finally:
             _disown(d)
 
     def update_policy(self, direction, policy, *, ssrc=None):
-        direction = Direction(direction)
+        direction, ssrc = Direction(direction), _place(ssrc)
         cdef srtp_direction *d = self._existing(direction)
         _own(d)
         try:
@@ -234,7 +259,7 @@ cdef class Session:
         return stream.context
 
     def add_key(self, direction, key, *, ssrc=None):
-        direction = Direction(direction)
+        direction, ssrc = Direction(direction), _place(ssrc)
         cdef srtp_direction *d = self._existing(direction)
         _own(d)
         try:
@@ -247,7 +272,7 @@ cdef class Session:
             _disown(d)
 
     def remove_key(self, direction, mki, *, ssrc=None):
-        direction = Direction(direction)
+        direction, ssrc = Direction(direction), _place(ssrc)
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_context *context
         cdef srtp_master_key *key
@@ -270,6 +295,7 @@ cdef class Session:
     def switch_key(self, mki, *, ssrc=None):
         cdef srtp_direction *d = self._existing(Direction.OUTBOUND)
         cdef srtp_context *context
+        ssrc = _place(ssrc)
         _own(d)
         try:
             context = self._context_for(d, Direction.OUTBOUND, ssrc)
@@ -286,8 +312,9 @@ cdef class Session:
             raise UnknownMkiError(f"no key of the policy has the MKI {wanted.hex()!r}")
         return key
 
-    def rekey(self, direction, key, *, uint64_t overlap=0, ssrc=None):
-        direction = Direction(direction)
+    def rekey(self, direction, key, *, overlap=0, ssrc=None):
+        direction, ssrc = Direction(direction), _place(ssrc)
+        cdef uint64_t packets = _overlap(overlap)
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_context *context
         cdef srtp_master_key *added
@@ -299,7 +326,7 @@ cdef class Session:
             if before.mki or key.mki or len(before.master_keys) > 1:
                 raise PolicyError("rekey() is for one key without MKI; others are added, switched and removed")
             added = _obeying_key(d, context, key, direction is Direction.OUTBOUND)
-            srtp_context_rekey(context, added, 0 if direction is Direction.OUTBOUND else overlap)
+            srtp_context_rekey(context, added, 0 if direction is Direction.OUTBOUND else packets)
             self._policies[direction, ssrc] = after
             self._previous.pop((direction, ssrc), None)
             if context.previous != NULL:
@@ -333,12 +360,12 @@ cdef class Session:
             _disown(d)
 
     def remove_stream(self, ssrc, direction):
-        direction = Direction(direction)
+        direction, ssrc = Direction(direction), _ssrc(ssrc)
         cdef srtp_direction *d = self._existing(direction)
         cdef srtp_stream *stream
         _own(d)
         try:
-            stream = srtp_stream_find(&d.streams, _ssrc(ssrc))
+            stream = srtp_stream_find(&d.streams, ssrc)
             if stream == NULL:
                 return False
             if d == self._outbound:

@@ -124,3 +124,45 @@ def test_many_at_once_say_it_too(profile):
     session.protect(rtp(1000))
     assert session.protect_list([rtp(1)]) == [PacketStatus.INDEX_REUSED]
     assert protect_fanout(rtp(1), [FanoutTarget(session)]) == [PacketStatus.INDEX_REUSED]
+
+
+CALLS = {
+    "set_roc": lambda session, ssrc: session.set_roc(ssrc, OUT, 1),
+    "roc": lambda session, ssrc: session.roc(ssrc, OUT),
+    "rtcp_index": lambda session, ssrc: session.rtcp_index(ssrc, OUT),
+    "remove_stream": lambda session, ssrc: session.remove_stream(ssrc, OUT),
+    "add_policy": lambda session, ssrc: session.add_policy(ssrc, OUT, policy(AES)),
+    "update_policy": lambda session, ssrc: session.update_policy(OUT, policy(AES), ssrc=ssrc),
+    "policy": lambda session, ssrc: session.policy(OUT, ssrc),
+    "switch_key": lambda session, ssrc: session.switch_key(b"m", ssrc=ssrc),
+    "rekey": lambda session, ssrc: session.rekey(OUT, policy(AES).master_keys[0], ssrc=ssrc),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_ssrc_is_a_whole_number(call):
+    """One with a fraction named a policy that its stream could not be found by: a crash, once that was removed."""
+    for ssrc in (7.5, 7.0, "7"):
+        with pytest.raises(TypeError, match=r"an SSRC is a whole number, not a (float|str)"):
+            call(Session(policy(AES), None), ssrc)
+    for ssrc in (-1, 2**32):
+        with pytest.raises(ValueError, match="is no SSRC, which has 32 bits"):
+            call(Session(policy(AES), None), ssrc)
+
+
+def test_rocs_and_overlaps_are_whole_numbers():
+    session = Session(policy(AES), policy(AES))
+    with pytest.raises(TypeError, match="a rollover counter is a whole number, not a float"):
+        session.set_roc(SSRC, OUT, 1.5)
+    key = policy(AES, mki=b"").master_keys[0]
+    with pytest.raises(TypeError, match="an overlap is a whole number, not a float"):
+        session.rekey(IN, key, overlap=1.5)
+    with pytest.raises(ValueError, match="-1 packets of overlap cannot be"):
+        session.rekey(IN, key, overlap=-1)
+
+
+def test_the_ssrc_of_a_policy_is_saved_as_a_number():
+    session = Session(None, None)
+    session.add_policy(True, OUT, policy(AES))
+    session = Session.import_state(session.export_state(bytes(32)), bytes(32), gap=0)
+    assert session.policy(OUT, 1) == policy(AES)
