@@ -53,8 +53,8 @@ class SavedContext:
             raise StateError(f"a saved policy has names of {len(self.past)} past keys for {self.keys_gone}")
         if self.previous is None:
             return
-        if keys > 1 or self.policy.mki or self.previous.mki or not self.overlap:
-            raise StateError("a saved policy has a key before its own, which is for one key without MKI")
+        if self.policy.mki or self.previous.mki or not self.overlap:
+            raise StateError("a saved policy has a key before its own, which is for keys without MKI")
         self.policy.check_keys((self.previous,))
 
 

@@ -146,15 +146,18 @@ void srtp_context_shorten(srtp_context *context, const srtp_master_key *key) {
     context->overlap_ended = 1;
 }
 
+static int is_for(const srtp_master_key *key, uint64_t index) { return index >= key->from && index <= key->to; }
+
+/* That of an overlap only where there is no other, which is tried first. */
 static srtp_master_key *key_of_index(const srtp_context *context, uint64_t index) {
-    srtp_master_key *key = context->keys;
-    while (key != NULL && (index < key->from || index > key->to)) key = key->next;
-    return key;
+    srtp_master_key *key = context->keys, *previous = context->previous;
+    while (key != NULL && (key == previous || !is_for(key, index))) key = key->next;
+    return key == NULL && previous != NULL && is_for(previous, index) ? previous : key;
 }
 
 srtp_master_key *srtp_context_ranged_key(const srtp_context *context, uint64_t index) {
     srtp_master_key *current = context->current;
-    if (context->parameters.mki_length != 0 && index >= current->from && index <= current->to) return current;
+    if (context->parameters.mki_length != 0 && is_for(current, index)) return current;
     return key_of_index(context, index);
 }
 
@@ -165,7 +168,7 @@ srtp_status srtp_context_chosen_key(const srtp_context *context, const uint8_t *
         int usual = current != NULL && memcmp(current->mki, mki, context->parameters.mki_length) == 0;
         *key = usual ? context->current : srtp_context_key(context, mki);
         if (*key == NULL) return SRTP_UNKNOWN_MKI;
-        return index < (*key)->from || index > (*key)->to ? SRTP_KEY_EXPIRED : SRTP_OK;
+        return is_for(*key, index) ? SRTP_OK : SRTP_KEY_EXPIRED;
     }
     *key = key_of_index(context, index);
     return *key == NULL ? SRTP_KEY_EXPIRED : SRTP_OK;

@@ -145,9 +145,16 @@ static void inherit_past(srtp_context *context, const srtp_context *old) {
         if (srtp_context_key_of_id(context, &key->id) == NULL) srtp_context_note_past(context, key);
 }
 
+/* The next key from `key` on that `old` has not: what was there has been obeyed since the streams began. */
+static const srtp_master_key *next_new(const srtp_master_key *key, const srtp_context *old) {
+    while (key != NULL && srtp_context_key_of_id(old, &key->id) != NULL) key = key->next;
+    return key;
+}
+
 srtp_status srtp_direction_renew(srtp_direction *direction, srtp_context *old, srtp_context *context, int sends,
                                  uint32_t *ssrc) {
-    for (const srtp_master_key *key = context->keys; sends && key != NULL; key = key->next) {
+    const srtp_master_key *key = sends ? next_new(context->keys, old) : NULL;
+    for (; key != NULL; key = next_new(key->next, old)) {
         srtp_status status = check_marks(direction, old, key, ssrc);
         if (status != SRTP_OK) return status;
     }
@@ -163,8 +170,8 @@ srtp_status srtp_direction_renew(srtp_direction *direction, srtp_context *old, s
     }
     free(all);
     if (!own) direction->any = context;
-    for (const srtp_master_key *key = context->keys; sends && key != NULL; key = key->next)
-        obey_marks(direction, context, key);
+    key = sends ? next_new(context->keys, old) : NULL;
+    for (; key != NULL; key = next_new(key->next, old)) obey_marks(direction, context, key);
     srtp_direction_admit(direction, context);
     srtp_context_free(old);
     return SRTP_OK;

@@ -294,3 +294,43 @@ def test_a_receiver_takes_nothing_twice_over_changes(profile, between):
     for packet in packets:
         receiver.receive_rtp(packet, address, 2.1)
     assert (receiver.authenticated, receiver.replays) == (3, 3)
+
+
+@EVERY
+def test_a_key_that_stays_is_not_refused_for_marks_of_an_export(profile):
+    """What a sender was before it was removed and came back is behind it, though the gap set its mark far ahead."""
+    policy = Policy.with_keys(profile, [key(profile, 1)])
+    session = Session(policy, None)
+    session.protect_rtcp(rtcp())
+    session.remove_stream(SSRC, OUT)
+    session.protect(rtp(100))
+    session = Session.import_state(session.export_state(bytes(32)), bytes(32), gap=1000)
+    session.update_policy(OUT, replace(policy, rtp_window=256))
+    with pytest.raises(IndexReuseError):
+        session.protect(rtp(1100))
+    session.protect(rtp(1101))
+    assert session.roc(SSRC, OUT) == 0
+
+
+@EVERY
+def test_an_overlap_of_keys_with_ranges(profile):
+    """The new key is tried, a key for later indexes may come, and the whole is saved."""
+    first, second, later = (
+        key(profile, 1, valid_to=1000),
+        key(profile, 2, valid_to=1000),
+        key(profile, 3, valid_from=1001),
+    )
+    sender = Session(Policy.with_keys(profile, [first]), None)
+    receiver = Session(None, Policy.with_keys(profile, [first]))
+    late = sender.protect(rtp(1))
+    receiver.rekey(IN, second, overlap=3)
+    receiver.add_key(IN, later)
+    sender.rekey(OUT, second)
+    assert receiver.unprotect(sender.protect(rtp(2))) == rtp(2)
+    assert receiver.unprotect_rtcp(sender.protect_rtcp(rtcp())) == rtcp()
+    receiver = Session.import_state(receiver.export_state(bytes(32)), bytes(32))
+    assert receiver.unprotect(late) == rtp(1)
+    assert receiver.unprotect(sender.protect(rtp(3))) == rtp(3)
+    assert [event.kind for event in receiver.events()] == [KeyEventKind.OVERLAP_ENDED]
+    sender.add_key(OUT, later)
+    assert receiver.unprotect(sender.protect(rtp(1001))) == rtp(1001)
