@@ -10,11 +10,12 @@ cdef object _counters(const srtp_counters *c):
 
 cdef object _replay(const srtp_index_space *space):
     cdef uint64_t i
-    window = 0
+    cdef bytearray bits = bytearray((space.window.size + 7) // 8)
+    cdef uint8_t *p = <uint8_t *> PyByteArray_AS_STRING(bits)
     for i in range(space.window.size):
         if i <= space.window.top and srtp_replay_check(&space.window, space.window.top - i) == SRTP_REPLAYED:
-            window |= <object> 1 << i
-    return ReplayState(bool(space.window.started), space.window.top, window)
+            p[i // 8] |= <uint8_t> (1 << i % 8)
+    return ReplayState(bool(space.window.started), space.window.top, int.from_bytes(bits, "little"))
 
 
 cdef object _stream_state(const srtp_stream *stream):

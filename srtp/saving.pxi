@@ -97,13 +97,18 @@ cdef _restore_context(Session session, srtp_direction *d, saved, uint64_t skippe
 
 
 cdef _restore_window(srtp_replay_window *window, state):
-    cdef uint64_t i
+    cdef uint64_t i, top = state.top
+    cdef bytes bits
+    cdef const uint8_t *p
     if not state.started:
         return
-    srtp_replay_jump(window, state.top)
-    for i in range(min(window.size, state.window.bit_length())):
-        if (<object> state.window) >> i & 1:
-            srtp_replay_commit(window, state.top - i)
+    srtp_replay_jump(window, top)
+    # The number is taken apart once: bit by bit it would take its square of time.
+    bits = state.window.to_bytes((state.window.bit_length() + 7) // 8, "little")
+    p = <const uint8_t *> PyBytes_AS_STRING(bits)
+    for i in range(min(<uint64_t> window.size, <uint64_t> (8 * PyBytes_GET_SIZE(bits)))):
+        if p[i // 8] >> (i % 8) & 1:
+            srtp_replay_commit(window, top - i)
 
 
 cdef _restore_stream(srtp_direction *d, saved, gap, bint sends):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 
 import pytest
 from rtp_packets import rtcp, rtp
@@ -151,3 +152,18 @@ def test_a_roc_is_set_on_a_sleeping_stream() -> None:
     sender.set_roc(1, Direction.OUTBOUND, 3)
     assert receiver.unprotect(sender.protect(rtp(2, ssrc=1))) == rtp(2, ssrc=1)
     assert receiver.roc(1, IN) == 3
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_wide_windows_of_many_streams_are_looked_at_in_little_time(profile):
+    """Full lists of 32,768 indexes: bit by bit of one number, a peer's 1,024 streams took minutes."""
+    wide = policy(profile, rtp_window=32768)
+    sender, receiver = Session(policy(profile), None), Session(None, wide)
+    packets = [sender.protect(rtp(number, ssrc=ssrc)) for ssrc in range(1, 101) for number in (1, 30000)]
+    for packet in packets:
+        receiver.unprotect(packet)
+    begin = time.process_time()
+    copied = Session.import_state(receiver.export_state(bytes(32)), bytes(32))
+    assert time.process_time() - begin < 2
+    assert copied.state(IN).streams[0].rtp_replay == receiver.state(IN).streams[0].rtp_replay
+    assert set(copied.unprotect_list(packets)) == {PacketStatus.REPLAYED}
