@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
-import pty
-import selectors
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from forked_commands import ForkedCommand
 
 from sip import Request, parse_message
 
-COMMAND = [sys.executable, "-m", "securertc"]
+WORKERS = 4
 INSTANCE = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 
 
@@ -65,43 +68,35 @@ class Registrar(threading.Thread):
     def last_expires(self):
         return [one for one in self.seen if one.method == "REGISTER"][-1].expires
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.socket.close()
 
 
-@pytest.fixture
-def registrar():
-    made = []
+def at_once(case):
+    """A test whose cases, those that were selected, run at the same time: what they do is mostly to wait."""
 
-    def make(*answers):
-        made.append(Registrar(*answers))
-        return made[-1]
+    def test(request, **_):
+        return futures(request.node.module, request.session)[request.node.nodeid].result()
 
-    yield make
-    for one in made:
-        one.close()
-
-
-@contextlib.contextmanager
-def started(*arguments):
-    process = subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # What runs in the background of a shell is deaf to Ctrl-C, and so would be what it starts.
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    own = inspect.signature(case).parameters.values()
+    test.__signature__ = inspect.Signature([*own, *inspect.signature(test).parameters.values()][:-1])
+    test.case = case
+    test.__name__, test.__doc__ = case.__name__, case.__doc__
+    return test
 
 
-def until(process, text):
-    while text not in (line := process.stdout.readline()):
-        assert line, process.stderr.read()
+@functools.cache
+def futures(module, session):
+    executor = ThreadPoolExecutor(WORKERS)
+    selected = [one for one in session.items if one.module is module and hasattr(one.function, "case")]
+    return {one.nodeid: executor.submit(one.function.case, **given(one)) for one in selected}
+
+
+def given(item):
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 # Whether it was removed.
@@ -117,22 +112,24 @@ def until(process, text):
         (["ok"], 3, "not removed"),
     ],
 )
-def test_register_tells_whether_the_binding_is_gone(registrar, answers, code, text, more):
-    there = registrar(*answers)
-    done = subprocess.run(
-        [*COMMAND, "register", there.uri, "--duration", "0.1", *more], capture_output=True, text=True, timeout=30
-    )
-    said = done.stdout + done.stderr
-    assert (done.returncode, "\nremoved" in done.stdout) == (code, code == 0), said
-    assert text in said
-    assert there.last_expires == 0
+@at_once
+def test_register_tells_whether_the_binding_is_gone(answers, code, text, more):
+    with (
+        Registrar(*answers) as there,
+        ForkedCommand("register", there.uri, "--duration", "0.1", *more) as process,
+    ):
+        out, err = process.communicate()
+        assert (process.returncode, "\nremoved" in out) == (code, code == 0), out + err
+        assert text in out + err
+        assert there.last_expires == 0
 
 
 @pytest.mark.parametrize(("how", "code"), [("ok", 0), ("keep", 3), ("refuse", 3)])
-def test_remove_all_tells_whether_all_is_gone(registrar, how, code):
-    there = registrar(how)
-    done = subprocess.run([*COMMAND, "register", there.uri, "--remove-all"], capture_output=True, text=True, timeout=30)
-    assert (done.returncode, "removed all" in done.stdout) == (code, code == 0)
+@at_once
+def test_remove_all_tells_whether_all_is_gone(how, code):
+    with Registrar(how) as there, ForkedCommand("register", there.uri, "--remove-all") as process:
+        out, _ = process.communicate()
+        assert (process.returncode, "removed all" in out) == (code, code == 0)
 
 
 # Ctrl-C at a silent registrar.
@@ -153,18 +150,18 @@ def commands(uri):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("name", commands(""))
-def test_ctrl_c_before_the_registrar_answers(registrar, name, number):
-    there = registrar()
-    with started(*commands(there.uri)[name]) as process:
+@at_once
+def test_ctrl_c_before_the_registrar_answers(name, number):
+    with Registrar() as there, ForkedCommand(*commands(there.uri)[name]) as process:
         assert there.asked.wait(20)
         time.sleep(0.1)
         begun = time.monotonic()
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
         assert time.monotonic() - begun < 2.5
-    assert process.returncode == 3
-    assert "given up before the registrar answered" in err
-    assert "Traceback" not in err
+        assert process.returncode == 3
+        assert "given up before the registrar answered" in err
+        assert "Traceback" not in err
 
 
 KEPT = {
@@ -178,26 +175,26 @@ KEPT = {
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("name", KEPT)
-def test_ctrl_c_when_the_registrar_has_gone_silent(registrar, name, number):
-    there = registrar("ok")
-    with started(*commands(there.uri)[name]) as process:
-        until(process, KEPT[name])
+@at_once
+def test_ctrl_c_when_the_registrar_has_gone_silent(name, number):
+    with Registrar("ok") as there, ForkedCommand(*commands(there.uri)[name]) as process:
+        process.until(KEPT[name])
         begun = time.monotonic()
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
         assert time.monotonic() - begun < 2.5
-    assert process.returncode == 3
-    assert "not removed" in out + err
-    assert "Traceback" not in err
-    assert there.last_expires == 0
+        assert process.returncode == 3
+        assert "not removed" in out + err
+        assert "Traceback" not in err
+        assert there.last_expires == 0
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_the_second_ctrl_c_ends_at_once(registrar, name):
+@at_once
+def test_the_second_ctrl_c_ends_at_once(name):
     """`call` waits for an answer then, and its CANCEL is not answered either."""
-    there = registrar("ok")
-    with started(*commands(there.uri)[name]) as process:
-        until(process, KEPT[name])
+    with Registrar("ok") as there, ForkedCommand(*commands(there.uri)[name]) as process:
+        process.until(KEPT[name])
         if name == "call":
             while there.seen[-1].method != "INVITE":
                 time.sleep(0.01)
@@ -208,15 +205,16 @@ def test_the_second_ctrl_c_ends_at_once(registrar, name):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert time.monotonic() - begun < 2.5
-    assert process.returncode == 3
-    assert "ended without waiting" in err  # or else it would tell what came of the waiting
-    assert "Traceback" not in err
+        assert process.returncode == 3
+        assert "ended without waiting" in err  # or else it would tell what came of the waiting
+        assert "Traceback" not in err
 
 
-def test_ctrl_c_in_a_call_ends_it_in_time(registrar):
+@at_once
+def test_ctrl_c_in_a_call_ends_it_in_time():
     """Neither the registrar nor the other side answers any more, and still the call is reported."""
-    there = registrar("ok")
     with (
+        Registrar("ok") as there,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as media,
     ):
@@ -224,7 +222,8 @@ def test_ctrl_c_in_a_call_ends_it_in_time(registrar):
             one.bind(("127.0.0.1", 0))
         peer.settimeout(20)
         uri = f"sip:bob@127.0.0.1:{peer.getsockname()[1]}"
-        with started("call", uri, "--aor", there.uri, "--register", "--media", "off", "--duration", "30") as process:
+        arguments = ("call", uri, "--aor", there.uri, "--register", "--media", "off", "--duration", "30")
+        with ForkedCommand(*arguments) as process:
             data, address = peer.recvfrom(65535)
             response = parse_message(data).create_response(200, to_tag="t")
             response.headers.add("Contact", f"<{uri}>")
@@ -242,113 +241,89 @@ def test_ctrl_c_in_a_call_ends_it_in_time(registrar):
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=30)
             assert time.monotonic() - begun < 2.5
-    assert process.returncode == 0, err
-    assert "hung up" in out
-    assert "What protected the call" in out
-    assert "not removed at the registrar" in out
+            assert process.returncode == 0, err
+            assert "hung up" in out
+            assert "What protected the call" in out
+            assert "not removed at the registrar" in out
 
 
 def test_once_interrupted_the_proxy_waits_for_no_second_signal(tmp_path):
+    """As a process that starts by itself, and nothing beside."""
     config = tmp_path / "proxy.toml"
     config.write_text('domains = ["example.com"]\n[[listen]]\ntransport = "udp"\nhost = "127.0.0.1"\nport = 0\n')
-    with started("proxy", "--config", str(config)) as process:
-        until(process, "serving")
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+    with subprocess.Popen(
+        [sys.executable, "-m", "securertc", "proxy", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What runs in the background of a shell is deaf to Ctrl-C, and so would be what it starts.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            while "serving" not in (line := process.stdout.readline()):
+                assert line, process.stderr.read()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, out.endswith("ended\n")) == (0, True), err
 
 
 # A terminal that is closed.
 
 
-class Terminal:
-    """A command on a terminal of its own, which can be closed."""
-
-    def __init__(self, *arguments, environment=None, prepare=lambda: None):
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:  # pragma: no cover  # another process
-            try:
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-                prepare()
-                os.execvpe(COMMAND[0], [*COMMAND, *arguments], {**os.environ, **(environment or {})})
-            finally:
-                os._exit(99)
-        self.seen = b""
-
-    def until(self, text):
-        end = time.monotonic() + 30
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.master, selectors.EVENT_READ)
-            while text not in self.seen:
-                assert selector.select(end - time.monotonic()), self.seen
-                self.seen += os.read(self.master, 65536)
-
-    def close(self):
-        """Returns the exit status of the command after its terminal is gone; negative for a signal."""
-        os.close(self.master)
-        return self.wait()
-
-    def wait(self):
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.02)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        raise AssertionError("it did not end")
+@contextlib.contextmanager
+def demo(*, terminal=False):
+    """A demo, and the directory that its keys are in."""
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        ForkedCommand("demo", environment={"TMPDIR": directory}, terminal=terminal) as process,
+    ):
+        process.until("established")
+        assert list(Path(directory).rglob("*.key"))
+        yield process, Path(directory)
 
 
-def test_a_demo_whose_terminal_is_closed_leaves_no_keys(tmp_path):
-    terminal = Terminal("demo", environment={"TMPDIR": str(tmp_path)})
-    terminal.until(b"established")
-    assert list(tmp_path.rglob("*.key"))
-    assert terminal.close() == 3
-    assert not list(tmp_path.iterdir())
+@at_once
+def test_a_demo_whose_terminal_is_closed_leaves_no_keys():
+    with demo(terminal=True) as (process, directory):
+        assert process.close_terminal() == 3
+        assert not list(directory.iterdir())
 
 
 @pytest.mark.parametrize(
     "numbers", [(signal.SIGHUP, signal.SIGHUP), (signal.SIGINT, signal.SIGINT), (signal.SIGHUP, signal.SIGTERM)]
 )
 @pytest.mark.parametrize("pause", [0.0, 0.05])
-def test_a_demo_ended_twice_leaves_no_keys(tmp_path, numbers, pause):
-    process = subprocess.Popen(
-        [*COMMAND, "demo"],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-    until(process, "established")
-    assert list(tmp_path.rglob("*.key"))
-    for number in numbers:
-        process.send_signal(number)
-        time.sleep(pause)
-    process.communicate(timeout=20)
-    assert process.returncode == 3
-    assert not list(tmp_path.iterdir())
+@at_once
+def test_a_demo_ended_twice_leaves_no_keys(numbers, pause):
+    with demo() as (process, directory):
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(pause)
+        assert process.wait(20) == 3
+        assert not list(directory.iterdir())
 
 
 @pytest.mark.parametrize("more", [(), ("--instance", INSTANCE)])
-def test_a_register_whose_terminal_is_closed_removes_the_binding(registrar, more):
-    there = registrar("ok", "ok")
-    terminal = Terminal("register", there.uri, *more)
-    terminal.until(b"kept until")
-    assert terminal.close() == 0
-    assert (len(there.seen), there.last_expires) == (2, 0)
+@at_once
+def test_a_register_whose_terminal_is_closed_removes_the_binding(more):
+    with Registrar("ok", "ok") as there, ForkedCommand("register", there.uri, *more, terminal=True) as process:
+        process.until("kept until")
+        assert process.close_terminal() == 0
+        assert (len(there.seen), there.last_expires) == (2, 0)
 
 
-def test_what_is_to_outlive_its_terminal_does(registrar):
+@at_once
+def test_what_is_to_outlive_its_terminal_does():
     """nohup has it ignore SIGHUP."""
-    there = registrar("ok", "ok")
-    prepare = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
-    terminal = Terminal("register", there.uri, prepare=prepare)
-    terminal.until(b"kept until")
-    os.kill(terminal.pid, signal.SIGHUP)
-    time.sleep(0.3)
-    assert os.waitpid(terminal.pid, os.WNOHANG) == (0, 0)
-    os.kill(terminal.pid, signal.SIGTERM)
-    assert terminal.wait() == 0
-    os.close(terminal.master)
+    with (
+        Registrar("ok", "ok") as there,
+        ForkedCommand("register", there.uri, terminal=True, ignored=(signal.SIGHUP,)) as process,
+    ):
+        process.until("kept until")
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
