@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import gc
 import json
 import os
 import pty
@@ -49,20 +50,18 @@ class ForkedCommand:
         }
         self.seen = b""
         self._code: int | None = None
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # for close()
         if terminal:
             self.master, its_output = pty.openpty()
         else:
             self.master, its_output = os.pipe()
         self._end, its_end = socket.socketpair()
-        body = tempfile.TemporaryFile()
-        body.write(json.dumps(order).encode())
-        body.seek(0)
-        handed = [its_end.fileno(), body.fileno(), its_output, its_output if terminal else self._errors.fileno()]
-        with _lock:
-            socket.send_fds(_server(), [b"\0"], handed)
-        for one in (its_end, body):
-            one.close()
+        with tempfile.TemporaryFile() as body, its_end:
+            body.write(json.dumps(order).encode())
+            body.seek(0)
+            handed = [its_end.fileno(), body.fileno(), its_output, its_output if terminal else self._errors.fileno()]
+            with _lock:
+                socket.send_fds(_server(), [b"\0"], handed)
         os.close(its_output)
         self._end.settimeout(30)
         self.pid = int.from_bytes(self._receive(8), "big")
@@ -156,8 +155,10 @@ def _server() -> socket.socket:
 
 def _serve(orders: socket.socket) -> None:
     """Forks a command for every order; returns in the command's process alone."""
-    import securertc.cli  # noqa: F401, PLC0415  # for all to come
+    import securertc.cli  # noqa: F401  # for all to come
 
+    gc.collect()
+    gc.freeze()  # or the end of every command looks through all of it, and copies its pages
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those that wait for the commands tell how they end
     while True:
         data, handed, _, _ = socket.recv_fds(orders, 1, 4)
@@ -202,7 +203,7 @@ def _keep(end: int, body: int, output: int, errors: int) -> None:
     os.environ.update(order["environment"])
     tempfile.tempdir = None
     sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, buffering=1 if number == 2 or os.isatty(number) else -1, closefd=False)
+        open(number, mode, buffering=1 if number == 2 or os.isatty(number) else -1, closefd=False)  # noqa: SIM115
         for number, mode in ((0, "r"), (1, "w"), (2, "w"))
     )
     sys.argv = ["securertc", *order["arguments"]]
