@@ -349,7 +349,12 @@ class IncomingCall:
         self._invite.ring()
 
     def reject(self, status: int = 603) -> None:
-        """Refuses the call with a SIP status of 400 to 699; does nothing once it is answered."""
+        """Refuses the call with a SIP status of 400 to 699; does nothing once it is answered.
+
+        Raises ValueError for another status, and the caller waits on.
+        """
+        if type(status) is not int or not 400 <= status <= 699:
+            raise ValueError(f"the status of a refusal is {status!r}, it must be a number from 400 to 699")
         if self._invite.pending:
             self._invite.reject(status)
             self._close()

@@ -26,12 +26,12 @@ def call_back(
     that others share.
     """
     try:
-        result = callback(*arguments)
+        result = _called(callback, *arguments)
         if inspect.isawaitable(result):
             keep(asyncio.ensure_future(_finish(callback, result, then, failed)))
         elif then is not None:
             then(result)
-    except Exception:
+    except (Exception, asyncio.CancelledError):  # one that asked a cancelled future, say: nobody has cancelled us here
         _report(callback)
         if failed is not None:
             failed()
@@ -47,7 +47,10 @@ async def _finish(
         found = await result
         if then is not None:
             then(found)
-    except Exception:
+    except (Exception, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise
         _report(callback)
         if failed is not None:
             failed()
@@ -55,10 +58,20 @@ async def _finish(
 
 async def result_of(callback: Callable[..., _Result | Awaitable[_Result]], *arguments: Any) -> _Result:
     """Returns what a callback returns, awaited where it is awaitable; raises what it raises."""
-    result = callback(*arguments)
+    result = _called(callback, *arguments)
     if inspect.isawaitable(result):
         found: _Result = await result
         return found
+    return result
+
+
+def _called(callback: Callable[..., _Result | Awaitable[_Result]], *arguments: object) -> _Result | Awaitable[_Result]:
+    """Calls a callback; raises TypeError for a generator function, none of which has run then."""
+    result = callback(*arguments)
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError(
+            "it has a yield, so that calling it does nothing: a callback is a plain or a coroutine function"
+        )
     return result
 
 

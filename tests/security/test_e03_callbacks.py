@@ -99,6 +99,64 @@ async def test_on_call_that_fails_answers_500_and_leaves_other_calls(spoiled, tr
         assert await theirs.wait_ended() == "remote"
 
 
+def cancelled(*_: object) -> Any:
+    raise asyncio.CancelledError
+
+
+async def cancelled_later(*_: object) -> Any:
+    await asyncio.sleep(0)
+    raise asyncio.CancelledError  # as by awaiting what another task has cancelled
+
+
+def with_a_yield(incoming: IncomingCall) -> Any:
+    incoming.reject(486)
+    yield
+
+
+async def with_a_yield_later(incoming: IncomingCall) -> Any:
+    incoming.reject(486)
+    yield
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("spoiled", [cancelled, cancelled_later, with_a_yield, with_a_yield_later])
+async def test_on_call_that_does_not_run_to_its_end_answers_500(spoiled, transport, caplog):
+    """What was cancelled elsewhere ends no connection; a generator, which does nothing when called, is told of."""
+    on_call = Answering(spoiled)
+    async with Endpoint(settings("bob"), on_call=on_call) as bob, Endpoint(settings("alice")) as alice:
+        uri = f"sip:bob@{HOST}:{(await bob.listen(transport)).port};transport={transport}"
+        standing = await alice.call(uri)
+        theirs = await on_call.calls.get()
+        on_call.spoil = True
+        with pytest.raises(CallRefusedError) as refused:
+            await alice.call(uri)
+        assert refused.value.status == 500
+        assert "an error in" in caplog.text
+        assert theirs.active
+        await standing.hangup()
+        assert await theirs.wait_ended() == "remote"
+
+
+@pytest.mark.parametrize("status", [200, 100, 180, 302, 399, 700, "busy", True, None])
+async def test_a_refusal_refuses(status):
+    """With 200 the caller took the call for answered, with 100 it waited for nothing."""
+    said: list[Exception] = []
+
+    def on_call(incoming: IncomingCall) -> None:
+        try:
+            incoming.reject(status)
+        except ValueError as error:
+            said.append(error)
+            assert incoming.pending
+            incoming.reject(486)
+
+    async with Endpoint(settings("bob"), on_call=on_call) as bob, Endpoint(settings("alice")) as alice:
+        with pytest.raises(CallRefusedError) as refused:
+            await alice.call(f"sip:bob@{HOST}:{(await bob.listen('udp')).port}")
+    assert refused.value.status == 486
+    assert "it must be a number from 400 to 699" in str(said[0])
+
+
 async def test_a_coroutine_is_awaited_and_close_ends_it():
     """`async def` answers as a function does, and one that never returns does not hold up close()."""
     ended = asyncio.Event()
