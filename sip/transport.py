@@ -229,10 +229,17 @@ class TransportLayer:
     ) -> LocalAddress:
         """Listens on a numeric address (port 0: any free one) and returns it; raises OSError as bind() does.
 
-        Raises ValueError for a transport that there is not, and TransportError for a secure one without a context and
-        for another one with it: who gives a certificate does not want to be heard in the clear.
+        Raises ValueError for a transport that there is not and for an empty host, which to bind() is all addresses;
+        TransportError after close(), for a secure transport without a context, and for another one with it: who gives a
+        certificate does not want to be heard in the clear.
         """
         transport = transport_name(transport)
+        if not isinstance(host, str) or not host:
+            raise ValueError(f"the host is {host!r}, it must be an address; 0.0.0.0 and :: are all of this machine")
+        if not isinstance(port, int) or not 0 <= port <= 65535:
+            raise ValueError(f"the port is {port!r}, it must be a number from 0 (any free one) to 65535")
+        if self._closed:
+            raise TransportError("closed, and listens no more: make another one")
         if transport in SECURE_TRANSPORTS and tls is None:
             raise TransportError("listening on TLS needs a context with a certificate")
         if transport not in SECURE_TRANSPORTS and tls is not None:

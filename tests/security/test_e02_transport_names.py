@@ -48,6 +48,12 @@ async def layer():
 
 async def is_tls(port: int) -> bool:
     """Whether what listens there answers a TLS handshake, and nothing said in clear."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(b"\r\n\r\n")
+    answered = await reader.read(2)
+    writer.close()
+    if answered == b"\r\n":  # the keep-alive of RFC 5626 4.4.1: it listens for SIP in clear
+        return False
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
@@ -152,3 +158,22 @@ def test_the_command_line_takes_every_case(name):
     refused = CliRunner().invoke(main, ["answer", "--transport", "sctp"])
     assert refused.exit_code == 2
     assert "tls" in refused.output
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize(("host", "port"), [("", 0), (None, 0), (5060, 0), (HOST, "5060"), (HOST, -1), (HOST, 65536)])
+async def test_where_to_listen_is_said(transport, host, port):
+    """An empty host is all addresses to bind(), where a setting that is not there was meant."""
+    async with layer() as served:
+        with pytest.raises(ValueError, match="it must be"):
+            await served.listen(transport, host, port)
+        assert served.listening == []
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_what_was_closed_listens_no_more(transport):
+    """Nobody would close that socket, and what comes would be answered."""
+    endpoint = Endpoint(EndpointSettings("sip:bob@example.com"))
+    await endpoint.close()
+    with pytest.raises(TransportError, match="closed"):
+        await endpoint.listen(transport, HOST)
