@@ -51,7 +51,7 @@ class SipUri:
     @property
     def secure(self) -> bool:
         """Whether the scheme is sips."""
-        return self.scheme == "sips"
+        return self.scheme != "sip" and self.scheme.lower() == "sips"  # one made by hand may be in capitals
 
     @property
     def transport(self) -> str | None:
@@ -125,7 +125,12 @@ Uri = SipUri | OtherUri
 
 def parse_uri(text: str) -> Uri:
     """Parses a URI of any scheme; raises SipParseError when it is none, or longer than 4,096 characters."""
-    plain = _PLAIN.fullmatch(text)
+    try:
+        plain = _PLAIN.fullmatch(text)
+    except TypeError:
+        raise SipParseError(
+            "no valid URI", hint=f"a {type(text).__name__}; it must be a str, as 'sip:alice@example.com'"
+        ) from None
     if plain is not None and len(text) <= MAX_LENGTH:
         known, user, host, digits, tail = plain.groups()
         port = None if digits is None else parse_number(digits, 65535, "a SIP URI's port")

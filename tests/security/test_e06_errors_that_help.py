@@ -53,6 +53,12 @@ def test_what_is_no_uri_is_shown_with_a_hint(text, parse):
     assert caught.value.reason == "no valid URI"
 
 
+@pytest.mark.parametrize("value", [None, b"sip:alice@example.com", 5, SipUri("sip", "example.com")])
+def test_what_is_no_text_is_no_uri(value):
+    with pytest.raises(SipParseError, match=r"it must be a str, as 'sip:alice@example.com'"):
+        parse_uri(value)
+
+
 def test_the_hint_is_the_uri_that_was_meant():
     with pytest.raises(SipParseError, match=r"as in 'sip:alice@example.com'"):
         SipUri.parse("alice@example.com")
