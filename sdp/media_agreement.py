@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 
 from srtp import Policy
@@ -16,6 +17,8 @@ from .keying_none import NoKeying
 from .keying_sdescriptions import DEFAULT_SUITES, Sdescriptions
 from .media_attributes import Direction
 from .session_description import Line, MediaDescription
+
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class MediaSecurity(enum.Enum):
@@ -45,7 +48,8 @@ class LocalMedia:
     insists on one.
 
     Words count as members of the enums. Raises ValueError, which lists them, for another one, for a crypto suite that
-    there is not, and for a value of another type.
+    there is not, for a value of another type, and for what cannot stand in SDP: white space in `address`, `media` or
+    `mid`, ports and payload types out of range, no codec.
     """
 
     address: str
@@ -70,6 +74,18 @@ class LocalMedia:
     def __post_init__(self) -> None:
         check_fields(self)
         check_suites(self.crypto_suites)
+        for name in ("address", "media", "mid"):
+            text = getattr(self, name)
+            if text is not None and not _TOKEN.fullmatch(text):
+                raise ValueError(f"{name} is {text[:40]!r}, it must be one word without white space and controls")
+        for name, most in (("port", 65535), ("rtcp_port", 65535), ("telephone_event", 127)):
+            number = getattr(self, name)
+            if number is not None and not 0 <= number <= most:
+                raise ValueError(f"{name} is {number}, it must be from 0 to {most}")
+        if self.ptime < 1:
+            raise ValueError(f"ptime is {self.ptime}, it must be milliseconds, at least 1")
+        if not self.codecs:
+            raise ValueError("codecs is empty: a stream needs one")
 
     def keying_methods(self, *, secured: bool = False) -> tuple[KeyingMethod, ...]:
         """Returns the methods that may be used, the preferred first; never plain RTP for what is `secured`."""

@@ -64,7 +64,9 @@ class SessionNegotiation:
     def __init__(
         self, media: Iterable[LocalMedia], *, bundle: BundlePolicy = BundlePolicy.OFF, repeat_transport: bool = False
     ) -> None:
-        self.media: list[LocalMedia] = list(media)
+        if isinstance(media, LocalMedia):
+            raise TypeError("media is one LocalMedia, it must be an iterable of them, as (media,)")
+        self.media: list[LocalMedia] = [_local_media(one) for one in media]
         self.bundle = as_member(BundlePolicy, bundle, "bundle")
         self._repeat = as_flag(repeat_transport, "repeat_transport")
         self._bundle: Bundle | None = None
@@ -79,25 +81,38 @@ class SessionNegotiation:
         self._received: ReceivedOffer | None = None
 
     def set_media(self, stream: int, media: LocalMedia) -> None:
-        """Replaces the settings of a stream."""
-        self.media[stream] = media
+        """Replaces the settings of a stream; raises ValueError for a number that no stream has."""
+        self.media[self._known(stream)] = _local_media(media)
 
     def add_media(self, media: LocalMedia) -> int:
         """Adds a stream, to be offered next; returns its number."""
-        self.media.append(media)
+        self.media.append(_local_media(media))
         return len(self.media) - 1
 
     def remove_media(self, stream: int) -> None:
-        """Ends a stream: the next offer or answer disables it (RFC 3264 8.2). Its number is not used again."""
-        self._removed.add(stream)
+        """Ends a stream: the next offer or answer disables it (RFC 3264 8.2). Its number is not used again.
+
+        Raises ValueError for a number that no stream has.
+        """
+        self._removed.add(self._known(stream))
 
     def hold(self, *streams: int) -> None:
-        """Holds the peer in these streams, or in all (RFC 3264 8.4); create_offer() then tells it."""
-        self._held |= set(streams or range(len(self.media)))
+        """Holds the peer in these streams, or in all (RFC 3264 8.4); create_offer() then tells it.
+
+        Raises ValueError for a number that no stream has.
+        """
+        self._held |= {self._known(one) for one in streams} or set(range(len(self.media)))
 
     def resume(self, *streams: int) -> None:
-        """Ends a hold."""
-        self._held -= set(streams or range(len(self.media)))
+        """Ends a hold; raises ValueError as hold() does."""
+        self._held -= {self._known(one) for one in streams} or set(range(len(self.media)))
+
+    def _known(self, stream: int) -> int:
+        if type(stream) is not int or not 0 <= stream < len(self.media):
+            raise ValueError(
+                f"there is no stream {stream!r}, streams are numbers from 0, here {len(self.media)} of them"
+            )
+        return stream
 
     def withdraw(self) -> None:
         """Forgets an exchange that was not completed, as when our offer was refused or we refuse the peer's."""
@@ -466,6 +481,12 @@ class SessionNegotiation:
         group = [] if bundle is None else [bundle.line(map(mid_of, sections))]
         lines = [*group, *session_lines, *(line for local in self.media for line in local.session_attributes)]
         return description_of(self._session_id, self._version, address, sections, lines).serialize()
+
+
+def _local_media(media: LocalMedia) -> LocalMedia:
+    if not isinstance(media, LocalMedia):
+        raise TypeError(f"a stream is a {type(media).__name__}, it must be a LocalMedia")
+    return media
 
 
 def _tagged_first(count: int, bundle: Bundle | None) -> list[int]:

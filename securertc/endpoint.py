@@ -20,7 +20,7 @@ from sip import (
     Timers,
 )
 from sip.callbacks import call_back, result_of
-from sip.digest import ALGORITHMS
+from sip.digest import ALGORITHMS, checked_algorithms
 from sip.digest_client import DEFAULT_ALGORITHMS
 from sip.dns_records import Resolver
 from sip.failover import Failover
@@ -39,7 +39,7 @@ from sip.target import SECURE_TRANSPORTS, target_of, transport_name
 from sip.transport import WILDCARDS, Flow, LocalAddress, local_host_of
 from sip.user_agent import UserAgent
 from sip.websocket_settings import WebSocketSettings
-from srtp.field_checks import check_fields
+from srtp.field_checks import above_zero, at_least, check_fields
 
 from .assurance import SignallingFacts
 from .call import Call, IncomingCall, path_is_secure
@@ -82,7 +82,8 @@ class EndpointSettings:
     and connections, in all and of one address, beyond which new requests hear 503; `message_limits` what one message
     may be.
 
-    Raises ValueError, naming the field, for a value of another type.
+    Raises ValueError, naming the field, for a value of another type, for times and numbers that cannot be, for a Digest
+    algorithm that there is not, and for a user with an empty password.
     """
 
     aor: str
@@ -109,6 +110,13 @@ class EndpointSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        above_zero(self, "answer_timeout", "media_timeout")
+        at_least(self, 0, "max_calls", "source_unanswered")
+        if self.users or self.digest_algorithms:
+            checked_algorithms(self.digest_algorithms)
+        for name, password in self.users.items():
+            if not password:
+                raise ValueError(f"the password of {name!r} is empty: anybody could answer for it")
 
 
 class Endpoint:
@@ -127,6 +135,11 @@ class Endpoint:
         on_call: OnCall | None = None,
         on_message: Callable[[TextMessage], Awaitable[None] | None] | None = None,
     ) -> None:
+        if not isinstance(settings, EndpointSettings):
+            raise TypeError(f"settings is a {type(settings).__name__}, it must be EndpointSettings, as of an aor")
+        for callback, name in ((on_call, "on_call"), (on_message, "on_message")):
+            if callback is not None and not callable(callback):
+                raise TypeError(f"{name} is a {type(callback).__name__}, it must be something to call")
         self.settings = settings
         self.aor = SipUri.parse(settings.aor)
         self._on_call = on_call
@@ -177,7 +190,8 @@ class Endpoint:
     async def listen(self, transport: str, host: str = "127.0.0.1", port: int = 0) -> LocalAddress:
         """Listens on udp, tcp, tls, ws or wss, in any case, and returns the address; raises OSError as bind() does.
 
-        TLS needs the certificate of the settings; ValueError without one, and for any other transport.
+        TLS needs the certificate of the settings; ValueError without one, for any other transport, and for no host: all
+        interfaces are 0.0.0.0 or ::. Raises TransportError after close().
         """
         transport = transport_name(transport)
         if self.call_limit < self.settings.max_calls:

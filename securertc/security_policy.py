@@ -42,5 +42,5 @@ class SecurityPolicy:
 
     def keys_may_travel(self, *, hop_is_secure: bool) -> bool:
         """Whether an SDP with keys may be sent over, or taken from, a hop."""
-        hidden = bool(self.keying) and all(getattr(method, "hides_keys", False) for method in self.keying)
+        hidden = bool(self.keying) and all(getattr(method, "hides_keys", False) is True for method in self.keying)
         return hop_is_secure or self.allow_cleartext_keys or hidden

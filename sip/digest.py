@@ -37,8 +37,11 @@ def canonical_algorithm(name: str | None) -> str | None:
 
 
 def checked_algorithms(names: Iterable[str]) -> tuple[str, ...]:
-    """Returns algorithms as ALGORITHMS has them; raises ValueError, which lists those, for a name that none has."""
+    """Returns algorithms as ALGORITHMS has them; raises ValueError, which lists those, for a name that none has,
+    and for no name."""
     given = (names,) if isinstance(names, str) else tuple(names)
+    if not given:
+        raise ValueError(f"there is no Digest algorithm in the list, it must have some of {', '.join(ALGORITHMS)}")
     found = [canonical_algorithm(name) if isinstance(name, str) else None for name in given]
     for name, canonical in zip(given, found, strict=True):
         if canonical is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from srtp import SecretBytes
 
-from .digest import ALGORITHMS, canonical_algorithm, digest_length, ha1, userhash
+from .digest import ALGORITHMS, canonical_algorithm, checked_algorithms, digest_length, ha1, userhash
 
 
 class DigestSecrets:
@@ -18,7 +18,12 @@ class DigestSecrets:
         self._usernames: dict[tuple[str, str], str] = {}
 
     def add_password(self, username: str, password: str, algorithms: tuple[str, ...] = ALGORITHMS) -> None:
-        """Adds a user's HA1 for each algorithm; the password itself is not kept."""
+        """Adds a user's HA1 for each algorithm; the password itself is not kept.
+
+        Raises ValueError for an empty password, which everybody knows, and for an algorithm that is not supported.
+        """
+        if not password:
+            raise ValueError(f"the password of {username!r} is empty: anybody could answer for it")
         for algorithm in algorithms:
             self.add_ha1(username, algorithm, ha1(algorithm, username, self.realm, password))
 
@@ -47,6 +52,7 @@ class DigestSecrets:
     ) -> DigestSecrets:
         """Returns the secrets of users known by name and password."""
         secrets = cls(realm)
+        algorithms = checked_algorithms(algorithms)
         for username, password in passwords.items():
             secrets.add_password(username, password, algorithms)
         return secrets

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from srtp.field_checks import check_fields
+from srtp.field_checks import at_least, check_fields
 
 from .message import Request, Response
 from .source import source_of
@@ -45,6 +45,7 @@ class LoadLimits:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        at_least(self, 0, *(one.name for one in fields(self)))
 
 
 # Of a program that makes and takes calls itself.

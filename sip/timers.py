@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from srtp.field_checks import check_fields
+from srtp.field_checks import above_zero, check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Timers:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        above_zero(self, "t1", "t2", "t4", "completed_invite")
 
     @property
     def timeout(self) -> float:

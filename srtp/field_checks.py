@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -40,6 +41,28 @@ def as_member(kind: type[E], value: object, name: str) -> E:
         shown = _shown(value)
     words = ", ".join(member.value if isinstance(member.value, str) else member.name for member in kind)
     raise ValueError(f"{name} is {shown}, it must be one of {words}")
+
+
+def at_least(settings: Any, least: float, *names: str) -> None:
+    """Checks that fields of numbers, those that are not None, are finite and not below a bound.
+
+    Raises ValueError, naming the field, for one that is.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not least <= value < math.inf:
+            raise ValueError(f"{name} is {value!r}, it must be at least {least:g}")
+
+
+def above_zero(settings: Any, *names: str) -> None:
+    """Checks that fields of numbers, those that are not None, are finite and above 0.
+
+    Raises ValueError, naming the field, for one that is not.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value!r}, it must be a number above 0")
 
 
 def as_flag(value: object, name: str) -> bool:
@@ -174,6 +197,8 @@ def _has_members(protocol: type) -> Check:
     wanted = [name for name in {**vars(protocol), **protocol.__annotations__} if not name.startswith("_")]
 
     def check(name: str, value: Any) -> Any:
+        if isinstance(value, type):  # has the members, too
+            raise ValueError(f"{name} is the class {value.__name__}, it must be an instance: {value.__name__}(…)")
         if not all(hasattr(value, member) for member in wanted):
             raise _wrong(name, value, _article(protocol.__name__))
         return value

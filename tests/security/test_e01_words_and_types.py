@@ -31,10 +31,13 @@ from sdp.errors import DtlsError
 from sdp.mikey import Mode, Proposal
 from sdp.mikey.code_points import EncryptionAlgorithm
 from sdp.mikey.exchange import MikeyProfile
-from securertc import Credentials, EndpointSettings, SecurityPolicy, TlsFiles
+from sdp.mikey.keying import MikeyKeying
+from securertc import Credentials, Endpoint, EndpointSettings, SecurityPolicy, TlsFiles
 from securertc.proxy_service import ProxyService
-from sip import DigestClient, DigestServer, LoadLimits, WebSocketSettings, verify_identity
-from srtp import Cryptex, MasterKey, Policy, PolicyError, Profile, SecretBytes
+from sip import DigestClient, DigestServer, LoadLimits, SipUri, Timers, WebSocketSettings, verify_identity
+from sip.digest_secrets import DigestSecrets
+from srtp import Cryptex, MasterKey, Policy, PolicyError, Profile, SecretBytes, Session
+from srtp import Direction as SrtpDirection
 
 PACKAGES = ("srtp", "rtp", "sdp", "sip", "securertc", "sdp.dtls", "sdp.mikey")
 WORDS_OF_NOBODY = ("no such word", "", "0", "off?", "none of these")
@@ -298,3 +301,122 @@ def test_cryptex_in_words_encrypts() -> None:
 
 def test_bundle_in_words() -> None:
     assert SessionNegotiation((), bundle="accept").bundle is BundlePolicy.ACCEPT  # type: ignore[arg-type]
+
+
+# What is of the right type and cannot be meant.
+
+
+@pytest.mark.parametrize("method", [DtlsSrtp, MikeyKeying])
+def test_a_class_is_no_keying_method(method: Any) -> None:
+    """A class has the attributes of its instances; MIKEY's `hides_keys` would count as true."""
+    for make in (lambda: SecurityPolicy(keying=(method,)), lambda: LocalMedia("192.0.2.1", 4000, keying=(method,))):
+        with pytest.raises(ValueError, match=f"is the class {method.__name__}, it must be an instance"):
+            make()
+
+
+def test_only_true_hides_keys() -> None:
+    """A method that forgot to make it a property does not let keys travel in clear."""
+
+    class Forgetful(Sdescriptions):
+        def hides_keys(self) -> bool:
+            return False
+
+    assert not SecurityPolicy(keying=(Forgetful(),)).keys_may_travel(hop_is_secure=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: EndpointSettings("sip:a@b", users={"alice": ""}), "the password of 'alice' is empty"),
+        (
+            lambda: DigestServer.with_passwords("x", {"alice": ""}, clock=lambda: 0.0),
+            "the password of 'alice' is empty",
+        ),
+        (lambda: DigestSecrets("x").add_password("alice", ""), "the password of 'alice' is empty"),
+        (lambda: EndpointSettings("sip:a@b", users={"alice": "x"}, digest_algorithms=()), "SHA-512-256, SHA-256"),
+        (lambda: EndpointSettings("sip:a@b", digest_algorithms=("SHA",)), "SHA-512-256, SHA-256"),
+        (lambda: DigestServer("x", lambda *_: None, clock=lambda: 0.0, algorithms=()), "SHA-512-256, SHA-256"),
+        (lambda: EndpointSettings("sip:a@b", answer_timeout=0), "answer_timeout is 0, it must be a number above 0"),
+        (lambda: EndpointSettings("sip:a@b", answer_timeout=float("inf")), "answer_timeout is inf"),
+        (lambda: EndpointSettings("sip:a@b", media_timeout=-1), "media_timeout is -1, it must be a number above 0"),
+        (lambda: EndpointSettings("sip:a@b", max_calls=-1), "max_calls is -1, it must be at least 0"),
+        (lambda: EndpointSettings("sip:a@b", source_unanswered=-1), "source_unanswered is -1"),
+        (lambda: LoadLimits(transactions=-1), "transactions is -1, it must be at least 0"),
+        (lambda: Timers(t1=0), "t1 is 0, it must be a number above 0"),  # would send for ever without a pause
+        (lambda: Timers(t2=-4.0), "t2 is -4.0"),
+        (lambda: LocalMedia("", 4000), "address is ''"),
+        (lambda: LocalMedia("192.0.2.1\r\na=inactive", 4000), "address is .*one word"),
+        (lambda: LocalMedia("192.0.2.1", 4000, media="audio 9"), "media is 'audio 9'"),
+        (lambda: LocalMedia("192.0.2.1", 4000, mid="a\r\nb"), "mid is"),
+        (lambda: LocalMedia("192.0.2.1", 70000), "port is 70000, it must be from 0 to 65535"),
+        (lambda: LocalMedia("192.0.2.1", 4000, rtcp_port=-1), "rtcp_port is -1"),
+        (lambda: LocalMedia("192.0.2.1", 4000, telephone_event=128), "telephone_event is 128"),
+        (lambda: LocalMedia("192.0.2.1", 4000, ptime=0), "ptime is 0"),
+        (lambda: LocalMedia("192.0.2.1", 4000, codecs=()), "codecs is empty"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_algorithms_in_any_case() -> None:
+    made = DigestServer.with_passwords("x", {"alice": "secret"}, clock=lambda: 0.0, algorithms=("md5", "sha-256"))
+    assert made.algorithms == ("MD5", "SHA-256")
+    assert DigestSecrets.of_passwords("x", {"alice": "secret"}, ("md5",)).secret_of("alice", "x", "MD5")
+
+
+@pytest.mark.parametrize("scheme", ["sips", "SIPS", "Sips"])
+def test_a_sips_uri_made_by_hand_is_secure(scheme: str) -> None:
+    assert SipUri(scheme, "example.com").secure
+    assert not SipUri("sip", "example.com").secure
+
+
+@pytest.mark.parametrize("stream", ["0", -1, 1, True, None, 0.0])
+def test_a_stream_that_there_is_not(stream: Any) -> None:
+    """Held, it would have gone on being sent."""
+    media = LocalMedia("192.0.2.1", 4000)
+    negotiation = SessionNegotiation((media,))
+    for use in (
+        negotiation.hold,
+        negotiation.resume,
+        negotiation.remove_media,
+        lambda one: negotiation.set_media(one, media),
+    ):
+        with pytest.raises(ValueError, match="there is no stream"):
+            use(stream)
+    negotiation.hold(0)
+    assert "a=sendonly" in negotiation.create_offer()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: AudioNegotiation("192.0.2.1"),  # type: ignore[arg-type]
+        lambda: SessionNegotiation(LocalMedia("192.0.2.1", 4000)),  # type: ignore[arg-type]
+        lambda: SessionNegotiation(()).add_media(None),  # type: ignore[arg-type]
+        lambda: setattr(AudioNegotiation(LocalMedia("192.0.2.1", 4000)), "local", None),
+        lambda: Endpoint("sip:alice@example.com"),  # type: ignore[arg-type]
+        lambda: Endpoint(EndpointSettings("sip:a@b"), on_call="answer"),  # type: ignore[arg-type]
+        lambda: Endpoint(EndpointSettings("sip:a@b"), on_message=5),  # type: ignore[arg-type]
+    ],
+)
+def test_other_types_for_arguments(make: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match="it must be"):
+        make()
+
+
+@pytest.mark.parametrize("number", [True, 1.0, 1.5, "1", None])
+def test_ssrcs_and_rocs_are_whole_numbers(number: Any) -> None:
+    """A policy for the SSRC 1.5 was one for 1 that nothing could remove, and for True one that could not be saved."""
+    session = Session(POLICY, POLICY)
+    for use in (
+        lambda: session.add_policy(number, SrtpDirection.OUTBOUND, POLICY),
+        lambda: session.set_roc(number, SrtpDirection.INBOUND, 0),
+        lambda: session.set_roc(1, SrtpDirection.INBOUND, number),
+        lambda: session.remove_stream(number, SrtpDirection.INBOUND),
+        lambda: session.roc(number, SrtpDirection.INBOUND),
+        lambda: session.rtcp_index(number, SrtpDirection.INBOUND),
+    ):
+        with pytest.raises(TypeError, match="is a whole number, not a"):
+            use()

@@ -185,7 +185,8 @@ def test_buffer_too_small_says_what_is_needed():
         ({"mki": bytes(129)}, "129"),
         ({"rtp_window": 63}, "63"),
         ({"rtcp_window": 32769}, "32769"),
-        ({"profile": "AES"}, "str"),
+        ({"profile": "AES"}, "profile is 'AES', it must be one of AES_CM_128_HMAC_SHA1_80, "),
+        ({"profile": b"AES"}, "profile is a bytes, it must be one of AES_CM_128_HMAC_SHA1_80, "),
     ],
 )
 def test_bad_policy_names_the_value(change, value):
