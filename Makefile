@@ -10,8 +10,9 @@ NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.px[di] srtp/core/
 demo: $(VENV)/.built
 	$(BIN)/securertc demo
 
+# On all cores: each test file in one process, all that start peers in one.
 test: $(VENV)/.built
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(or $(WORKERS),auto) --dist loadgroup
 
 # What each dependency is used for, at the lowest version that pyproject.toml allows of it, and as an installed package.
 LOWEST := build/lowest

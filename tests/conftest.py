@@ -40,6 +40,14 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
     return factories
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests are shared among processes, a file stays whole, and so do all tests that start peers and own ports."""
+    for item in items:
+        peers = item.get_closest_marker("interop") is not None
+        item.add_marker(pytest.mark.xdist_group("interop" if peers else item.path.name))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test marked interop("program", …) needs these programs: without them it skips, in CI it fails."""
     for marker in item.iter_markers("interop"):

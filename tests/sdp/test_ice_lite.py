@@ -115,6 +115,7 @@ def test_errors_for_the_authenticated(agent: IceLite) -> None:
         b"",
         bytes(20),
     ],
+    ids=["no fingerprint", "indication", "success", "error", "method", "nothing", "zeros"],
 )
 def test_what_gets_no_answer(agent: IceLite, data: bytes) -> None:
     reply = agent.receive_datagram(data, PEER)

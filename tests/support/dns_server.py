@@ -69,7 +69,6 @@ async def zone_server(server: ZoneServer | None = None) -> AsyncIterator[ZoneSer
     """Runs a server on a free UDP port, and on the same port of TCP, where nothing is spoiled."""
     server = server or ZoneServer()
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: server, ("127.0.0.1", 0))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -79,7 +78,10 @@ async def zone_server(server: ZoneServer | None = None) -> AsyncIterator[ZoneSer
             await writer.drain()
         writer.close()
 
-    listener = await asyncio.start_server(serve, "127.0.0.1", server.port)
+    # TCP first: its ports are shared with connections of all tests, those of UDP with few others.
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    transport, _ = await loop.create_datagram_endpoint(lambda: server, ("127.0.0.1", port))
     try:
         yield server
     finally:
