@@ -42,7 +42,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are shared among processes, a file stays whole, and so do all tests that start peers and own ports."""
+    """Keep a file in one process where tests are shared among several, and all that start peers and own ports in one."""
     for item in items:
         peers = item.get_closest_marker("interop") is not None
         item.add_marker(pytest.mark.xdist_group("interop" if peers else item.path.name))
