@@ -42,7 +42,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file in one process where tests are shared among several, and all that start peers and own ports in one."""
+    """Keep each file in one process, and all tests that start peers in one, where tests are shared among several."""
     for item in items:
         peers = item.get_closest_marker("interop") is not None
         item.add_marker(pytest.mark.xdist_group("interop" if peers else item.path.name))
