@@ -9,12 +9,13 @@ import resource
 from collections.abc import Callable
 
 import pytest
+from proxy_stage import make_request
+from virtual_network import Network, run
 
 from rtp import RtpError
 from securertc import CallRefusedError, Endpoint, EndpointSettings, IncomingCall, MediaSecurity, SecurityPolicy
 from securertc.descriptors import calls_that_fit
-from sip import LoadLimits
-from sip.source import source_of
+from sip import LoadLimits, parse_message
 
 HOST = "127.0.0.1"
 OPEN = SecurityPolicy(media=MediaSecurity.OFF)
@@ -118,11 +119,31 @@ async def test_one_source_has_so_many_unanswered_calls(bound):
 
 def test_sources_are_counted_as_networks():
     """Of IPv6 a /64 is one source, or one subscriber would be as many as he likes."""
-    incoming = [IncomingCall.__new__(IncomingCall) for _ in range(2)]
-    for one, address in zip(incoming, ("2001:db8::1", "2001:db8::2"), strict=True):
-        one.source = source_of(address)
-    assert incoming[0].source == incoming[1].source
-    assert source_of("2001:db8:0:1::1") != incoming[0].source
+    bob, statuses, calls = ("2001:db8:b::1", 5060), [], []
+
+    def see(data, source, destination):
+        if source == bob:
+            statuses.append((parse_message(data).status, destination[0]))
+        return True  # nobody is there
+
+    network = Network(drops=see)
+
+    async def script():
+        settings = EndpointSettings("sip:bob@example.com", policy=OPEN, source_unanswered=1)
+        async with Endpoint(settings, on_call=calls.append) as endpoint:
+            await endpoint.listen("udp", *bob)
+            for number, host in enumerate(("2001:db8::1", "2001:db8::ffff", "2001:db8:0:1::1")):
+                via = f"SIP/2.0/UDP [{host}]:5060"
+                invite = make_request("INVITE", "sip:bob@example.com", branch=f"z9hG4bK{number}", via=via)
+                invite.headers.set("Call-ID", str(number))
+                network.sockets[bob].arrived(invite.serialize(), (host, 5060))
+                await asyncio.sleep(0.1)
+            for call in calls:
+                call.reject(603)
+
+    run(network, script)
+    assert [one for one in statuses if one[0] == 486] == [(486, "2001:db8::ffff")]
+    assert len(calls) == 2
 
 
 async def test_a_call_that_is_answered_has_its_ports():
