@@ -73,10 +73,8 @@ def _ssrc_of(state):
 
 
 cdef object _whole(value, what):
-    """A whole number: Cython's conversions would cut a fraction off, and take True for 1."""
+    """A whole number: Cython's conversions would cut a fraction off."""
     try:
-        if isinstance(value, bool):
-            raise TypeError
         return index(value)
     except TypeError:
         raise TypeError(f"{what} is a whole number, not a {type(value).__name__}") from None

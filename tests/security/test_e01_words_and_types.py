@@ -406,9 +406,9 @@ def test_other_types_for_arguments(make: Callable[[], object]) -> None:
         make()
 
 
-@pytest.mark.parametrize("number", [True, 1.0, 1.5, "1", None])
+@pytest.mark.parametrize("number", [1.0, 1.5, "1", None])
 def test_ssrcs_and_rocs_are_whole_numbers(number: Any) -> None:
-    """A policy for the SSRC 1.5 was one for 1 that nothing could remove, and for True one that could not be saved."""
+    """A policy for the SSRC 1.5 was one for 1 that nothing could remove."""
     session = Session(POLICY, POLICY)
     for use in (
         lambda: session.add_policy(number, SrtpDirection.OUTBOUND, POLICY),
