@@ -46,7 +46,12 @@ AGAIN_AFTER = 1.0
 ALERT_PATIENCE = 3.0
 MAX_VALIDATED = 64
 _READ = 65536
-_NO_CERTIFICATE = "peer did not return a certificate"
+# A fatal alert in clear, of a number that no record of ours has had.
+_BAD_CERTIFICATE = bytes((21, 0xFE, 0xFD, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 2, 42))
+_HANDSHAKE = 22
+# Certificate and ClientKeyExchange: what a client's second flight begins with, after the server's key has signed.
+_ANSWERS_OF_CLIENT = (11, 16)
+_TYPE_AT = 13
 
 
 class DtlsConnection:
@@ -59,7 +64,8 @@ class DtlsConnection:
 
     Until there are keys nothing proves whose a datagram is. So those that cannot be the peer's are discarded record by
     record, alerts among them (RFC 6347 4.1.2.7), and a handshake that fails over the others begins anew, until its
-    time is up. Only a certificate that was not signalled, or none, ends it at once.
+    time is up. Anybody could show a certificate, too: one that was not signalled, or none, ends it when its key has
+    signed this handshake, and the peer gets nothing more of it than an alert.
 
     Use: feed receive_datagram() and handle_timer(), then send what datagrams_to_send() returns and look at
     events(), until next_timer() says when to come back. `now` is in seconds of any steady clock, the same in
@@ -100,7 +106,6 @@ class DtlsConnection:
         self._deadline: float | None = None
         self._events: list[DtlsEvent] = []
         self._output: list[tuple[bytes, Address]] = []
-        self._refusal: FingerprintError | None = None
         self._cookie_secret = secrets.token_bytes(32)
         self._cookie_source: Address = ("", 0)
         self._certificate = certificate
@@ -119,11 +124,12 @@ class DtlsConnection:
         self._cookie_sent = False
         self._hello_verified = self.role is SetupRole.ACTIVE
         self._hello_random = None
+        self._refusal: FingerprintError | None = None
         self._candidate = None
         self._wanted_cookie: bytes | None = None
 
     def _fresh(self) -> SSL.Connection:
-        context = dtls_context(self._certificate, self.profiles, self._verify, self._cookie, self._cookie_is_right)
+        context = dtls_context(self._certificate, self.profiles, self._see, self._cookie, self._cookie_is_right)
         fresh = SSL.Connection(context, None)
         fresh.set_ciphertext_mtu(self._mtu)
         if self.role is SetupRole.ACTIVE:
@@ -319,17 +325,18 @@ class DtlsConnection:
         try:
             self._ssl.do_handshake()
         except SSL.WantReadError:
-            self._flush()
+            output = _output_of(self._ssl)
+            if self._refusal is not None and _is_answer_of_client(output):
+                # The server's key has signed what that answers; with it, the peer would take us for connected.
+                self._refuse(self._refusal)
+            elif self._destination is not None:
+                self._send_out(output, self._destination)
             return
         except SSL.Error as error:
             self._flush()
             text = "the peer closed it" if isinstance(error, SSL.ZeroReturnError) else _text_of(error)
-            if self._refusal is not None or _NO_CERTIFICATE in text:
-                self._fail(DtlsFailure.FINGERPRINT, str(self._refusal or text))
-            else:
-                self._begin_anew(text, now)
+            self._begin_anew(text, now)
             return
-        self._flush()
         self._complete()
 
     def _begin_anew(self, trouble: str, now: float) -> None:
@@ -341,15 +348,16 @@ class DtlsConnection:
         self._begin_at = now + AGAIN_AFTER if self.role is SetupRole.ACTIVE else None
 
     def _complete(self) -> None:
-        """Checks what the handshake came to, all over again, and takes the keys."""
+        """Checks whom the handshake was made with, before the end of it is sent, and takes the keys."""
         certificate = self._ssl.get_peer_certificate()
         try:
             if certificate is None:
                 raise FingerprintError("missing", "the peer showed no certificate")
             check_certificate(certificate_der(certificate), self.fingerprints)
         except FingerprintError as error:
-            self._shut_down(DtlsFailure.FINGERPRINT, str(error))
+            self._refuse(error)
             return
+        self._flush()
         try:
             profile = profile_named(self._ssl.get_selected_srtp_profile(), self.profiles)
         except DtlsError as error:
@@ -362,13 +370,18 @@ class DtlsConnection:
         self._begin_at = None
         self._events.append(HandshakeCompleted(profile, outbound, inbound))
 
-    def _verify(self, certificate: bytes) -> bool:
+    def _see(self, certificate: bytes) -> None:
         try:
             check_certificate(certificate, self.fingerprints)
         except FingerprintError as error:
             self._refusal = error
-            return False
-        return True
+
+    def _refuse(self, error: FingerprintError) -> None:
+        """Ends a handshake with somebody else: what OpenSSL would say to end it well is not sent."""
+        _output_of(self._ssl)
+        if self._destination is not None:
+            self._send_out(_BAD_CERTIFICATE, self._destination)
+        self._fail(DtlsFailure.FINGERPRINT, str(error))
 
     def _read(self) -> None:
         """Lets OpenSSL see what came after the handshake; application data has no place in DTLS-SRTP."""
@@ -398,6 +411,11 @@ class DtlsConnection:
 
     def _send_out(self, output: bytes, destination: Address) -> None:
         self._output += [(datagram, destination) for datagram in datagrams_of(output, self._mtu)]
+
+
+def _is_answer_of_client(output: bytes) -> bool:
+    """Whether a client sends more than a ClientHello, which may be sent again at any time."""
+    return len(output) > _TYPE_AT and output[0] == _HANDSHAKE and output[_TYPE_AT] in _ANSWERS_OF_CLIENT
 
 
 def _output_of(ssl: SSL.Connection) -> bytes:

@@ -15,25 +15,28 @@ DTLS_1_2 = 0xFEFD
 # Forward secrecy and authenticated encryption; RFC 8827 6.5 asks for the first one of ECDSA.
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 
-Verify = Callable[[bytes], bool]
+Seen = Callable[[bytes], None]
 
 
 def dtls_context(
     certificate: DtlsCertificate,
     profiles: tuple[Profile, ...],
-    verify: Verify,
+    seen: Seen,
     cookie: Callable[[], bytes],
     cookie_is_right: Callable[[bytes], bool],
 ) -> SSL.Context:
     """Returns the context of one association.
 
-    `verify` is asked for the peer's certificate in DER, whatever a chain behind it says: it is its fingerprint that
-    counts. A peer without a certificate fails the handshake on either side (RFC 8122 6.2). `cookie` and
-    `cookie_is_right` are those of HelloVerifyRequest (RFC 6347 4.2.1).
+    The peer is asked for a certificate, and any will do here, as will none: it is its fingerprint that counts (RFC 8122
+    6.2), and until its key has signed, anybody could end the handshake by another one. So who asks has to look, before
+    anything more is sent; `seen` is told of the certificate shown, in DER. `cookie` and `cookie_is_right` are those of
+    HelloVerifyRequest (RFC 6347 4.2.1).
     """
 
-    def verify_certificate(_: SSL.Connection, x509: crypto.X509, error: int, depth: int, ok: int) -> bool:
-        return depth > 0 or verify(certificate_der(x509))
+    def see(_: SSL.Connection, x509: crypto.X509, error: int, depth: int, ok: int) -> bool:
+        if depth == 0:
+            seen(certificate_der(x509))
+        return True
 
     context = SSL.Context(SSL.DTLS_METHOD)
     context.set_min_proto_version(DTLS_1_2)
@@ -41,7 +44,7 @@ def dtls_context(
     # No second handshake inside an association, and no resumption: every association has keys of its own.
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION | SSL.OP_NO_QUERY_MTU)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, verify_certificate)
+    context.set_verify(SSL.VERIFY_PEER, see)
     context.use_certificate(certificate.certificate)
     context.use_privatekey(certificate.private_key)
     context.set_cipher_list(CIPHERS)

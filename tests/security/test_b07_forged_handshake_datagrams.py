@@ -88,6 +88,19 @@ FORGED: dict[str, list[bytes]] = {
 }
 
 
+STRANGERS = DtlsCertificate.generate().der
+FORGED["certificates"] = [
+    record(22, message(11, at, vector(3, shown))) for at in SEQUENCES for shown in (vector(3, STRANGERS), b"")
+]
+FORGED["parts of certificates"] = [
+    record(22, message(11, at, part, total=len(whole), offset=offset))
+    for whole in (vector(3, vector(3, STRANGERS)),)
+    for at in SEQUENCES
+    for offset in (0, 100)
+    for part in (whole[offset : offset + 100],)
+]
+
+
 def link_of(certificates: tuple[DtlsCertificate, DtlsCertificate], *, validated: bool) -> Link:
     link = pair(*certificates, signalled=not validated)
     if validated:
@@ -187,3 +200,42 @@ def test_forgeries_do_not_make_us_send_without_end(certificates: tuple[DtlsCerti
         client.handle_timer(now)
         sent += sum(datagram[0] == 22 for datagram, _ in client.datagrams_to_send())
     assert sent <= 2 * 5
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_changed_copy_that_comes_first_ends_no_handshake(
+    certificates: tuple[DtlsCertificate, DtlsCertificate], seed: int, side: str
+) -> None:
+    """One bit of it is another one: in a random, a length, a signature, the client's certificate.
+
+    Not in the server's: with its key in it, that is taken for a certificate that was not signalled.
+    """
+    rng = random.Random(seed)
+    server_certificate = certificates[1].der
+    link = link_of(certificates, validated=bool(seed % 3))
+    seen = 0
+
+    def fate(_: int, datagram: bytes) -> tuple[bytes, ...]:
+        nonlocal seen
+        if link.sent[-1][0] != side:
+            return (datagram,)
+        seen += 1
+        if seen != 1 + seed % 4:
+            return (datagram,)
+        changed = bytearray(datagram)
+        at = datagram.find(server_certificate)
+        spared = range(at, at + len(server_certificate)) if at >= 0 else range(0)
+        changed[rng.choice([n for n in range(len(changed)) if n not in spared])] ^= 1 << rng.randrange(8)
+        return bytes(changed), datagram
+
+    link.fate = fate
+    link.start(0.0)
+    link.deliver(0.0)
+    now = 0.0
+    while not (link.connected or link.ended) and now < 25:
+        now += 1.05
+        for one in (link.client, link.server):
+            one.handle_timer(now)
+        link.deliver(now)
+    assert link.connected, (link.client_events, link.server_events)
