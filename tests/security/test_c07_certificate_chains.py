@@ -61,8 +61,10 @@ def of_authorities_that_sign_each_other(count: int) -> list[x509.Certificate]:
         for one, other in itertools.permutations(range(count), 2)
     ]
     leaf = certificate(ALICE, rsa.generate_private_key(65537, 2048), "authority 0", keys[0], ca=False)
-    mutual.sort(key=lambda one: one.serial_number)  # in no order
-    return [leaf, *mutual[: certificates.MAX_CHAIN - 1]]
+    issuer = next(one for one in mutual if one.subject == leaf.issuer)
+    rest = sorted((one for one in mutual if one is not issuer), key=lambda one: one.serial_number)
+    chain = [issuer, *rest[: certificates.MAX_CHAIN - 2]]
+    return [leaf, *sorted(chain, key=lambda one: one.serial_number)]  # in no order
 
 
 def of_one_name() -> list[x509.Certificate]:
