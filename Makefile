@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
-GENERATED := srtp/session.c srtp/packet_batch.c srtp/secret.c sip/head_scanner.c sip/message_writer.c
+GENERATED := srtp/session.c srtp/packet_batch.c srtp/secret.c sip/head_scanner.c sip/header_rows.c sip/message_writer.c
 NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.px[di] srtp/core/*.[ch] srtp/kernels/*.[ch] sip/*.pyx)
 
 .PHONY: demo test bench bench-proxy lint wheel clean test-lowest

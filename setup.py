@@ -35,7 +35,7 @@ extensions = [
     ),
     *(
         Extension(f"sip.{name}", sources=[f"sip/{name}.pyx"], extra_compile_args=COMPILE_ARGS)
-        for name in ("head_scanner", "message_writer")
+        for name in ("head_scanner", "header_rows", "message_writer")
     ),
 ]
 

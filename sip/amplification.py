@@ -18,7 +18,9 @@ MAX_SUCCESSES = 8
 
 
 def size_of(request: Request) -> int:
-    """Returns how many bytes a request was at least as it came, by its parts."""
+    """Returns how many bytes a request was at least as it came: as its parser counted, else by its parts."""
+    if request.headers.size:
+        return request.headers.size + len(request.body)
     rows = request.headers.rows
     texts = [name + value for _, name, value in rows]
     return len(request.method) + len(request.uri_text) + len("".join(texts)) + 3 * len(rows) + len(request.body) + 14
@@ -91,9 +93,8 @@ def tags_of(message: Message) -> tuple[str, str, str]:
 
     Who writes them in other words has proven less than he could.
     """
-    headers = message.headers
-    to, from_ = headers.get("To") or "", headers.get("From") or ""
-    return headers.get("Call-ID") or "", _tag_text(to), _tag_text(from_)
+    get = message.headers.get
+    return get("Call-ID") or "", _tag_text(get("To") or ""), _tag_text(get("From") or "")
 
 
 def _tag_text(value: str) -> str:

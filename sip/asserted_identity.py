@@ -19,10 +19,7 @@ def take_in_identity(headers: Headers, flow: Way | None, trusts: Trusts) -> bool
     From outside of the trust domain an asserted identity is nobody's word (5). A preferred one is for the first proxy
     alone (6), whoever sent it. Returns whether there is an asserted identity left.
     """
-    for key, _, _ in headers.rows:
-        if key in _IDENTITIES:
-            break
-    else:
+    if not headers.has_any(_IDENTITIES):
         return False  # as nearly all messages have none
     headers.remove(_PREFERRED)
     if flow is None or not trusts(flow):

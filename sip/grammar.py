@@ -49,8 +49,8 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
 
     Raises SipParseError when a quote or a bracket is not closed. Linear in the length of `text`.
     """
-    if '"' not in text and "<" not in text:
-        return text.split(separator)
+    if '"' not in text:
+        return _split_outside_brackets(text, separator)
     parts = []
     start = position = 0
     length = len(text)
@@ -71,6 +71,26 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
     if in_brackets:
         raise SipParseError("an angle bracket is not closed")
     parts.append(text[start:])
+    return parts
+
+
+def _split_outside_brackets(text: str, separator: str) -> list[str]:
+    pieces = text.split(separator)
+    if len(pieces) == 1 and "<" not in text:
+        return pieces
+    parts: list[str] = []
+    opened: list[str] = []  # the pieces of a part that has brackets open
+    for piece in pieces:
+        left, right = piece.rfind("<"), piece.rfind(">")
+        if left > right or (opened and left == right):
+            opened.append(piece)
+        elif opened:
+            parts.append(separator.join((*opened, piece)))
+            opened = []
+        else:
+            parts.append(piece)
+    if opened:
+        raise SipParseError("an angle bracket is not closed")
     return parts
 
 
@@ -122,7 +142,8 @@ def parse_parameters(text: str) -> Parameters:
         if equals and not _VALUE.fullmatch(value) and not _QUOTED_STRING.fullmatch(value):
             raise SipParseError(f"the value of the parameter {name} is neither a token, a host nor a quoted string")
         found.append((name.lower(), value if equals else None))
-    return _unambiguous(found)
+    _check_unambiguous(found)
+    return tuple(found)
 
 
 def split_plain_parameters(text: str) -> Parameters:
@@ -133,15 +154,16 @@ def split_plain_parameters(text: str) -> Parameters:
     for part in text[1:].split(";"):
         name, equals, value = part.partition("=")
         found.append((name.lower(), value if equals else None))
-    return _unambiguous(found)
-
-
-def _unambiguous(found: list[tuple[str, str | None]]) -> Parameters:
-    """Said twice alike is harmless; said twice otherwise is not."""
-    names = {name for name, _ in found}
-    if len(names) < len(found) and len(names) < len(set(found)):
-        raise SipParseError("a parameter stands twice")
+    if len(found) > 1:
+        _check_unambiguous(found)
     return tuple(found)
+
+
+def _check_unambiguous(found: list[tuple[str, str | None]]) -> None:
+    """Said twice alike is harmless; said twice otherwise is not."""
+    names = len(dict(found))
+    if names < len(found) and names < len(set(found)):
+        raise SipParseError("a parameter stands twice")
 
 
 def parameter(parameters: Parameters, name: str) -> str | None:

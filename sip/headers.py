@@ -8,6 +8,20 @@ from typing import Any, TypeVar
 from .errors import SipParseError
 from .grammar import has_control, is_token
 
+try:
+    from .header_rows import all_values, first_value, has_any
+except ImportError:
+    # Without the compiled extension.
+    def first_value(rows: list[tuple[str, str, str]], key: str) -> str | None:
+        return next((row[2] for row in rows if row[0] == key), None)
+
+    def all_values(rows: list[tuple[str, str, str]], key: str) -> list[str]:
+        return [row[2] for row in rows if row[0] == key]
+
+    def has_any(rows: list[tuple[str, str, str]], keys: frozenset[str]) -> bool:
+        return any(row[0] in keys for row in rows)
+
+
 COMPACT_FORMS = {
     "a": "Accept-Contact",
     "b": "Referred-By",
@@ -55,8 +69,8 @@ class Headers:
     """An ordered list of (name, value) rows.
 
     Adding or setting checks that the name is a token and that the value holds no CR, LF or NUL, and raises
-    SipParseError otherwise: what is not one line cannot become two. `size` is about what the characters of its values
-    cost in memory, where a parser has measured that, else 0.
+    SipParseError otherwise: what is not one line cannot become two. `size` is how many bytes of ASCII it came in,
+    where a parser has counted that, else 0.
     """
 
     __slots__ = ("_rows", "_typed", "size")
@@ -69,12 +83,12 @@ class Headers:
             self.add(name, value)
 
     @classmethod
-    def of_checked(cls, rows: list[Row], typed: dict[str, Any]) -> Headers:
-        """Takes over rows that were checked already, and what is known of them: values of typed() by key."""
+    def of_checked(cls, rows: list[Row], typed: dict[str, Any], size: int = 0) -> Headers:
+        """Takes over rows that were checked already, and what is known: values of typed() by key, `size`."""
         headers = cls.__new__(cls)
         headers._rows = rows
         headers._typed = typed
-        headers.size = 0
+        headers.size = size
         return headers
 
     def typed(self, name: str, parse: Callable[[list[str]], _Typed]) -> _Typed:
@@ -87,7 +101,7 @@ class Headers:
         if key in self._typed:
             found = self._typed[key]
         else:
-            found = self._typed[key] = parse([row[2] for row in self._rows if row[0] == key])
+            found = self._typed[key] = parse(all_values(self._rows, key))
         return found
 
     def add(self, name: str, value: str) -> None:
@@ -130,16 +144,15 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """Returns the value of the first row of this name, or None."""
-        key = _KEYS.get(name) or _key(name)
-        for row in self._rows:
-            if row[0] == key:
-                return row[2]
-        return None
+        return first_value(self._rows, _KEYS.get(name) or _key(name))
+
+    def has_any(self, keys: frozenset[str]) -> bool:
+        """Whether there is a row of one of these names, given in lower case."""
+        return has_any(self._rows, keys)
 
     def get_all(self, name: str) -> list[str]:
         """Returns the values of all rows of this name, in order."""
-        key = _KEYS.get(name) or _key(name)
-        return [row[2] for row in self._rows if row[0] == key]
+        return all_values(self._rows, _KEYS.get(name) or _key(name))
 
     def count(self, name: str) -> int:
         """Returns how many rows have this name."""
@@ -169,7 +182,7 @@ class Headers:
         return other
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
+        return isinstance(name, str) and first_value(self._rows, _KEYS.get(name) or _key(name)) is not None
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -66,12 +66,12 @@ def kept_by(message: Request | Response) -> int:
     """Returns about how many bytes of memory a message takes up, by its parts."""
     headers = message.headers
     rows = headers.rows
-    size = len(message.body) + _ROW * len(rows) + headers.size
-    if not headers.size:
+    size = headers.size
+    if not size:
         for row in rows:
             value = row[2]
             size += len(value) if value.isascii() else 4 * len(value)
-    return size
+    return size + len(message.body) + _ROW * len(rows)
 
 
 class HeldBytes:
@@ -147,7 +147,7 @@ class Admission:
         ):
             at_bound = of_source >= self.limits.source_transactions or self.total >= self.limits.transactions
             at_bound = at_bound or held > self.held.most or held_of_source > self.held.most_of_source
-            if at_bound or request.to.tag is None:
+            if at_bound or request.to_tag is None:
                 self.refused += 1
                 response = request.create_response(503)
                 response.headers.add("Retry-After", str(self.limits.retry_after))
@@ -159,8 +159,7 @@ class Admission:
 
     def resize(self, source: str, by: int) -> None:
         """Takes note that so much more, or less, is kept by a transaction."""
-        if by:
-            self.held.change(source_of(source), by)
+        self.held.change(source_of(source), by)
 
     def released(self, source: str, size: int = 0) -> None:
         """Takes note that an admitted request's transaction is over, which kept `size` bytes until now."""

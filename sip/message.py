@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .errors import SipParseError
@@ -28,6 +30,10 @@ except ImportError:
     def write_message(start_line: str, rows: list[tuple[str, str, str]], body: bytes) -> bytes:
         lines = [f"{name}: {value}\r\n" for key, name, value in rows if key != "content-length"]
         return f"{start_line}\r\n{''.join(lines)}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+# An address in brackets, with nothing behind it but a tag.
+_PLAIN_TAG = re.compile(r"""[^"<>]*<[^"<>]*>(?:;tag=([A-Za-z0-9\-.!%*_+`'~]+))?""")
 
 
 class _Fields:
@@ -107,6 +113,22 @@ class _Fields:
         """The option tags of Require, Supported and their like, in lower case."""
         tags = [tag.strip().lower() for row in self.headers.get_all(header) for tag in row.split(",")]
         return [tag for tag in tags if tag]
+
+    @property
+    def to_tag(self) -> str | None:
+        """The tag of To; None before there is one."""
+        return self._tag("To", _to)
+
+    @property
+    def from_tag(self) -> str | None:
+        """The tag of From; None for an old client's, which has none."""
+        return self._tag("From", _from)
+
+    def _tag(self, name: str, parse: Callable[[list[str]], NameAddr]) -> str | None:
+        # Nearly all have nothing else, and need not be parsed for it.
+        value = self.headers.get(name)
+        plain = None if value is None else _PLAIN_TAG.fullmatch(value)
+        return self.headers.typed(name, parse).tag if plain is None else plain[1]
 
     def _required(self, name: str) -> str:
         value = self.headers.get(name)

@@ -70,9 +70,7 @@ def parse_head(head: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Message:
         return _parse_unusual_head(head, limits)
     start_line, rows, length, valid = scanned
     known = {} if length is None else {"content-length": None if length < 0 else length}
-    headers = Headers.of_checked(rows, known)
-    # Text with any character beyond Latin costs four bytes for each.
-    headers.size = len(head) if head.isascii() else 4 * len(head)
+    headers = Headers.of_checked(rows, known, len(head))
     message = _build(start_line, headers) if isinstance(start_line, str) else Request.of_checked(*start_line, headers)
     if not valid:
         _check(message)

@@ -20,7 +20,7 @@ from .message import Request, Response
 from .proxy_events import Connect, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow, Way
 from .proxy_exchange import ClientExchange, ServerExchange, trying_delay
 from .proxy_identity import ProxyIdentity
-from .proxy_passage import RouteProof, flows_alone, is_among, secure_ways, token_maker
+from .proxy_passage import NO_PROOF, RouteProof, flows_alone, is_among, secure_ways, token_maker
 from .proxy_recording import alias_of, recorded_path, recorded_routes, records
 from .proxy_routing import (
     asks_for_flow,
@@ -46,6 +46,9 @@ from .uri import SipUri, Uri
 _HOP_FAILED, _FLOW_FAILED = 503, 430
 # Bytes that an ACK costs beside itself while it is on its way.
 _ON_ITS_WAY = 2048
+# Who may reach everybody; a hook that says nothing knows a stranger.
+_UNBOUND = (Standing.OPEN, Standing.USER)
+_TAG = 16  # characters of the To tag of a response without a transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +251,7 @@ class Proxy(ProxyTransactions):
             if exchange is None:
                 return
             exchange.allowance = None if flow.reliable else Allowance(size)
-        elif (request.headers.get("To") or "").endswith(self._stateless_tag(key)):
+        elif self._is_refused(request, key):
             return  # of a refusal that we keep nothing of
         else:
             self._note_ack(request, flow)
@@ -259,19 +262,21 @@ class Proxy(ProxyTransactions):
             if exchange is not None:
                 if request.to.tag is not None:
                     proof = RouteProof(take_in_routes(request, self.identity), request, self._tokens)
-                    self._note_proof(exchange, proven=proof.source_proven(flow))
+                    if proof.source_proven(flow):
+                        exchange.known, exchange.allowance = True, None
                 self._respond(exchange, standing, now)
             return
-        asserted = take_in_identity(request.headers, flow, self._trusts)
-        taken = take_in_routes(request, self.identity)
-        proof = RouteProof(taken, request, self._tokens)
         context = ResponseContext(request, exchange, incoming_breadth(request), part)
-        context.asserted = asserted
+        context.asserted = take_in_identity(request.headers, flow, self._trusts)
         context.standing = standing
-        context.secure = taken.secure or (isinstance(request.uri, SipUri) and request.uri.secure)
+        taken = take_in_routes(request, self.identity)
+        proof = RouteProof(taken, request, self._tokens) if any(taken.tokens) else NO_PROOF
+        uri = request.uri
+        context.secure = taken.secure or (isinstance(uri, SipUri) and uri.secure)
         if exchange is not None:
             exchange.context = context
-            self._note_proof(exchange, proven=standing is Standing.USER or proof.source_proven(flow))
+            if standing is Standing.USER or proof.source_proven(flow):
+                exchange.known, exchange.allowance = True, None
             by_flow = flow.reliable or not same_host(via.host, flow.remote[0]) or asks_for_flow(request)
             if by_flow and len(request.vias) == 1:
                 context.inbound_token = self._token_of(flow)
@@ -284,10 +289,10 @@ class Proxy(ProxyTransactions):
         if exchange is not None and not exchange.transaction.terminated:
             self._clock.schedule(exchange, now)
 
-    @staticmethod
-    def _note_proof(exchange: ServerExchange, *, proven: bool) -> None:
-        if proven:
-            exchange.known, exchange.allowance = True, None
+    def _is_refused(self, ack: Request, key: tuple[str, ...]) -> bool:
+        """Whether an ACK is of a refusal that was sent without a transaction, by its To tag."""
+        to = ack.headers.get("To") or ""
+        return to[-_TAG - 1 : -_TAG] == "=" and to.endswith(self._stateless_tag(key))
 
     def _stateless_tag(self, key: tuple[str, ...]) -> str:
         return self.identity.seal("\n".join(key))
@@ -296,7 +301,7 @@ class Proxy(ProxyTransactions):
         self, request: Request, key: tuple[str, ...], flow: Way, address: tuple[str, int] | None, now: float
     ) -> ServerExchange | None:
         """Makes the server transaction; None after answering one too many, without keeping anything."""
-        source = flow.remote[0]
+        source = source_of(flow.remote[0])
         held = kept_by(request)
         refusal = self.admission.refuse(request, source, held)
         if refusal is not None:
@@ -327,23 +332,22 @@ class Proxy(ProxyTransactions):
     ) -> None:
         """16.5; a request that is `held` to a registered flow has no other way (RFC 5626 5.3.1)."""
         request, uri = context.request, context.request.uri
-        bound = context.standing is not Standing.OPEN and context.standing is not Standing.USER
-        routed = "Route" in request.headers
-        passes = not bound or proof.leads_to(request, uri) or proof.passes_for_user(request, uri, flow)
-        failure = _FLOW_FAILED if held or not passes else None
+        passes = (
+            context.standing in _UNBOUND or proof.leads_to(request, uri) or proof.passes_for_user(request, uri, flow)
+        )
         self._contexts.add(context)
         if not isinstance(uri, SipUri):
             self._do_actions(context, context.refuse(416), now)
         elif uri.parameter("maddr") is not None or not self.identity.serves(uri):
-            target = ProxyTarget(uri, flow=token, flow_failure=failure)
+            target = ProxyTarget(uri, flow=token, flow_failure=_FLOW_FAILED if held or not passes else None)
             if passes or token is not None:
                 self._do_actions(context, context.add_targets((target,)), now)
             else:
                 self._look_up_end(context, proof, target, now)
         elif uri.user is not None and request.method != "REGISTER":
-            context.flows_only = routed and not passes
+            context.flows_only = not passes and "Route" in request.headers
             self._events.append(Locate(context, uri))
-        elif routed:
+        elif "Route" in request.headers:
             actions = context.add_targets((ProxyTarget(uri),)) if passes else context.refuse(403)
             self._do_actions(context, actions, now)
         else:
@@ -389,9 +393,8 @@ class Proxy(ProxyTransactions):
 
     def _forget(self, context: ResponseContext) -> None:
         self._contexts.discard(context)
-        acknowledged = self._acks.pop(context, None)
-        if acknowledged is not None:
-            source, held = acknowledged
+        if context in self._acks:
+            source, held = self._acks.pop(context)
             self.held_acks.change(source, -held)
 
     # Branches.

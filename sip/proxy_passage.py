@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from .dialog_tokens import DialogEnds, DialogToken, DialogTokenMaker, DialogTokens, has_flow, is_dialog_token, source_of
 from .errors import SipParseError
@@ -14,6 +15,8 @@ from .proxy_routing import TakenRoutes, next_routes
 from .proxy_standing import Standing, place_of
 from .response_context import ResponseContext
 from .uri import SipUri, Uri
+
+_CACHED = 256  # characters of a Contact whose place is kept in mind
 
 
 class RouteProof:
@@ -29,16 +32,18 @@ class RouteProof:
         self._request = request
         self._tokens = tokens
         self._ends: tuple[DialogToken, ...] | None = None
-        self.flow = taken.token
-        if is_dialog_token(taken.token):
-            last = self._last if has_flow(taken.token) else None
+        self.flow = token = taken.token
+        if is_dialog_token(token):
+            last = self._last if has_flow(token) else None
             self.flow = None if last is None else last.flow
 
     def _read(self) -> tuple[DialogToken, ...]:
         """The first and the last token, read when somebody asks; nothing where they do not prove one and the same."""
         if self._ends is None:
             given, self._ends = self._given, ()
-            last = self._tokens.read(given[-1], self._request) if given else None
+            if not given:
+                return ()
+            last = self._tokens.read(given[-1], self._request)
             first = self._tokens.read(given[0], self._request) if len(given) > 1 else last
             if first is not None and last is not None and first.towards_callee is last.towards_callee:
                 self._ends = first, last
@@ -76,6 +81,24 @@ class RouteProof:
         """Whether the other end of the dialog is a user of ours."""
         last = self._last
         return last is not None and last.receiver_ours
+
+
+class _NoProof(RouteProof):
+    """Of a request that came by no Route of ours."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.flow = None
+
+    def _read(self) -> tuple[DialogToken, ...]:
+        return ()
+
+    def source_proven(self, flow: Way) -> bool:
+        return False
+
+
+NO_PROOF = _NoProof()
 
 
 def is_among(candidate: ProxyTarget, targets: Sequence[ProxyTarget]) -> bool:
@@ -132,6 +155,14 @@ def _return_place(request: Request) -> tuple[str, int] | None:
         if record is not None:
             return place_of(request.record_routes[0].uri)
         contact = request.headers.get("Contact")
-        return None if contact is None else place_of(NameAddr.parse(contact).uri)
+        if contact is None or len(contact) > _CACHED:
+            return None if contact is None else place_of(NameAddr.parse(contact).uri)
+        return _contact_place(contact)
     except (SipParseError, IndexError):
         return None
+
+
+@lru_cache(2048)
+def _contact_place(contact: str) -> tuple[str, int] | None:
+    """One user calls with the same Contact again and again; raises SipParseError."""
+    return place_of(NameAddr.parse(contact).uri)

@@ -38,6 +38,9 @@ class TakenRoutes:
         return self.tokens[-1] if self.tokens else None
 
 
+_NONE_TAKEN = TakenRoutes()
+
+
 def take_in_routes(request: Request, identity: ProxyIdentity) -> TakenRoutes:
     """Strips from a received request the routes that led here, as 16.4 says, and returns them; changes `request`.
 
@@ -48,7 +51,7 @@ def take_in_routes(request: Request, identity: ProxyIdentity) -> TakenRoutes:
     uri = request.uri
     secure = isinstance(uri, SipUri) and uri.secure
     has_routes = "Route" in request.headers
-    if isinstance(uri, SipUri):
+    if isinstance(uri, SipUri) and uri.parameters:
         if has_routes and uri.loose_router and identity.is_ours(uri):
             tokens.append(uri.user)
             values = split_values(request.headers.get_all("Route"), "Route")
@@ -58,7 +61,7 @@ def take_in_routes(request: Request, identity: ProxyIdentity) -> TakenRoutes:
         if isinstance(uri, SipUri) and uri.parameter("maddr") is not None:
             request.uri = _without_own_maddr(uri, identity)
     if not has_routes:
-        return TakenRoutes(tuple(tokens), held, secure)
+        return TakenRoutes(tuple(tokens), held, secure) if tokens or secure else _NONE_TAKEN
     values = split_values(request.headers.get_all("Route"), "Route")
     passed = 0
     while passed < len(values):
@@ -106,7 +109,7 @@ def replace_values(headers: Headers, name: str, values: Sequence[str]) -> None:
 
 def is_dialog_forming(request: Request) -> bool:
     """Whether a request may make a dialog: no To tag, and a method that does or may (16.6 step 4)."""
-    return request.method not in _WITHOUT_DIALOG and request.to.tag is None
+    return request.method not in _WITHOUT_DIALOG and request.to_tag is None
 
 
 def must_record_route(request: Request, inbound: Way, outbound: Way) -> bool:
@@ -148,8 +151,8 @@ def record_routes(
 
 def asks_for_flow(request: Request) -> bool:
     """Whether a user agent wants to be reached by the flow that its request comes by (RFC 5626 4.2.1, 4.3)."""
-    contact = (request.headers.get("Contact") or "").lower()
-    return ("reg-id" if request.method == "REGISTER" else ";ob") in contact
+    contact = request.headers.get("Contact")
+    return contact is not None and ("reg-id" if request.method == "REGISTER" else ";ob") in contact.lower()
 
 
 def path_value(request: Request, address: ListenAddress, token: str) -> str | None:
@@ -230,7 +233,8 @@ def without_top_via(headers: Headers) -> Headers:
                 others = split_values([value], "Via")[1:]
                 if others:
                     kept.append((key, name, ", ".join(others)))
-            return Headers.of_checked(kept + rows[index + 1 :], {})
+            # With the size that they had, which is no less.
+            return Headers.of_checked(kept + rows[index + 1 :], {}, headers.size)
     return headers
 
 

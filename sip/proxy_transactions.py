@@ -76,16 +76,15 @@ class ProxyTransactions:
     # Driving the machines.
 
     def _respond(self, exchange: ServerExchange, response: Response, now: float) -> None:
-        if not response.provisional:
-            exchange.trying_at = exchange.context = None
-            if response.status >= 300 and not (exchange.known or exchange.forwarded) and exchange.transaction.silent:
-                self._refuse_once(exchange, response)
-                return
         transaction = exchange.transaction
-        if response.provisional:
+        if response.status < 200:
             before = transaction.provisional_size
             self._do_server(exchange, transaction.respond(response, now), now)
             self._hold(exchange, exchange.held + transaction.provisional_size - before)
+            return
+        exchange.trying_at = exchange.context = None
+        if response.status >= 300 and not (exchange.known or exchange.forwarded) and transaction.silent:
+            self._refuse_once(exchange, response)
             return
         self._do_server(exchange, transaction.respond(response, now), now)
         if transaction.answered:
@@ -95,7 +94,7 @@ class ProxyTransactions:
 
     def _hold(self, exchange: ServerExchange, held: int) -> None:
         """Counts what is kept for a server transaction."""
-        self.admission.resize(exchange.source, held - exchange.held)
+        self.admission.held.change(exchange.source, held - exchange.held)
         exchange.held = held
 
     def _refuse_once(self, exchange: ServerExchange, response: Response) -> None:
@@ -115,15 +114,14 @@ class ProxyTransactions:
 
     def _send_up(self, exchange: ServerExchange, message: Response | WrittenMessage, *, success: bool = False) -> None:
         """Sends a response as far as its source may be sent anything; `success` for a 2xx to an INVITE."""
-        allowance = exchange.allowance
         data = message.serialize()
-        if allowance is not None:
-            if success and exchange.awaited is None and isinstance(message, Response):
-                self._await_proof(exchange, message)
+        if exchange.allowance is not None:
             response = message if isinstance(message, Response) else None
-            provisional = response is not None and response.provisional
-            if not allowance.admits(len(data), provisional=provisional, repeated=success):
-                short = None if response is None else shortened(response, allowance)
+            if success and response is not None and exchange.awaited is None:
+                self._await_proof(exchange, response)
+            provisional = response is not None and response.status < 200
+            if not exchange.allowance.admits(len(data), provisional=provisional, repeated=success):
+                short = None if response is None else shortened(response, exchange.allowance)
                 if short is None:
                     return
                 data = short
@@ -146,7 +144,7 @@ class ProxyTransactions:
             if isinstance(output, Send):
                 message = output.message
                 assert not isinstance(message, Request)
-                success = isinstance(message, Response) and message.success and exchange.transaction.invite
+                success = exchange.transaction.invite and isinstance(message, Response) and message.success
                 self._send_up(exchange, message, success=success)
         if exchange.transaction.terminated:
             self._end_server(exchange)

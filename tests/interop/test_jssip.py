@@ -77,7 +77,7 @@ async def endpoint(ports, authority, transport, user="bob"):
         f"sip:{user}@{DOMAIN}",
         policy=OPEN,
         tls=TlsFiles(ca_file=authority.ca_path),
-        credentials=(Credentials(DOMAIN, user, PASSWORDS[user], destinations=(HOST,)),),
+        credentials=(Credentials(DOMAIN, user, PASSWORDS[user], destinations=(HOST, DOMAIN)),),
         outbound_proxy=f"sip:{HOST}:{ports[transport]};transport={transport}",
         media_host=HOST,
     )

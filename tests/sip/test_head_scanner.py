@@ -17,6 +17,7 @@ from sip import (
     SipUri,
     Via,
     head_scanner,
+    header_rows,
     message_writer,
     parse_message,
 )
@@ -72,8 +73,8 @@ def same(head, limits=DEFAULT_LIMITS):
     return fast
 
 
-def test_both_extensions_are_compiled():
-    for module in (head_scanner, message_writer):
+def test_the_extensions_are_compiled():
+    for module in (head_scanner, header_rows, message_writer):
         assert module.__file__.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES))
 
 
@@ -186,6 +187,15 @@ def test_writer_refuses_lone_surrogates():
         message_writer.write_message("\ud800", [], b"")
     with pytest.raises(UnicodeEncodeError):
         message_writer.write_message("x", [("a", "A", "\udfff")], b"")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.just("X"), texts), max_size=6), st.sampled_from("abcd"))
+def test_rows_are_found_as_in_python(rows, key):
+    values = [value for name, _, value in rows if name == key]
+    assert header_rows.all_values(rows, key) == values
+    assert header_rows.first_value(rows, key) == (values[0] if values else None)
+    assert header_rows.has_any(rows, frozenset((key, "e"))) is bool(values)
+    assert header_rows.has_any(rows, frozenset()) is False
 
 
 def test_typed_values_follow_every_change():

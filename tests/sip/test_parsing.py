@@ -22,6 +22,7 @@ from sip import (
     parse_message,
     parse_uri,
 )
+from sip.grammar import split_outside_quotes
 
 INVITE = (
     b"INVITE sip:bob@biloxi.example.com SIP/2.0\r\n"
@@ -272,3 +273,44 @@ def test_a_mandatory_header_must_not_be_empty(name, empty):
         parse_message(b"\r\n".join(lines))
     assert (error.value.status, error.value.header) == (400, name.decode())
     assert (error.value.request is None) is (name == b"Via")
+
+
+def split_one_by_one(text, separator):
+    parts, in_brackets = [""], False
+    for character in text:
+        in_brackets = character == "<" or (in_brackets and character != ">")
+        if character == separator and not in_brackets:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return None if in_brackets else parts
+
+
+@given(st.text("<>,;a", max_size=24), st.sampled_from(",;"))
+def test_a_list_is_split_outside_brackets(text, separator):
+    wanted = split_one_by_one(text, separator)
+    if wanted is None:
+        with pytest.raises(SipParseError, match="bracket"):
+            split_outside_quotes(text, separator)
+    else:
+        assert split_outside_quotes(text, separator) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        ("<sip:a@b>;tag=x", "x"),
+        ("Al <sip:a@b;c=d>;tag=9.-!%*_+`'~", "9.-!%*_+`'~"),
+        ("<sip:a@b>", None),
+        ("sip:a@b;tag=x", "x"),
+        ('"<sip:m@n>;tag=y" <sip:a@b>;tag=x', "x"),
+        ("<sip:a@b> ; TAG=x", "x"),
+        ("<sip:a@b>;y=z;tag=x", "x"),
+        ("<sip:a@b;tag=y>", None),
+    ],
+)
+def test_tags_are_the_same_without_parsing(value, tag):
+    request = Request("INVITE", SipUri.parse("sip:b@c"))
+    request.headers.add("From", value)
+    request.headers.add("To", value)
+    assert (request.from_tag, request.to_tag) == (request.from_.tag, request.to.tag) == (tag, tag)
