@@ -12,8 +12,8 @@ from sip import SipParseError, SipUri, Timers
 from sip.grammar import is_host
 from sip.host_names import bare_host, host_reference
 from sip.load_limits import LoadLimits
-from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
+from sip.proxy_settings import ProxySettings
 from sip.target import SECURE_TRANSPORTS, default_port, transport_name
 from sip.websocket_settings import WebSocketSettings
 from srtp.field_checks import check_fields

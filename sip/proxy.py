@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-
-from srtp.field_checks import check_fields
+from dataclasses import replace
 
 from .amplification import Allowance, size_of
 from .asserted_identity import Trusts, give_out_identity, take_in_identity
@@ -31,6 +29,7 @@ from .proxy_routing import (
     take_in_routes,
     without_top_via,
 )
+from .proxy_settings import ProxySettings
 from .proxy_standing import Standing
 from .proxy_transactions import ProxyTransactions
 from .proxy_validation import branch_with, incoming_breadth, loop_part, options_response, refuse_forwarding
@@ -49,18 +48,6 @@ _ON_ITS_WAY = 2048
 # Who may reach everybody; a hook that says nothing knows a stranger.
 _UNBOUND = (Standing.OPEN, Standing.USER)
 _TAG = 16  # characters of the To tag of a response without a transaction
-
-
-@dataclass(frozen=True, slots=True)
-class ProxySettings:
-    """How a proxy behaves: whether it stays on the path of dialogs, and timer C (more than 180 s, 16.6 step 11)."""
-
-    record_route: bool = True
-    timer_c: float = 200.0
-    proxy_require: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 # A request and the flow it came by, to the response that refuses it, or what is known of who sent it.
@@ -128,6 +115,8 @@ class Proxy(ProxyTransactions):
         exchange = self._servers.get(key)
         try:
             if exchange is not None and not self._passes_on_ack(request, exchange):
+                if request.method != "ACK" and flow.remote[0] != exchange.flow.remote[0]:
+                    return self._take_events()  # nobody has anything sent to somebody else
                 if exchange.allowance is not None:
                     exchange.allowance.add(Allowance(size_of(request)))
                 self._do_server(exchange, exchange.transaction.receive(request, now), now)

@@ -19,10 +19,11 @@ from .load_limits import LoadLimits
 from .locator import Locator
 from .message import Message, Request, Response
 from .parser import DEFAULT_LIMITS, Limits, parse_message
-from .proxy import Proxy, ProxySettings
+from .proxy import Proxy
 from .proxy_events import Connect, Distrust, Event, Locate, Resolve, Resolver, SendData, Serve, TargetSource, UseFlow
 from .proxy_exchange import ServerExchange
 from .proxy_identity import ListenAddress, ProxyIdentity
+from .proxy_settings import ProxySettings
 from .proxy_standing import Standing
 from .response_failover import flow_for_response
 from .target import Target, add_received, response_address, target_of, transport_name

@@ -364,6 +364,8 @@ class UserAgent(UserAgentTransactions):
         key = server_key(request)
         known = self._servers.get(key)
         if known is not None:
+            if request.method != "ACK" and flow.remote[0] != known.flow.remote[0]:
+                return  # nobody has anything sent to somebody else
             if known.allowance is not None and allowance is not None:
                 known.allowance.add(allowance)
             self._do_server(known, known.transaction.receive(request, now))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from guarded_stage import ALICE, BOB, PHONE, STRANGER, VICTIM, Guarded, as_alice, stranger_request
-from proxy_stage import FakeFlow
+from proxy_stage import FakeFlow, Stage
 
 from sip import NameAddr, SipUri, parse_message
-from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
+from sip.proxy_settings import ProxySettings
 from sip.target import Target
 
 V = f"{VICTIM[0]}:{VICTIM[1]}"
@@ -90,6 +90,12 @@ def test_without_digest_a_claim_proves_nothing(claim):
     stage = Guarded()
     stage.service._proxies = None
     stage.request(stranger_request("INVITE", f"sip:x@{V}", caller=f"sip:{'alice@example.com' if claim else 'm@evil'}"))
+    assert [one.what for one in stage.take()] == [403]
+
+
+def test_a_hook_that_says_nothing_knows_a_stranger():
+    stage = Stage(authorize=lambda request, flow: None)
+    stage.request(stranger_request("INVITE", f"sip:x@{V}"))
     assert [one.what for one in stage.take()] == [403]
 
 

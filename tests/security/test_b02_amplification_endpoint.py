@@ -163,6 +163,22 @@ def test_provisionals_and_a_refusal_stay_within_three_times(rings, then, reliabl
     wire.run(script)
 
 
+def test_nobody_has_a_response_repeated_to_somebody_else():
+    wire = Wire(on_invite=bob_who(rings=1))
+
+    async def script(_bob):
+        request = offered()
+        wire.receive(request)
+        await asyncio.sleep(1)
+        before = len(wire.sent)
+        wire.receive(request, source=("192.0.2.222", 5060))
+        assert len(wire.sent) == before > 0
+        wire.receive(request)
+        assert len(wire.sent) == before + 1
+
+    wire.run(script)
+
+
 def test_a_success_is_sent_so_often_and_one_goodbye():
     wire = Wire(on_invite=bob_who(then=200))
 

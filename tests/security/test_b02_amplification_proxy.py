@@ -155,6 +155,17 @@ def test_each_retransmission_may_be_answered(stage):
     assert responses(stage)
 
 
+def test_nobody_has_a_response_repeated_to_somebody_else(stage):
+    request, sent = call(stage, body=b"")
+    stage.answer(sent, 180)
+    stage.take()
+    for flow in (FakeFlow("udp", ("192.0.2.222", 5060)), FakeFlow("tcp", ("192.0.2.222", 5060))):
+        stage.request(request, flow)
+        assert stage.take() == []
+    stage.request(request)
+    assert [one.what for one in responses(stage)] == [180]
+
+
 def test_a_success_is_sent_so_often_and_no_more(stage):
     _, sent = call(stage)
     for _ in range(11):

@@ -7,8 +7,8 @@ from proxy_stage import FakeFlow, Stage, make_request
 
 from sip import SipUri
 from sip.parser import parse_message
-from sip.proxy import ProxySettings
 from sip.proxy_events import Connect, Locate, ProxyTarget, Resolve
+from sip.proxy_settings import ProxySettings
 from sip.target import Target
 
 

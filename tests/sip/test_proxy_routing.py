@@ -9,9 +9,9 @@ from proxy_stage import IDENTITY, FakeFlow, Stage, make_request
 
 from sip import NameAddr, Request, SipUri, parse_message
 from sip.load_limits import LoadLimits
-from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
 from sip.proxy_routing import take_in_routes
+from sip.proxy_settings import ProxySettings
 from sip.proxy_validation import loop_part
 
 OURS = "<sip:192.0.2.1:5060;lr>"

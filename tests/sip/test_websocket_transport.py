@@ -27,10 +27,10 @@ from sip import (
 )
 from sip.header_values import NameAddr
 from sip.load_limits import LoadLimits
-from sip.proxy import ProxySettings
 from sip.proxy_events import ProxyTarget
 from sip.proxy_routing import return_address
 from sip.proxy_server import Listener, ProxyServer
+from sip.proxy_settings import ProxySettings
 from sip.registration import Registration
 from sip.response_failover import flow_for_response
 from sip.target import Target, target_of

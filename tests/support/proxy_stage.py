@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from sip import Request, Response, SipError, SipUri, Timers
 from sip.load_limits import LoadLimits
 from sip.parser import parse_message
-from sip.proxy import Proxy, ProxySettings
+from sip.proxy import Proxy
 from sip.proxy_events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow
 from sip.proxy_identity import ListenAddress, ProxyIdentity
+from sip.proxy_settings import ProxySettings
 from sip.target import Target, target_of
 
 IDENTITY = ProxyIdentity(
