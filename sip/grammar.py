@@ -34,7 +34,8 @@ def is_host(text: str) -> bool:
 
 def has_control(text: str) -> bool:
     """Whether a header value holds what would break its line or hide in it: CR, LF, NUL and their like."""
-    return _CONTROL.search(text) is not None
+    # What is printable holds none, and is told faster.
+    return not text.isprintable() and _CONTROL.search(text) is not None
 
 
 def parse_number(text: str, maximum: int, what: str) -> int:

@@ -137,8 +137,7 @@ class _Fields:
         return value
 
     def _serialize(self, start_line: str) -> bytes:
-        # What is printable holds none, and is told faster.
-        if not start_line.isprintable() and has_control(start_line):
+        if has_control(start_line):
             raise SipParseError("the start line holds control characters")
         return write_message(start_line, self.headers.rows, self.body)
 
