@@ -2,8 +2,8 @@
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(if $(shell $(p) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p))))
 VENV := .venv
 BIN := $(VENV)/bin
-GENERATED := srtp/session.c srtp/packet_batch.c srtp/secret.c sip/head_scanner.c sip/header_rows.c sip/message_writer.c
-NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.px[di] srtp/core/*.[ch] srtp/kernels/*.[ch] sip/*.pyx)
+GENERATED := srtp/session.c srtp/packet_batch.c srtp/secret.c sip/message/head_scanner.c sip/message/header_rows.c sip/message/message_writer.c
+NATIVE := setup.py pyproject.toml $(wildcard srtp/*.pyx srtp/*.px[di] srtp/core/*.[ch] srtp/kernels/*.[ch] sip/message/*.pyx)
 
 .PHONY: demo test bench bench-proxy lint wheel clean test-lowest
 
@@ -18,11 +18,11 @@ test: $(VENV)/.built
 LOWEST := build/lowest
 LOWEST_PYTHON ?= $(or $(firstword $(foreach p,python3.11 python3.12,$(if $(shell $(p) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(p)))),$(PYTHON))
 LOWEST_TESTS := tests/rtp/test_audio.py tests/srtp/test_session.py tests/srtp/test_batch.py tests/srtp/test_differential.py \
-	tests/sdp/test_stun.py tests/sdp/test_ice_lite.py tests/sdp/dtls tests/sdp/mikey/test_authentication.py \
-	tests/sip/test_tls.py tests/sip/test_dns_resolver.py tests/sip/test_location_stores.py \
-	tests/sip/test_websocket.py tests/sip/test_websocket_transport.py \
-	tests/securertc/test_ice_agent.py tests/securertc/test_dtls_media.py tests/securertc/test_command_mikey.py \
-	tests/securertc/test_demo_parts.py tests/security/test_c07_certificate_chains.py tests/security/test_c07_lowest_bounds.py
+	tests/sdp/ice/test_stun.py tests/sdp/ice/test_ice_lite.py tests/sdp/dtls tests/sdp/mikey/test_authentication.py \
+	tests/sip/transport/test_tls.py tests/sip/discovery/test_dns_resolver.py tests/sip/registrar/test_location_stores.py \
+	tests/sip/transport/test_websocket.py tests/sip/transport/test_websocket_transport.py \
+	tests/securertc/media/test_ice_agent.py tests/securertc/media/test_dtls_media.py tests/securertc/commands/test_command_mikey.py \
+	tests/securertc/demo/test_demo_parts.py tests/security/test_c07_certificate_chains.py tests/security/test_c07_lowest_bounds.py
 
 test-lowest: $(LOWEST)/.built
 	PYTHONSAFEPATH=1 AT_LOWEST_BOUNDS=1 $(LOWEST)/bin/pytest -q -p no:cacheprovider $(LOWEST_TESTS)
@@ -64,4 +64,4 @@ $(LOWEST)/.built: .ci/lowest_bounds.py $(NATIVE) $(shell find srtp rtp sdp sip s
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info srtp/*.so sip/*.so $(GENERATED)
+	rm -rf $(VENV) build dist *.egg-info srtp/*.so sip/message/*.so $(GENERATED)

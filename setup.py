@@ -34,7 +34,7 @@ extensions = [
         extra_compile_args=COMPILE_ARGS,
     ),
     *(
-        Extension(f"sip.{name}", sources=[f"sip/{name}.pyx"], extra_compile_args=COMPILE_ARGS)
+        Extension(f"sip.message.{name}", sources=[f"sip/message/{name}.pyx"], extra_compile_args=COMPILE_ARGS)
         for name in ("head_scanner", "header_rows", "message_writer")
     ),
 ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from sdp import Codec, Direction, NegotiatedAudio
-from securertc.media_session import MediaSession
+from securertc.media import MediaSession
 from srtp import Policy, Profile
 
 CALLS = 100

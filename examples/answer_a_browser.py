@@ -12,9 +12,9 @@ import sys
 
 from sdp import LocalMedia, SdpError, SessionNegotiation
 from sdp.dtls import DtlsCertificate, DtlsSrtp
-from sdp.ice_lite import IceLite
+from sdp.ice import IceLite
 from securertc import CallEndedError, MediaSession, SecureRtcError
-from securertc.dtls_media import DtlsMedia
+from securertc.media import DtlsMedia
 
 PAGE = b"""<!doctype html><title>securertc</title>
 <button onclick="call()">Call</button><audio id="echo" autoplay></audio>

@@ -8,9 +8,21 @@ from __future__ import annotations
 import secrets
 import time
 
-from sdp import KeyMgmtAttribute, SessionDescription, take_key_mgmt
-from sdp.key_mgmt import check_answered_key_mgmt
-from sdp.mikey import Initiator, Mode, Ourselves, Peer, Proposal, ReplayCache, Responder, streams_of_media, uri_id
+from sdp import SessionDescription
+from sdp.mikey import (
+    Initiator,
+    KeyMgmtAttribute,
+    Mode,
+    Ourselves,
+    Peer,
+    Proposal,
+    ReplayCache,
+    Responder,
+    check_answered_key_mgmt,
+    streams_of_media,
+    take_key_mgmt,
+    uri_id,
+)
 from srtp import SecretBytes, Session
 
 SDP = (

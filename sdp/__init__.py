@@ -1,32 +1,25 @@
 """SDP (RFC 8866), offer/answer (RFC 3264) and the keying of its media: text in, `srtp` policies out."""
 
-from .bundle import BundlePolicy
-from .codecs import PCMA, PCMU, Codec, SharedCodec
+from .description.codecs import PCMA, PCMU, Codec, SharedCodec
+from .description.media_attributes import Direction, Group, groups_of
+from .description.session_description import Line, MediaDescription, Origin, RtpMap, SessionDescription
 from .errors import (
     CryptoAttributeError,
     KeyManagementError,
-    MikeyError,
-    MikeyIndistinguishableKeysError,
-    MikeyParseError,
-    MikeyPeerError,
-    MikeyRefusedError,
     NegotiationError,
     Refusal,
     SdpError,
     SdpParseError,
 )
-from .inline_key import InlineKey
-from .key_mgmt import KeyMgmtAttribute, TakenKeyMgmt, take_key_mgmt
-from .keying import KeyingMethod, KeyingResult, KeyingState
-from .keying_none import NoKeying
-from .keying_sdescriptions import Sdescriptions, SdescriptionsResult
-from .media_agreement import LocalMedia, MediaSecurity, NegotiatedMedia, SessionAgreement
-from .media_attributes import Direction, Group, groups_of
-from .offer_answer import AudioNegotiation
-from .rtsp_key_mgmt import KeyMgmtSpec, parse_key_mgmt_header, serialize_key_mgmt_header
-from .sdescriptions import CryptoAttribute
-from .session_description import Line, MediaDescription, Origin, RtpMap, SessionDescription
-from .session_negotiation import SessionNegotiation
+from .keying.method import KeyingMethod, KeyingResult, KeyingState
+from .keying.none import NoKeying
+from .negotiation.agreement import LocalMedia, MediaSecurity, NegotiatedMedia, SessionAgreement
+from .negotiation.audio import AudioNegotiation
+from .negotiation.bundle import BundlePolicy
+from .negotiation.session import SessionNegotiation
+from .sdescriptions.crypto_attribute import CryptoAttribute
+from .sdescriptions.inline_key import InlineKey
+from .sdescriptions.keying import Sdescriptions, SdescriptionsResult
 
 NegotiatedAudio = NegotiatedMedia  # what an AudioNegotiation agrees on
 
@@ -42,8 +35,6 @@ __all__ = [
     "Group",
     "InlineKey",
     "KeyManagementError",
-    "KeyMgmtAttribute",
-    "KeyMgmtSpec",
     "KeyingMethod",
     "KeyingResult",
     "KeyingState",
@@ -51,11 +42,6 @@ __all__ = [
     "LocalMedia",
     "MediaDescription",
     "MediaSecurity",
-    "MikeyError",
-    "MikeyIndistinguishableKeysError",
-    "MikeyParseError",
-    "MikeyPeerError",
-    "MikeyRefusedError",
     "NegotiatedAudio",
     "NegotiatedMedia",
     "NegotiationError",
@@ -71,9 +57,5 @@ __all__ = [
     "SessionDescription",
     "SessionNegotiation",
     "SharedCodec",
-    "TakenKeyMgmt",
     "groups_of",
-    "parse_key_mgmt_header",
-    "serialize_key_mgmt_header",
-    "take_key_mgmt",
 ]

@@ -3,9 +3,12 @@
 from sdp import MediaSecurity
 from sip import Credentials
 
-from .assurance import SecurityReport, Tier, TierStatus
-from .call import Call, IncomingCall
-from .endpoint import Endpoint, EndpointSettings
+from .assurance.report import SecurityReport, Tier, TierStatus
+from .assurance.security_policy import SecurityPolicy
+from .call.call import Call, IncomingCall
+from .call.endpoint import Endpoint, EndpointSettings
+from .call.messages import Info, TextMessage
+from .call.transfer import IncomingTransfer
 from .errors import (
     CallEndedError,
     CallRefusedError,
@@ -16,13 +19,10 @@ from .errors import (
     UnsupportedCodecError,
     UnsupportedDigitError,
 )
-from .media_bundle import MediaBundle
-from .media_session import MediaSession
-from .media_statistics import MediaStatistics
-from .messages import Info, TextMessage
-from .security_policy import SecurityPolicy
+from .media.bundle import MediaBundle
+from .media.session import MediaSession
+from .media.statistics import MediaStatistics
 from .tls_files import TlsFiles
-from .transfer import IncomingTransfer
 
 __all__ = [
     "Call",

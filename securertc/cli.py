@@ -21,27 +21,26 @@ from rich.console import Console
 from rtp import UnsupportedAudioError, read_wav
 from sdp import MediaSecurity
 from sip import Credentials, SipParseError, SipUri, TlsFileError
-from sip.descriptors import raise_descriptor_limit
-from sip.dns_records import Resolver
-from sip.outbound import is_instance, new_instance
-from sip.websocket_settings import WebSocketSettings
+from sip.discovery import Resolver
+from sip.transport import WebSocketSettings, raise_descriptor_limit
+from sip.user_agent import is_instance, new_instance
 
-from .call_display import printable, report_table, shown
-from .command_call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
-from .command_dns import run_dns
-from .command_mikey import mikey
-from .command_ping import DEFAULT_TIMEOUT, PingOptions, run_ping
-from .command_proxy import check_proxy, run_proxy
-from .command_register import RegisterOptions, run_register
-from .command_running import EXIT_NO_CALL, create_console, run_command, warn_of_exposed
-from .demo import print_result, run_demo
+from .assurance.security_policy import SecurityPolicy
+from .commands.call import Answering, CallOptions, CallOutcome, read_users, run_answer, run_call
+from .commands.display import printable, report_table, shown
+from .commands.dns import run_dns
+from .commands.mikey import mikey
+from .commands.ping import DEFAULT_TIMEOUT, PingOptions, run_ping
+from .commands.proxy import check_proxy, run_proxy
+from .commands.register import RegisterOptions, run_register
+from .commands.running import EXIT_NO_CALL, create_console, run_command, warn_of_exposed
+from .demo.melody import SAMPLE_RATE, shipped_melody
+from .demo.run import print_result, run_demo
 from .errors import ConfigurationError, MissingExtraError
 from .local_files import NewFile
-from .media_stream import Samples
-from .melody import SAMPLE_RATE, shipped_melody
+from .media.stream import Samples
 from .name_resolution import name_resolver
-from .proxy_config import read_config, warning_of
-from .security_policy import SecurityPolicy
+from .server.configuration import read_config, warning_of
 from .tls_files import TlsFiles
 
 EXIT_SHORT = 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rtp import write_wav
 
-from .media_stream import Samples
+from .media.stream import Samples
 
 
 def exposure(path: str | Path) -> str | None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sip import SipUri
-from sip.dns_records import Resolver
-from sip.locator import Locator
-from sip.target import Target, target_of
+from sip.discovery import Locator, Resolver, Target, target_of
 
 from .errors import MissingExtraError
 
@@ -21,7 +19,7 @@ def name_resolver(name_servers: Sequence[str] = ()) -> Resolver | None:
     MissingExtraError when some are given without it, and ValueError for what is no numeric address.
     """
     try:
-        from sip.dns_resolver import DnsResolver
+        from sip.discovery import DnsResolver
     except ImportError:
         if name_servers:
             raise MissingExtraError("asking a name server", extra="dns") from None

@@ -1,9 +1,10 @@
 """A thin SIP layer (RFC 3261): messages, transactions and dialogs sans-IO, Digest, TLS; asyncio at the edge."""
 
-from .digest_client import DigestClient
-from .digest_credentials import Credentials
-from .digest_secrets import DigestSecrets
-from .digest_server import Authentication, DigestServer, Verdict
+from .digest.client import DigestClient
+from .digest.credentials import Credentials
+from .digest.guess_limit import GuessLimit, GuessRate
+from .digest.server import Authentication, DigestServer, Verdict
+from .digest.stored_secrets import DigestSecrets
 from .errors import (
     CallCancelledError,
     DialogError,
@@ -20,21 +21,20 @@ from .errors import (
     TransportError,
     WebSocketError,
 )
-from .guess_limit import GuessLimit, GuessRate
-from .header_values import AllContacts, AuthParameters, CSeq, NameAddr, Via
-from .headers import Headers
-from .load_limits import LoadLimits
-from .location import Binding, Located, LocationRecord, LocationStore
-from .location_memory import MemoryLocationStore
-from .location_service import LocationService
-from .message import Message, Request, Response
-from .parser import Limits, parse_message
-from .registrar import Registrar, RegistrarSettings
-from .stream_parser import KeepAlive, StreamParser
-from .timers import Timers
-from .tls import VerifiedPeer, client_context, server_context, verify_identity
-from .uri import OtherUri, SipUri, Uri, parse_uri
-from .websocket_settings import WebSocketSettings
+from .message.header_values import AllContacts, AuthParameters, CSeq, NameAddr, Via
+from .message.headers import Headers
+from .message.message import Message, Request, Response
+from .message.parser import Limits, parse_message
+from .message.stream_parser import KeepAlive, StreamParser
+from .message.uri import OtherUri, SipUri, Uri, parse_uri
+from .registrar.location import Binding, Located, LocationRecord, LocationStore
+from .registrar.location_service import LocationService
+from .registrar.registrar import Registrar, RegistrarSettings
+from .registrar.store_memory import MemoryLocationStore
+from .transaction.load_limits import LoadLimits
+from .transaction.timers import Timers
+from .transport.tls import VerifiedPeer, client_context, server_context, verify_identity
+from .transport.websocket_settings import WebSocketSettings
 
 __all__ = [
     "AllContacts",

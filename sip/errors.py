@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .message import Message, Request, Response
-    from .stream_parser import KeepAlive
+    from .message.message import Message, Request, Response
+    from .message.stream_parser import KeepAlive
 
 
 class SipError(Exception):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sip import Credentials, DigestClient, Request, Response, SipUri, client_context, server_context
-from sip.stream_parser import StreamParser
+from sip.message import StreamParser
 
 REALM = "127.0.0.1"
 GRACE = 8.0  # seconds to answer what is still open at the end

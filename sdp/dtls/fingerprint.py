@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..description.session_description import MediaDescription, SessionDescription
 from ..errors import FingerprintError, named
-from ..session_description import MediaDescription, SessionDescription
 
 # RFC 8122 5 and its registry; MD2 and MD5 must not be used, and are in none of these.
 KNOWN_HASH_FUNCTIONS = ("sha-512", "sha-384", "sha-256", "sha-224", "sha-1")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from srtp import Profile
 from srtp.field_checks import check_fields
 
+from ..description.session_description import Line, numeric_address
 from ..errors import DtlsAttributeError, DtlsError, NegotiationError, Refusal
-from ..keying import (
+from ..keying.method import (
     DTLS_PROTOCOLS,
     PLAIN_PROTOCOLS,
     SECURE_PROTOCOLS,
@@ -21,7 +22,6 @@ from ..keying import (
     LocalSection,
     RemoteSection,
 )
-from ..session_description import Line, numeric_address
 from .certificate import DtlsCertificate
 from .dtls_connection import Address, DtlsConnection
 from .dtls_events import HandshakeCompleted

@@ -6,8 +6,8 @@ import enum
 
 from srtp.field_checks import as_member
 
+from ..description.session_description import MediaDescription, SessionDescription
 from ..errors import DtlsAttributeError
-from ..session_description import MediaDescription, SessionDescription
 
 
 class SetupRole(enum.Enum):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 
+from ..description.session_description import MediaDescription
 from ..errors import DtlsAttributeError
-from ..session_description import MediaDescription
 
 _TLS_ID = re.compile(r"[A-Za-z0-9+/_\-]{20,255}")
 

@@ -1,5 +1,6 @@
 """MIKEY, multimedia Internet keying (RFC 3830): messages, modes, keys, and how SDP and RTSP carry it (RFC 4567)."""
 
+from ..errors import MikeyError, MikeyIndistinguishableKeysError, MikeyParseError, MikeyPeerError, MikeyRefusedError
 from .code_points import (
     DataType,
     DhGroup,
@@ -18,6 +19,7 @@ from .exchange import NULL_OVER_TLS, STRICT, MikeyProfile, Mode
 from .header import CsIdMap, EmptyMap, GenericId, GenericIdMap, Header, SrtpId, SrtpIdMap
 from .initiator import Initiator, Proposal
 from .key_data import KeyData, KeyValidity
+from .key_mgmt import KeyMgmtAttribute, TakenKeyMgmt, check_answered_key_mgmt, take_key_mgmt
 from .keying import MikeyKeying, MikeyResult
 from .media_lines import streams_of_media
 from .message import Message, Payload, parse_key_data
@@ -42,6 +44,7 @@ from .printer import Description, describe
 from .replay_cache import ReplayCache
 from .responder import Accepted, Responder
 from .responder_request import ResponderSettings
+from .rtsp_key_mgmt import KeyMgmtSpec, parse_key_mgmt_header, serialize_key_mgmt_header
 from .srtp_policy import policy_payload, profile_of
 
 __all__ = [
@@ -71,14 +74,21 @@ __all__ = [
     "Initiator",
     "Kemac",
     "KeyData",
+    "KeyMgmtAttribute",
+    "KeyMgmtSpec",
     "KeyType",
     "KeyValidity",
     "KeyValidityType",
     "KeyedPolicy",
     "MacAlgorithm",
     "Message",
+    "MikeyError",
+    "MikeyIndistinguishableKeysError",
     "MikeyKeying",
+    "MikeyParseError",
+    "MikeyPeerError",
     "MikeyProfile",
+    "MikeyRefusedError",
     "MikeyResult",
     "Mode",
     "Ourselves",
@@ -98,12 +108,17 @@ __all__ = [
     "SrtpId",
     "SrtpIdMap",
     "T",
+    "TakenKeyMgmt",
     "V",
+    "check_answered_key_mgmt",
     "describe",
     "nai_id",
     "parse_key_data",
+    "parse_key_mgmt_header",
     "policy_payload",
     "profile_of",
+    "serialize_key_mgmt_header",
     "streams_of_media",
+    "take_key_mgmt",
     "uri_id",
 ]

@@ -7,8 +7,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from ..description.session_description import Line, SessionDescription
 from ..errors import KeyManagementError, MikeyError, NegotiationError, Refusal
-from ..key_mgmt import (
+from ..keying.method import (
+    SECURE_PROTOCOLS,
+    Examined,
+    KeyingAnswer,
+    KeyingLines,
+    KeyingResult,
+    KeyingState,
+    LocalSection,
+    RemoteSection,
+)
+from .crypto_session_bundle import CryptoSessionBundle
+from .exchange import Mode
+from .initiator import Initiator, Proposal
+from .key_mgmt import (
     MAX_ATTRIBUTES,
     MIKEY,
     KeyMgmtAttribute,
@@ -19,20 +33,6 @@ from ..key_mgmt import (
     refusal_of,
     take_key_mgmt,
 )
-from ..keying import (
-    SECURE_PROTOCOLS,
-    Examined,
-    KeyingAnswer,
-    KeyingLines,
-    KeyingResult,
-    KeyingState,
-    LocalSection,
-    RemoteSection,
-)
-from ..session_description import Line, SessionDescription
-from .crypto_session_bundle import CryptoSessionBundle
-from .exchange import Mode
-from .initiator import Initiator, Proposal
 from .media_lines import streams_of_media
 from .parties import Ourselves, Peer
 from .replay_cache import ReplayCache

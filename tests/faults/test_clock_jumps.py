@@ -11,10 +11,10 @@ from proxy_stage import Stage, make_request
 from virtual_network import Faults, Network, run
 
 from sip import Credentials, DigestClient, DigestServer, RegistrarSettings, SipUri, Timers
-from sip.client_transaction import ClientTransaction, Send, TimedOut
-from sip.location_memory import MemoryLocationStore
-from sip.location_service import LocationService
-from sip.server_transaction import ServerTransaction
+from sip.registrar.location_service import LocationService
+from sip.registrar.store_memory import MemoryLocationStore
+from sip.transaction.client import ClientTransaction, Send, TimedOut
+from sip.transaction.server import ServerTransaction
 
 YEAR = 365 * 24 * 3600.0
 

@@ -11,11 +11,11 @@ from fault_stage import FAR, stage
 from virtual_network import Faults, Network, run
 
 from sip import SipUri
-from sip.dns_records import HostAddress, Question, Srv
-from sip.dns_resolver import DnsResolver
+from sip.discovery.dns_records import HostAddress, Question, Srv
+from sip.discovery.dns_resolver import DnsResolver
+from sip.discovery.locator import DISCOVERY_TIMEOUT, Locator
 from sip.errors import DiscoveryError
-from sip.locator import DISCOVERY_TIMEOUT, Locator
-from sip.proxy_resolver import DnsProxyResolver
+from sip.proxy.dns_resolver import DnsProxyResolver
 
 
 class SlowResolver:

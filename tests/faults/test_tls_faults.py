@@ -7,13 +7,13 @@ import contextlib
 import socket
 
 import pytest
+import sip.transport.layer.layer
+import sip.transport.layer.tls_accept
 from faulty_relay import faulty_relay
 
-import sip.tls_accept
-import sip.transport
 from sip import Request, SipUri, Timers, TransactionTimeoutError, TransportError, client_context, server_context
-from sip.message import new_call_id
-from sip.user_agent import UserAgent
+from sip.message.message import new_call_id
+from sip.user_agent.user_agent import UserAgent
 
 # Time-outs, 64*T1, of 1.3 s.
 TIMERS = Timers(t1=0.02, t2=0.16, t4=0.2, completed_invite=1.3)
@@ -60,7 +60,7 @@ async def until(condition):
 
 
 async def test_who_connects_and_never_speaks_is_counted_and_put_out(authority, monkeypatch):
-    monkeypatch.setattr(sip.tls_accept, "HANDSHAKE_TIMEOUT", 0.5)
+    monkeypatch.setattr(sip.transport.layer.tls_accept, "HANDSHAKE_TIMEOUT", 0.5)
     async with agent(authority) as bob:
         silent = [await asyncio.open_connection(HOST, port_of(bob)) for _ in range(5)]
         await until(lambda: bob.connections == 5)
@@ -100,7 +100,7 @@ async def test_a_handshake_that_breaks_off(authority, said):
 @pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"])
 async def test_a_server_whose_handshake_never_ends(authority, monkeypatch, answer):
     """It says nothing (None), hangs up (nothing), speaks something else, or alerts: no connection, by whatever name."""
-    monkeypatch.setattr(sip.transport, "CONNECT_TIMEOUT", 0.4)
+    monkeypatch.setattr(sip.transport.layer, "CONNECT_TIMEOUT", 0.4)
 
     async def serve(reader, writer):
         await reader.read(1)

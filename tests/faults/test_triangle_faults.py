@@ -9,11 +9,11 @@ import functools
 import pytest
 from faulty_relay import faulty_relay
 
-import securertc.triangle
+import securertc.demo.triangle
 from securertc import CallRefusedError, Endpoint, EndpointSettings
-from securertc.embedded_zone import records_of_domain
-from securertc.proxy_config import ProxyConfig
-from securertc.triangle import HOST, Triangle, TriangleUser
+from securertc.demo.embedded_zone import records_of_domain
+from securertc.demo.triangle import HOST, Triangle, TriangleUser
+from securertc.server.configuration import ProxyConfig
 from sip import Credentials, Timers
 
 ALICE = TriangleUser("alice", "local.edu", "phone1.local.edu", "alice's secret")
@@ -45,7 +45,7 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path, monkeypatch):
     """Both registered; the way from local.edu to remote.edu leads through a relay. Afterwards all is counted."""
-    monkeypatch.setattr(securertc.triangle, "ProxyConfig", functools.partial(ProxyConfig, timers=TIMERS))
+    monkeypatch.setattr(securertc.demo.triangle, "ProxyConfig", functools.partial(ProxyConfig, timers=TIMERS))
     calls = []
 
     def on_call(incoming):

@@ -21,7 +21,7 @@ from dtls_link import CLIENT, SERVER, pair
 
 from sdp import LocalMedia, MediaSecurity, SdpError, SessionDescription, SessionNegotiation
 from sdp.dtls import DtlsCertificate, DtlsSrtp, HandshakeCompleted
-from sdp.ice_attributes import IceDescription
+from sdp.ice.attributes import IceDescription
 
 ALICE, BOB = DtlsCertificate.generate(), DtlsCertificate.generate()
 PIECES = [

@@ -20,7 +20,7 @@ from damage import fuzz
 from mikey_messages import ONVIF
 from mikey_parties import BOB_SSRC, NOW, STREAMS, Pair, RsaAuthority
 
-from sdp import KeyMgmtAttribute, SdpError, parse_key_mgmt_header, serialize_key_mgmt_header
+from sdp import SdpError
 from sdp.mikey import (
     NULL_OVER_TLS,
     EncryptionAlgorithm,
@@ -28,6 +28,7 @@ from sdp.mikey import (
     Initiator,
     Kemac,
     KeyData,
+    KeyMgmtAttribute,
     KeyType,
     KeyValidity,
     MacAlgorithm,
@@ -44,6 +45,8 @@ from sdp.mikey import (
     T,
     describe,
     parse_key_data,
+    parse_key_mgmt_header,
+    serialize_key_mgmt_header,
     uri_id,
 )
 from sdp.mikey.certificates import known_public_key, public_key_of

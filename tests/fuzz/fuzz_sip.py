@@ -34,11 +34,11 @@ from sip import (
     parse_message,
     parse_uri,
 )
-from sip.dialog import Dialog, request_dialog_id
-from sip.parser import DEFAULT_LIMITS, _parse_unusual_head, parse_head
-from sip.request_validation import refuse_request
-from sip.server_transaction import server_key
-from sip.target import add_received, next_hop, response_address, target_of
+from sip.dialog.dialog import Dialog, request_dialog_id
+from sip.discovery.target import add_received, next_hop, response_address, target_of
+from sip.message.parser import DEFAULT_LIMITS, _parse_unusual_head, parse_head
+from sip.transaction.server import server_key
+from sip.user_agent.request_validation import refuse_request
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
 PIECES = [b"\r\n", b"\r\n\r\n", b"\0", b'"', b"\\", b"<", b">", b",", b";", b":", b"@", b"%", b"%00", b"=", b"[", b"]"]

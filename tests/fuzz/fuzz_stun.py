@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from damage import fuzz
 
-from sdp.demultiplexing import DatagramKind, kind_of
+from rtp.demultiplexing import DatagramKind, kind_of
 from sdp.dtls.dtls_records import datagrams_of, record_headers
 from sdp.dtls.fingerprint import Fingerprint, read_fingerprints
 from sdp.errors import SdpError
-from sdp.ice_attributes import IceCandidate, IceCredentials
-from sdp.ice_lite import IceLite
-from sdp.stun import StunAttribute, StunClass, StunMessage, decode_error, decode_xor_address
+from sdp.ice.attributes import IceCandidate, IceCredentials
+from sdp.ice.lite import IceLite
+from sdp.ice.stun import StunAttribute, StunClass, StunMessage, decode_error, decode_xor_address
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "rfc5769.json").read_text())
 CREDENTIALS = IceCredentials("evtj", VECTORS["password"])

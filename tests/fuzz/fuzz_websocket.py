@@ -17,9 +17,9 @@ from damage import fuzz
 from websockets.frames import Frame, Opcode
 
 from sip.errors import WebSocketError
-from sip.parser import Limits
-from sip.websocket import SipWebSocket
-from sip.websocket_settings import WebSocketSettings
+from sip.message.parser import Limits
+from sip.transport.websocket import SipWebSocket
+from sip.transport.websocket_settings import WebSocketSettings
 
 LIMITS = Limits(header_bytes=600, body_bytes=400)
 SETTINGS = WebSocketSettings(origins=("https://example.com",))

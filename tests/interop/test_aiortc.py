@@ -17,11 +17,11 @@ from peers.tones import assert_tone, tone
 from sdp import LocalMedia, NegotiatedMedia, SessionNegotiation
 from sdp.dtls import DEFAULT_PROFILES, PROTECTION_PROFILES, DtlsCertificate, DtlsSrtp, SetupRole
 from sdp.dtls.protection_profiles import keying_material_length, policies_from
-from sdp.ice_attributes import IceDescription
-from sdp.ice_lite import IceLite
+from sdp.ice.attributes import IceDescription
+from sdp.ice.lite import IceLite
 from securertc import MediaSession, SecurityPolicyError
-from securertc.dtls_media import DtlsMedia
-from securertc.ice_agent import IceAgent
+from securertc.media.dtls_media import DtlsMedia
+from securertc.media.ice_agent import IceAgent
 from srtp import Profile
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(60)]

@@ -14,10 +14,10 @@ from peers.tones import assert_tone, tone
 
 from sdp import BundlePolicy, Codec, LocalMedia, SessionNegotiation
 from sdp.dtls import DtlsCertificate, DtlsSrtp
-from sdp.ice_attributes import IceDescription
-from sdp.ice_lite import IceLite
+from sdp.ice.attributes import IceDescription
+from sdp.ice.lite import IceLite
 from securertc import MediaBundle, MediaSession
-from securertc.dtls_media import DtlsMedia
+from securertc.media.dtls_media import DtlsMedia
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(60)]
 VP8 = Codec("VP8", 90000, 96)

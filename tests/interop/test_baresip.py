@@ -8,7 +8,7 @@ import pytest
 from peers.baresip import Baresip
 from peers.tones import assert_tone, read_samples
 
-from sdp.keying_sdescriptions import DEFAULT_SUITES
+from sdp.sdescriptions.keying import DEFAULT_SUITES
 from securertc import CallRefusedError, MediaSecurity, SecurityPolicy, TierStatus
 
 pytestmark = [pytest.mark.interop("baresip"), pytest.mark.timeout(60)]

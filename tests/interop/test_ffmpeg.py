@@ -14,7 +14,7 @@ from peers.tones import assert_tone, read_samples, tone
 
 from rtp import Pacer, RtpPacket, UdpSocket, decode_pcmu, encode_pcmu, is_rtcp
 from sdp import CryptoAttribute, SessionDescription
-from sdp.crypto_policy import policy_of
+from sdp.sdescriptions.policy import policy_of
 from srtp import AuthenticationError, Policy, Session
 
 SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")

@@ -11,8 +11,8 @@ from peers.jssip import install, jssip_phone
 
 from sdp import MediaSecurity
 from securertc import Endpoint, EndpointSettings, SecurityPolicy, TlsFiles
-from securertc.command_proxy import create_proxy, open_store
-from securertc.proxy_config import parse_config
+from securertc.commands.proxy import create_proxy, open_store
+from securertc.server.configuration import parse_config
 from sip import Credentials
 
 pytestmark = pytest.mark.interop("node", "npm")

@@ -11,7 +11,6 @@ from mikey_parties import NOW, STREAMS, Pair, RsaAuthority
 from peers.gstreamer_mikey import gstreamer
 from peers.tshark import capture, dissect
 
-from sdp import MikeyRefusedError
 from sdp.mikey import (
     NULL_OVER_TLS,
     Chash,
@@ -24,6 +23,7 @@ from sdp.mikey import (
     KeyValidity,
     MacAlgorithm,
     Message,
+    MikeyRefusedError,
     Mode,
     Ourselves,
     Peer,

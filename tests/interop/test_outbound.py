@@ -9,7 +9,7 @@ import pytest
 from peers.baresip import Baresip
 from peers.kamailio import PASSWORDS, REALM, Kamailio
 
-from securertc.proxy_service import ProxyService
+from securertc.server.service import ProxyService
 from sip import (
     Credentials,
     DigestClient,
@@ -21,9 +21,9 @@ from sip import (
     client_context,
     server_context,
 )
-from sip.outbound import OutboundRegistration, new_instance
-from sip.proxy_server import Listener, ProxyServer
-from sip.user_agent import UserAgent
+from sip.proxy.server import Listener, ProxyServer
+from sip.user_agent.outbound import OutboundRegistration, new_instance
+from sip.user_agent.user_agent import UserAgent
 
 pytestmark = pytest.mark.timeout(60)
 AOR = "bob@example.com"

@@ -11,8 +11,8 @@ from peers.baresip import Baresip
 from peers.kamailio import PASSWORDS, REALM, Kamailio
 
 from sip import DigestServer, LocationService, RegistrarSettings, SipUri, server_context
-from sip.location_sqlite import SqliteLocationStore
-from sip.user_agent import UserAgent
+from sip.registrar.store_sqlite import SqliteLocationStore
+from sip.user_agent.user_agent import UserAgent
 
 pytestmark = pytest.mark.timeout(60)
 

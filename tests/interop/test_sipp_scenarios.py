@@ -10,10 +10,10 @@ from lossy_relay import lossy_relay
 from peers.sipp import SippCallee, SippCaller
 
 from securertc import CallRefusedError, Endpoint, MediaSecurity, SecurityPolicy
-from securertc.command_proxy import create_proxy
-from securertc.proxy_config import ListenSettings, LocationSettings, ProxyConfig
+from securertc.commands.proxy import create_proxy
+from securertc.server.configuration import ListenSettings, LocationSettings, ProxyConfig
 from sip import SipUri
-from sip.proxy_events import ProxyTarget
+from sip.proxy.events import ProxyTarget
 
 pytestmark = [pytest.mark.interop("sipp"), pytest.mark.timeout(60)]
 HOST = "127.0.0.1"

@@ -16,13 +16,19 @@ from peers.process import free_ports
 from peers.tones import assert_tone, read_samples
 
 from securertc import CallRefusedError, Credentials, SecurityPolicy, TierStatus
-from securertc.command_proxy import create_proxy
-from securertc.embedded_zone import EmbeddedZone, records_of_domain
-from securertc.proxy_config import AuthenticationSettings, ListenSettings, LocationSettings, ProxyConfig, TlsSettings
-from sip.location_memory import MemoryLocationStore
-from sip.locator import Locator
-from sip.proxy_resolver import DnsProxyResolver
-from sip.proxy_server import ProxyServer
+from securertc.commands.proxy import create_proxy
+from securertc.demo.embedded_zone import EmbeddedZone, records_of_domain
+from securertc.server.configuration import (
+    AuthenticationSettings,
+    ListenSettings,
+    LocationSettings,
+    ProxyConfig,
+    TlsSettings,
+)
+from sip.discovery.locator import Locator
+from sip.proxy.dns_resolver import DnsProxyResolver
+from sip.proxy.server import ProxyServer
+from sip.registrar.store_memory import MemoryLocationStore
 
 pytestmark = [pytest.mark.interop("kamailio"), pytest.mark.timeout(60)]
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(600)
 CHECK = """
 import importlib.resources, srtp, rtp, sdp, sip, securertc
 assert "site-packages" in srtp.__file__, srtp.__file__
-assert (importlib.resources.files("securertc") / "audio" / "melody.wav").is_file()
+assert (importlib.resources.files("securertc.demo") / "audio" / "melody.wav").is_file()
 policy = srtp.Policy(srtp.Profile.AES_CM_128_HMAC_SHA1_80, bytes(16), bytes(14))
 packet = bytes([128, 0, 0, 1]) + bytes(8) + b"payload"
 assert srtp.Session(None, policy).unprotect(srtp.Session(policy, None).protect(packet)) == packet
@@ -48,9 +48,20 @@ def test_wheel_holds_the_packages_and_nothing_else(built: Path):
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
-    for wanted in ("sdp/dtls/dtls_connection.py", "srtp/session.pyi", "srtp/secret.pyi", "sip/head_scanner.pyi"):
+    for wanted in (
+        "sdp/dtls/dtls_connection.py",
+        "srtp/session.pyi",
+        "srtp/secret.pyi",
+        "sip/message/head_scanner.pyi",
+    ):
         assert wanted in names
-    for extension in ("srtp/session.", "srtp/secret.", "sip/head_scanner.", "sip/header_rows.", "sip/message_writer."):
+    for extension in (
+        "srtp/session.",
+        "srtp/secret.",
+        "sip/message/head_scanner.",
+        "sip/message/header_rows.",
+        "sip/message/message_writer.",
+    ):
         assert sum(name.startswith(extension) and name.endswith(".so") for name in names) == 1
     assert not [name for name in names if name.endswith((".c", ".txt")) and ".dist-info" not in name]
 
@@ -66,10 +77,10 @@ def test_sdist_holds_what_building_needs(built: Path):
         "srtp/session.pyx",
         "srtp/kernels/kernels.h",
         "srtp/core/protect.c",
-        "sip/head_scanner.pyx",
+        "sip/message/head_scanner.pyx",
     }
     assert wanted <= names
-    assert not {"srtp/session.c", "sip/head_scanner.c"} & names
+    assert not {"srtp/session.c", "sip/message/head_scanner.c"} & names
 
 
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])

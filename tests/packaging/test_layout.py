@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ OUTSIDE = CORE | {"OpenSSL", "aioice", "dns"}  # the last three are extras, whic
 SOURCE_FOLDERS = (*MAY_IMPORT, "tests", "benchmarks", "examples")
 SOURCE_SUFFIXES = {".py", ".pyi", ".pyx", ".pxd", ".c", ".h", ".cfg", ".xml"}
 # Written by Cython at build time, not by us.
-GENERATED = {f"{path.with_suffix('.c').relative_to(ROOT)}" for path in ROOT.glob("s*p/*.pyx")}
+GENERATED = {f"{path.with_suffix('.c').relative_to(ROOT)}" for path in ROOT.glob("s*p/**/*.pyx")}
 LONGEST_FILE = 600
 
 IMPORT_PROBE = """
@@ -102,7 +103,7 @@ def test_importing_starts_nothing(package: str) -> None:
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_package_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
-    for compiled in (ROOT / package).glob("*.pyx"):
+    for compiled in (ROOT / package).rglob("*.pyx"):
         assert compiled.with_suffix(".pyi").is_file()
 
 
@@ -137,11 +138,56 @@ def test_errors_are_one_hierarchy_in_one_file(package: str) -> None:
             assert [name for name in classes if name.endswith("Error") and name[0] != "_"] == [], path.name
 
 
-def test_the_map_names_files_that_exist() -> None:
+def folders() -> list[str]:
+    """Every folder of code that git keeps, as "sip/message", those of C included."""
+    found = {path.parent.relative_to(ROOT) for package in MAY_IMPORT for path in (ROOT / package).rglob("*.[pc]*")}
+    return sorted(str(folder) for folder in found if folder.name != "__pycache__")
+
+
+def test_the_map_has_each_folder_in_a_line_of_its_own() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
-    rows = {line.split("`")[1].rstrip("/"): line for line in text.splitlines() if line.startswith("| `")}
-    assert set(rows) == set(MAY_IMPORT)
-    for package, row in rows.items():
-        for name in row.split("`")[1::2]:
-            if name.endswith((".py", ".pyx", ".c")):
-                assert list((ROOT / package).rglob(name)), f"docs/architecture.md names {package}/{name}"
+    lines = text.partition("```\n")[2].partition("```")[0].splitlines()
+    listed: list[str] = []
+    for line in lines:
+        name = line.split()[0].rstrip("/")
+        listed.append(name if line[0] != " " else f"{listed_package(listed)}/{name}")
+    assert sorted(listed) == folders()
+    assert max(map(len, text.splitlines())) <= 128
+
+
+def listed_package(listed: list[str]) -> str:
+    """The package that the last line was of."""
+    return listed[-1].partition("/")[0]
+
+
+@pytest.mark.parametrize("folder", [folder for folder in folders() if (ROOT / folder / "__init__.py").is_file()])
+def test_a_folder_has_a_face(folder: str) -> None:
+    """It says in a line what is in the folder, and its `__all__` names what others may use."""
+    face = importlib.import_module(folder.replace("/", "."))
+    assert face.__doc__
+    modules_only = {"securertc.commands"}
+    assert (face.__name__ in modules_only) != hasattr(face, "__all__")
+    for name in getattr(face, "__all__", ()):
+        assert getattr(face, name) is not None, name
+
+
+def imports_past_a_face(package: str, text: str) -> list[str]:
+    """The modules inside other packages' folders that a text imports from, where their faces are to be used."""
+    packages = "|".join(MAY_IMPORT)
+    named = re.findall(rf"^\s*from ((?:{packages})\.\w+\.\w+) import", text, flags=re.MULTILINE)
+    return [name for name in named if name.partition(".")[0] != package]
+
+
+@pytest.mark.parametrize("package", [*MAY_IMPORT, "docs", "examples", "README.md"])
+def test_others_import_from_faces(package: str) -> None:
+    root = ROOT / package
+    texts = [root] if root.is_file() else [path for path in root.rglob("*") if path.suffix in {".py", ".md"}]
+    assert texts
+    past = {path.name: imports_past_a_face(package, path.read_text()) for path in texts}
+    assert {name: modules for name, modules in past.items() if modules} == {}
+
+
+def test_an_import_past_a_face_is_found() -> None:
+    text = "from sip.message.uri import SipUri\nfrom sip.message import SipUri\n"
+    assert imports_past_a_face("securertc", text) == ["sip.message.uri"]
+    assert imports_past_a_face("sip", text) == []

@@ -12,21 +12,21 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
 
-SDES, NEGOTIATION = "sdp/test_keying_sdescriptions.py", "sdp/test_session_negotiation.py"
+SDES, NEGOTIATION = "sdp/sdescriptions/test_keying_sdescriptions.py", "sdp/negotiation/test_session_negotiation.py"
 FINGERPRINT, CONNECTION = "sdp/dtls/test_fingerprint.py", "sdp/dtls/test_dtls_connection.py"
-STREAM = "securertc/test_media_stream.py"
+STREAM = "securertc/media/test_media_stream.py"
 AUTHENTICATION = "sdp/mikey/test_authentication.py"
 
 PITFALLS = [
     # sdescriptions
     (
         "lifetime and MKI are dropped; the whole parameter is read as base64",
-        "sdp/test_sdescriptions.py",
+        "sdp/sdescriptions/test_sdescriptions.py",
         "lifetime_and_mki",
     ),
-    ("only keys of 30 bytes", "sdp/test_crypto_policy.py", "every_suite_from_offer_to_packets"),
+    ("only keys of 30 bytes", "sdp/sdescriptions/test_crypto_policy.py", "every_suite_from_offer_to_packets"),
     ("the tag of a refused line is remembered", SDES, "the_tag_of_a_refused_line_is_not_remembered"),
-    ("the lifetime is read and not enforced", "sdp/test_crypto_policy.py", "the_lifetime_is_kept"),
+    ("the lifetime is read and not enforced", "sdp/sdescriptions/test_crypto_policy.py", "the_lifetime_is_kept"),
     ("an answer with our own key", SDES, "our_own_key_reflected_is_not_taken"),
     ("one key in two lines or streams", SDES, "a_key_that_stands_elsewhere_too_is_not_taken"),
     ("parameters that weaken are taken unasked", SDES, "weakening_parameters_are_refused_by_default"),
@@ -34,7 +34,7 @@ PITFALLS = [
     ("a re-INVITE resets the ROC", NEGOTIATION, "a_refresh_keeps_keys_and_a_new_address_or_a_wish_changes_them"),
     (
         "further keys of a line are dropped",
-        "sdp/test_crypto_policy.py",
+        "sdp/sdescriptions/test_crypto_policy.py",
         "packets_under_each_key_of_a_line_are_taken_by_their_mki",
     ),
     ("no change of keys with the address", NEGOTIATION, "the_answerer_that_moves_takes_a_new_key"),
@@ -49,19 +49,27 @@ PITFALLS = [
     ("a stream offered twice is taken in clear", NEGOTIATION, "of_a_stream_offered_twice_the_secured_one_is_taken"),
     (
         "a group carries a stream in clear",
-        "sdp/test_bundle.py",
+        "sdp/negotiation/test_bundle.py",
         "no_stream_is_carried_with_less_security_than_it_asks_for",
     ),
-    ("a forged mid draws a stream away", "securertc/test_media_bundle.py", "forged_packets_teach_nothing"),
-    ("RTP/AVP is taken where SRTP is mandatory", "sdp/test_offer_answer.py", "required_and_nothing_acceptable"),
+    ("a forged mid draws a stream away", "securertc/media/test_media_bundle.py", "forged_packets_teach_nothing"),
+    (
+        "RTP/AVP is taken where SRTP is mandatory",
+        "sdp/negotiation/test_offer_answer.py",
+        "required_and_nothing_acceptable",
+    ),
     ("one way in clear when the peer has no crypto", SDES, "a_peer_without_crypto_is_refused_under_required"),
     ("the peer's profile alone turns encryption off", NEGOTIATION, "a_secured_stream_never_goes_on_in_clear"),
-    ("keys that are still to come fall back to clear", "sdp/test_keying.py", "what_is_pending_never_goes_on_in_clear"),
-    ("media before the keys", "securertc/test_dtls_media.py", "nothing_leaves_before_the_keys_are_there"),
+    (
+        "keys that are still to come fall back to clear",
+        "sdp/keying/test_keying.py",
+        "what_is_pending_never_goes_on_in_clear",
+    ),
+    ("media before the keys", "securertc/media/test_dtls_media.py", "nothing_leaves_before_the_keys_are_there"),
     ("the RTCP BYE goes out in clear", STREAM, "rtcp_is_protected_the_goodbye_included"),
     ("a packet that does not open is used", STREAM, "forged_packets_change_nothing"),
-    ("a call is talked into clear", "securertc/test_calls.py", "a_secured_call_cannot_be_talked_into_clear"),
-    ("an overflow by ptime", "sdp/test_offer_answer.py", "a_packet_time_that_cannot_be_is_not_taken"),
+    ("a call is talked into clear", "securertc/call/test_calls.py", "a_secured_call_cannot_be_talked_into_clear"),
+    ("an overflow by ptime", "sdp/negotiation/test_offer_answer.py", "a_packet_time_that_cannot_be_is_not_taken"),
     ("10 MB of SDP", SDES, "ten_megabytes_are_refused_without_being_read"),
     # DTLS-SRTP
     ("fingerprints are not enforced", CONNECTION, "a_certificate_that_was_not_signalled"),
@@ -81,7 +89,7 @@ PITFALLS = [
     ("a group that is too weak", AUTHENTICATION, "group_1_is_refused_unless_allowed"),
     ("DH values of 0, 1 and p-1", AUTHENTICATION, "values_that_give_a_known_key_are_refused"),
     ("timestamps out of skew", AUTHENTICATION, "a_timestamp_out_of_skew_is_refused"),
-    ("a protocol is peeled off the offer", "sdp/test_key_mgmt.py", "a_peeled_off_protocol_is_found_out"),
+    ("a protocol is peeled off the offer", "sdp/mikey/test_key_mgmt.py", "a_peeled_off_protocol_is_found_out"),
 ]
 
 

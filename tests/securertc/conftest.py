@@ -13,7 +13,7 @@ import pytest
 from leaks import counted
 
 from securertc import Call, Endpoint, EndpointSettings, IncomingCall, SecurityPolicy, TlsFiles
-from securertc.throwaway_authority import ThrowawayAuthority
+from securertc.demo.throwaway_authority import ThrowawayAuthority
 
 HOST = "127.0.0.1"
 

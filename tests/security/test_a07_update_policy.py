@@ -10,8 +10,8 @@ from rtp_packets import rtcp, rtp
 
 from sdp import Codec, NegotiatedAudio
 from sdp import Direction as MediaDirection
-from securertc.audio_receiver import AudioReceiver
-from securertc.audio_sender import AudioSender
+from securertc.media.audio_receiver import AudioReceiver
+from securertc.media.audio_sender import AudioSender
 from srtp import (
     AuthenticationError,
     Cryptex,

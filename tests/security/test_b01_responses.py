@@ -6,8 +6,8 @@ import pytest
 from guarded_stage import STRANGER, VICTIM, stranger_request
 
 from sip import TransportError
-from sip.response_failover import flow_for_response
-from sip.target import Target, add_received
+from sip.discovery.target import Target, add_received
+from sip.transport.response_failover import flow_for_response
 
 
 class Transports:

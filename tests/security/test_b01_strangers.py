@@ -7,9 +7,9 @@ from guarded_stage import ALICE, BOB, PHONE, STRANGER, VICTIM, Guarded, as_alice
 from proxy_stage import FakeFlow, Stage
 
 from sip import NameAddr, SipUri, parse_message
-from sip.proxy_events import ProxyTarget
-from sip.proxy_settings import ProxySettings
-from sip.target import Target
+from sip.discovery.target import Target
+from sip.proxy.events import ProxyTarget
+from sip.proxy.settings import ProxySettings
 
 V = f"{VICTIM[0]}:{VICTIM[1]}"
 OURS = "<sip:192.0.2.1:5060;lr>"

@@ -10,7 +10,7 @@ from guarded_stage import STRANGER, VICTIM, stranger_request
 from virtual_network import Network, run
 
 from sip import DigestServer, Request, Response, parse_message
-from sip.user_agent import UserAgent
+from sip.user_agent.user_agent import UserAgent
 
 # As docs/security.md has it; not taken from the product, which could then move it.
 FACTOR, MAX_SUCCESSES = 3, 8

@@ -7,8 +7,8 @@ from guarded_stage import ALICE, PHONE, STRANGER, VICTIM, Guarded, as_alice, str
 from proxy_stage import FakeFlow, Stage, make_request
 
 from sip import Request, SipUri, parse_message
-from sip.proxy_events import ProxyTarget
-from sip.target import add_received, response_address
+from sip.discovery.target import add_received, response_address
+from sip.proxy.events import ProxyTarget
 
 # What each is refused with, and the changes to a stranger's request that bring it about.
 REFUSED = {

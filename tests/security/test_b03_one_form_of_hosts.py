@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from securertc.errors import ConfigurationError
-from securertc.proxy_config import parse_config
-from securertc.proxy_service import ProxyService, is_name_of
+from securertc.server.configuration import parse_config
+from securertc.server.service import ProxyService, is_name_of
 from sip import Credentials, DigestServer, Registrar, RegistrarSettings, Request, SipParseError, SipUri
-from sip.header_values import NameAddr
-from sip.host_names import ascii_lower, bare_host, host_reference, same_host
-from sip.location import aor_key
-from sip.parser import parse_message
-from sip.proxy_identity import ListenAddress, ProxyIdentity
-from sip.proxy_standing import Standing
-from sip.target import target_of
+from sip.discovery.target import target_of
+from sip.message.header_values import NameAddr
+from sip.message.host_names import ascii_lower, bare_host, host_reference, same_host
+from sip.message.parser import parse_message
+from sip.proxy.own_names import ListenAddress, ProxyIdentity
+from sip.proxy.standing import Standing
+from sip.registrar.location import aor_key
 
 SPELLINGS = ("example.com", "EXAMPLE.com", "example.com.", "Example.COM.", "example.com..")
 ADDRESSES = (

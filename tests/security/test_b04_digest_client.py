@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from securertc.proxy_service import ProxyService
+from securertc.server.service import ProxyService
 from sip import AuthParameters, Credentials, DigestClient, DigestError, DigestServer, Request, SipUri, Verdict
-from sip.digest_secrets import DigestSecrets
-from sip.proxy_events import ProxyTarget
-from sip.proxy_server import Listener, ProxyServer
-from sip.user_agent import UserAgent
+from sip.digest.stored_secrets import DigestSecrets
+from sip.proxy.events import ProxyTarget
+from sip.proxy.server import Listener, ProxyServer
+from sip.user_agent.user_agent import UserAgent
 
 HOST = "127.0.0.1"
 

@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from securertc.command_proxy import _digest
-from securertc.proxy_config import AuthenticationSettings
-from securertc.proxy_service import ProxyService
+from securertc.commands.proxy import _digest
+from securertc.server.configuration import AuthenticationSettings
+from securertc.server.service import ProxyService
 from sip import AuthParameters, Credentials, DigestClient, DigestServer, Request, SipUri, Verdict
-from sip.digest_secrets import DigestSecrets
-from sip.guess_limit import ACCOUNT_DELAY, REMEMBERED, SLOTS, GuessLimit
-from sip.user_agent import UserAgent
+from sip.digest.guess_limit import ACCOUNT_DELAY, REMEMBERED, SLOTS, GuessLimit
+from sip.digest.stored_secrets import DigestSecrets
+from sip.user_agent.user_agent import UserAgent
 
 OWNER, STRANGER = "198.51.100.1", "203.0.113.66"
 
@@ -176,7 +176,7 @@ def test_no_slot_that_others_have_filled_holds_up_who_has_not_failed():
 
 
 def test_sources_that_failed_are_remembered_in_bounds(monkeypatch):
-    monkeypatch.setattr("sip.guess_limit.MAX_FAILING", 10)
+    monkeypatch.setattr("sip.digest.guess_limit.MAX_FAILING", 10)
     limit = GuessLimit()
     for number in range(100):
         limit.failed("alice", f"203.0.113.{number}", 0.0)

@@ -7,9 +7,9 @@ from certificates import certificate
 from cryptography import x509
 
 from sip import TlsVerificationError
-from sip.digest import canonical_algorithm
-from sip.flow import Flow
-from sip.tls import verify_identity
+from sip.digest.calculation import canonical_algorithm
+from sip.transport.flow import Flow
+from sip.transport.tls import verify_identity
 
 # KELVIN SIGN, LATIN SMALL LETTER LONG S, fullwidth, dotted and dotless i, sharp s, ligature, the ideographic full stop.
 LOOK_ALIKES = [

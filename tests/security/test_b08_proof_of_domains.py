@@ -11,19 +11,19 @@ from click.testing import CliRunner
 from proxy_stage import FakeFlow, Stage
 
 from securertc.cli import main
+from securertc.demo.throwaway_authority import ThrowawayAuthority
 from securertc.errors import ConfigurationError
-from securertc.proxy_config import parse_config
-from securertc.proxy_service import ProxyService
-from securertc.throwaway_authority import ThrowawayAuthority
+from securertc.server.configuration import parse_config
+from securertc.server.service import ProxyService
 from sip import DigestServer, Request, Response, SipUri, TransportError, client_context, server_context
-from sip.parser import parse_message
-from sip.proxy_events import ProxyTarget
-from sip.proxy_server import Listener, ProxyServer
-from sip.registration import Registration
-from sip.target import Target
-from sip.tls import VerifiedChain
-from sip.transport import TransportLayer
-from sip.user_agent import UserAgent
+from sip.discovery.target import Target
+from sip.message.parser import parse_message
+from sip.proxy.events import ProxyTarget
+from sip.proxy.server import Listener, ProxyServer
+from sip.transport.layer import TransportLayer
+from sip.transport.tls import VerifiedChain
+from sip.user_agent.registration import Registration
+from sip.user_agent.user_agent import UserAgent
 
 HOST = "127.0.0.1"
 DAY = 86400.0

@@ -6,9 +6,9 @@ import pytest
 from proxy_stage import FakeFlow, Stage, make_request
 
 from sip import NameAddr, Request, SipUri
-from sip.dialog import Dialog
-from sip.proxy_events import ProxyTarget
-from sip.target import next_hop, target_of
+from sip.dialog.dialog import Dialog
+from sip.discovery.target import next_hop, target_of
+from sip.proxy.events import ProxyTarget
 
 TLS = FakeFlow("tls", ("192.0.2.50", 5061))
 AOR = "sips:bob@example.com"

@@ -10,7 +10,7 @@ import pytest
 
 from sdp import Codec, Direction, NegotiatedAudio, SessionAgreement
 from securertc import CallEndedError, MediaBundle, MediaSession
-from securertc.ice_agent import IceAgent
+from securertc.media.ice_agent import IceAgent
 
 LOOPBACK = "127.0.0.1"
 

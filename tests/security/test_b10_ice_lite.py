@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sdp.ice_attributes import IceCredentials
-from sdp.ice_lite import SILENCE, IceLite, PeerValidated
-from sdp.stun import StunAttribute, StunClass, StunMessage
-from sdp.stun_transactions import MAX_TRANSACTIONS
+from sdp.ice.attributes import IceCredentials
+from sdp.ice.lite import SILENCE, IceLite, PeerValidated
+from sdp.ice.stun import StunAttribute, StunClass, StunMessage
+from sdp.ice.stun_transactions import MAX_TRANSACTIONS
 
 PASSWORD = "p" * 22
 PEER, STRANGER = ("192.0.2.7", 7000), ("198.51.100.66", 6666)

@@ -10,7 +10,7 @@ import pytest
 
 from rtp import ReceiverReport, SourceDescription, serialize_compound
 from sdp import Codec, Direction, NegotiatedAudio
-from securertc.media_stream import MediaStream
+from securertc.media.stream import MediaStream
 from srtp import Policy, Profile, Session
 
 FRAME = np.arange(160, dtype=np.int16) * 100

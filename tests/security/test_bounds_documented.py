@@ -10,10 +10,10 @@ import pytest
 
 from securertc import EndpointSettings
 from sip import LoadLimits, RegistrarSettings
-from sip.guess_limit import GuessLimit
-from sip.load_limits import USER_AGENT_LIMITS
-from sip.location_service import STORE_TIMEOUT
-from sip.parser import Limits
+from sip.digest.guess_limit import GuessLimit
+from sip.message.parser import Limits
+from sip.registrar.location_service import STORE_TIMEOUT
+from sip.transaction.load_limits import USER_AGENT_LIMITS
 from srtp import Policy, Profile
 
 ROOT = Path(__file__).resolve().parents[2]

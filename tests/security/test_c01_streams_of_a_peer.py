@@ -9,8 +9,8 @@ import time
 import pytest
 from rtp_packets import rtcp, rtp
 
-from sdp.crypto_policy import policy_of
-from sdp.sdescriptions import CryptoAttribute
+from sdp.sdescriptions.crypto_attribute import CryptoAttribute
+from sdp.sdescriptions.policy import policy_of
 from srtp import (
     Direction,
     PacketBatch,

@@ -11,10 +11,10 @@ import pytest
 from proxy_stage import FakeFlow, Stage, make_request
 
 from sip import Request, SipUri
-from sip.load_limits import Admission, LoadLimits, kept_by
-from sip.parser import parse_message
-from sip.proxy_events import Locate, ProxyTarget
-from sip.user_agent import UserAgent
+from sip.message.parser import parse_message
+from sip.proxy.events import Locate, ProxyTarget
+from sip.transaction.load_limits import Admission, LoadLimits, kept_by
+from sip.user_agent.user_agent import UserAgent
 
 SMALL = LoadLimits(transaction_bytes=1_000_000, source_transaction_bytes=400_000, shed_at=0.5)
 BIG = bytes(60_000)

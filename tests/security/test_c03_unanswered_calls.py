@@ -14,7 +14,7 @@ from virtual_network import Network, run
 
 from rtp import RtpError
 from securertc import CallRefusedError, Endpoint, EndpointSettings, IncomingCall, MediaSecurity, SecurityPolicy
-from securertc.descriptors import calls_that_fit
+from securertc.call.descriptors import calls_that_fit
 from sip import LoadLimits, parse_message
 
 HOST = "127.0.0.1"

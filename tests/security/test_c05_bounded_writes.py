@@ -9,10 +9,10 @@ import pytest
 from peers.authority import TestAuthority
 from stream_peers import HOST, OPTIONS, STREAMS, Peer, frame, serving, until, while_open
 
-import sip.stream_flow
+import sip.transport.stream_flow
 from sip import TransportError
-from sip.stream_flow import MAX_WRITE_BUFFER, StreamFlow
-from sip.transport import TransportLayer
+from sip.transport.layer import TransportLayer
+from sip.transport.stream_flow import MAX_WRITE_BUFFER, StreamFlow
 
 pytestmark = pytest.mark.every_loop
 # What one read of the event loop may be answered with, on top of the bound.
@@ -49,7 +49,7 @@ def unsent(layer: TransportLayer) -> int:
 
 @pytest.mark.parametrize(("transport", "flood"), CASES)
 async def test_who_asks_and_does_not_read_is_let_go(authority: TestAuthority, monkeypatch, transport, flood):
-    monkeypatch.setattr(sip.stream_flow, "MAX_WRITE_BUFFER", 128 * 1024)
+    monkeypatch.setattr(sip.transport.stream_flow, "MAX_WRITE_BUFFER", 128 * 1024)
     data = (FLOODS_BY_FRAMES if transport in ("ws", "wss") else FLOODS)[flood]
     async with serving(transport, authority) as (layer, port):
         answering(layer)
@@ -75,8 +75,8 @@ async def test_who_asks_and_does_not_read_is_let_go(authority: TestAuthority, mo
 @pytest.mark.parametrize("transport", STREAMS)
 async def test_who_reads_nothing_for_long_is_let_go(authority, monkeypatch, transport):
     """Also when nothing more is written, so that nothing would find out."""
-    monkeypatch.setattr(sip.stream_flow, "UNREAD_TIMEOUT", 0.3)
-    monkeypatch.setattr(sip.stream_flow, "UNREAD_CHECK", 0.1)
+    monkeypatch.setattr(sip.transport.stream_flow, "UNREAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(sip.transport.stream_flow, "UNREAD_CHECK", 0.1)
     async with serving(transport, authority) as (layer, port):
         peer = await Peer.connect(transport, port)
         peer.send(OPTIONS)
@@ -92,7 +92,7 @@ async def test_who_reads_nothing_for_long_is_let_go(authority, monkeypatch, tran
 
 @pytest.mark.parametrize("transport", STREAMS)
 async def test_who_reads_late_is_not_let_go(authority, monkeypatch, transport):
-    monkeypatch.setattr(sip.stream_flow, "UNREAD_TIMEOUT", 5)
+    monkeypatch.setattr(sip.transport.stream_flow, "UNREAD_TIMEOUT", 5)
     async with serving(transport, authority) as (layer, port):
         answering(layer)
         peer = await Peer.connect(transport, port)
@@ -188,7 +188,7 @@ class _Stream(asyncio.Transport):
 
 async def test_what_tls_writes_by_itself_counts(monkeypatch):
     """Answers to key updates go by no write of ours: found out as long as the peer does not read."""
-    monkeypatch.setattr(sip.stream_flow, "UNREAD_CHECK", 0.01)
+    monkeypatch.setattr(sip.transport.stream_flow, "UNREAD_CHECK", 0.01)
     async with serving("tcp") as (layer, _):
         flow, stream = StreamFlow(layer, "tcp", None, accepted=True), _Stream()
         flow.connection_made(stream)
@@ -215,7 +215,7 @@ async def test_a_peer_that_reads_again_is_asked_no_more():
 
 
 async def test_a_closing_connection_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(sip.stream_flow, "CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr(sip.transport.stream_flow, "CLOSE_TIMEOUT", 0.05)
 
     class Lingering(_Stream):
         def close(self):

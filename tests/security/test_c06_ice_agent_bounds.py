@@ -11,10 +11,10 @@ import aioice.ice
 import pytest
 from aioice import turn
 
-from sdp.ice_attributes import IceDescription
-from sdp.stun import BINDING, StunAttribute, StunClass, StunMessage
-from securertc import ice_agent
-from securertc.ice_agent import IceAgent
+from sdp.ice.attributes import IceDescription
+from sdp.ice.stun import BINDING, StunAttribute, StunClass, StunMessage
+from securertc.media import ice_agent
+from securertc.media.ice_agent import IceAgent
 
 LOOPBACK = "127.0.0.1"
 COUNT = 1500

@@ -21,12 +21,12 @@ from stream_peers import HOST, OPTIONS, STREAMS, Peer, frame, serving, until
 import sip
 from securertc.cli import main
 from sip import client_context, server_context
-from sip.connection_places import IDLE_TIMEOUT, ConnectionPlaces
-from sip.descriptors import allowed_connections, raise_descriptor_limit
-from sip.load_limits import Admission, LoadLimits
-from sip.parser import parse_message
-from sip.proxy_server import Listener, ProxyServer
+from sip.message.parser import parse_message
+from sip.proxy.server import Listener, ProxyServer
 from sip.source import source_of
+from sip.transaction.load_limits import Admission, LoadLimits
+from sip.transport.connection_places import IDLE_TIMEOUT, ConnectionPlaces
+from sip.transport.descriptors import allowed_connections, raise_descriptor_limit
 
 pytestmark = pytest.mark.every_loop
 # What is no message, by transports with frames and without.
@@ -76,8 +76,8 @@ async def test_who_has_said_something_may_stay(authority, transport):
 
 @pytest.mark.parametrize("transport", ["ws", "wss", "tls", "tcp"])
 async def test_a_handshake_that_never_begins_ends_too(authority, monkeypatch, transport):
-    monkeypatch.setattr("sip.tls_accept.HANDSHAKE_TIMEOUT", 0.3)
-    monkeypatch.setattr("sip.websocket_flow.HANDSHAKE_TIMEOUT", 0.3)
+    monkeypatch.setattr("sip.transport.tls_accept.HANDSHAKE_TIMEOUT", 0.3)
+    monkeypatch.setattr("sip.transport.websocket_flow.HANDSHAKE_TIMEOUT", 0.3)
     async with serving(transport, authority, first_message=0.3) as (layer, port):
         reader, writer = await asyncio.open_connection(HOST, port)
         await until(lambda: layer.connections == 1)
@@ -210,7 +210,7 @@ def test_counts_of_a_source_come_back_to_nothing():
 _SERVER = """
 import asyncio, os, resource, signal, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-from sip.transport import TransportLayer
+from sip.transport.layer import TransportLayer
 
 async def main():
     layer = TransportLayer(
@@ -316,7 +316,7 @@ def test_the_programs_raise_it_at_their_start(low_limit, command):
 
 
 async def test_a_proxy_says_how_many_connections_it_may_have(monkeypatch):
-    monkeypatch.setattr("sip.descriptors.resource.getrlimit", lambda _: (1000, 1000))
+    monkeypatch.setattr("sip.transport.descriptors.resource.getrlimit", lambda _: (1000, 1000))
     made = ProxyServer((Listener("udp", HOST),), domains=frozenset(("example.com",)), location=None)
     assert made.max_connections == 750
 

@@ -17,13 +17,14 @@ from peers.redis import RedisServer
 from redis import Redis
 from registering_process import register
 
-from sip import LocationService, RegistrarSettings, SipUri, location_sqlite
+from sip import LocationService, RegistrarSettings, SipUri
 from sip.errors import LocationStoreError
-from sip.gruu import TemporaryGruus
-from sip.location import Binding, Instance, LocationRecord
-from sip.location_memory import MemoryLocationStore
-from sip.location_redis import RedisLocationStore
-from sip.location_sqlite import SqliteLocationStore
+from sip.registrar import store_sqlite as location_sqlite
+from sip.registrar.gruu import TemporaryGruus
+from sip.registrar.location import Binding, Instance, LocationRecord
+from sip.registrar.store_memory import MemoryLocationStore
+from sip.registrar.store_redis import RedisLocationStore
+from sip.registrar.store_sqlite import SqliteLocationStore
 from srtp import SecretBytes
 
 SETTINGS = RegistrarSettings(frozenset(("example.com",)))

@@ -9,22 +9,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sdp import (
-    AudioNegotiation,
-    CryptoAttribute,
-    KeyMgmtAttribute,
-    Line,
-    LocalMedia,
-    NegotiationError,
-    SdpError,
-    SessionDescription,
-    parse_key_mgmt_header,
-)
+from sdp import AudioNegotiation, CryptoAttribute, Line, LocalMedia, NegotiationError, SdpError, SessionDescription
 from sdp.dtls import DtlsCertificate, DtlsSrtp
-from sdp.inline_key import InlineKey, parse_key_params
-from sdp.key_mgmt import take_key_mgmt
-from sdp.sdescriptions import crypto_subject
-from sdp.session_parameters import SessionParameters
+from sdp.mikey import KeyMgmtAttribute, parse_key_mgmt_header
+from sdp.mikey.key_mgmt import take_key_mgmt
+from sdp.sdescriptions.crypto_attribute import crypto_subject
+from sdp.sdescriptions.inline_key import InlineKey, parse_key_params
+from sdp.sdescriptions.session_parameters import SessionParameters
 from sip import Response
 from srtp import SecretBytes
 

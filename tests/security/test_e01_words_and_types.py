@@ -18,7 +18,6 @@ from sdp import (
     Direction,
     KeyingResult,
     KeyingState,
-    KeyMgmtAttribute,
     LocalMedia,
     MediaSecurity,
     Sdescriptions,
@@ -28,14 +27,14 @@ from sdp.dtls import DtlsCertificate, DtlsConnection, DtlsSrtp, Fingerprint, Set
 from sdp.dtls.protection_profiles import keying_material_length, policies_from
 from sdp.dtls.setup_role import role_from_answer, role_to_answer
 from sdp.errors import DtlsError
-from sdp.mikey import Mode, Proposal
+from sdp.mikey import KeyMgmtAttribute, Mode, Proposal
 from sdp.mikey.code_points import EncryptionAlgorithm
 from sdp.mikey.exchange import MikeyProfile
 from sdp.mikey.keying import MikeyKeying
 from securertc import Credentials, Endpoint, EndpointSettings, SecurityPolicy, TlsFiles
-from securertc.proxy_service import ProxyService
+from securertc.server.service import ProxyService
 from sip import DigestClient, DigestServer, LoadLimits, SipUri, Timers, WebSocketSettings, verify_identity
-from sip.digest_secrets import DigestSecrets
+from sip.digest.stored_secrets import DigestSecrets
 from srtp import Cryptex, MasterKey, Policy, PolicyError, Profile, SecretBytes, Session
 from srtp import Direction as SrtpDirection
 

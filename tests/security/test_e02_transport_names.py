@@ -12,18 +12,19 @@ from peers.authority import TestAuthority
 
 from securertc import Endpoint, EndpointSettings, MediaSecurity, SecurityPolicy
 from securertc.cli import main
-from securertc.command_call import Answering
+from securertc.commands.call import Answering
 from securertc.errors import ConfigurationError
-from securertc.proxy_config import ListenSettings, parse_config
+from securertc.server.configuration import ListenSettings, parse_config
 from securertc.tls_files import TlsFiles
-from sip import TransportError, server_context, target
-from sip.discovery import DiscoveryRules
-from sip.proxy_identity import ListenAddress
-from sip.proxy_resolver import DnsProxyResolver
-from sip.proxy_server import Listener
-from sip.target import TRANSPORTS, Target
-from sip.transport import TransportLayer
-from sip.user_agent import UserAgent
+from sip import TransportError, server_context
+from sip.discovery import target
+from sip.discovery.server_location import DiscoveryRules
+from sip.discovery.target import TRANSPORTS, Target
+from sip.proxy.dns_resolver import DnsProxyResolver
+from sip.proxy.own_names import ListenAddress
+from sip.proxy.server import Listener
+from sip.transport.layer import TransportLayer
+from sip.user_agent.user_agent import UserAgent
 
 pytestmark = pytest.mark.every_loop
 

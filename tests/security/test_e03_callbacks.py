@@ -11,11 +11,11 @@ import pytest
 
 from securertc import Call, CallRefusedError, Endpoint, EndpointSettings, IncomingCall, MediaSecurity, SecurityPolicy
 from sip import DigestServer, NameAddr, Registrar, RegistrarSettings, Request, SipUri
-from sip.event_subscription import Event
-from sip.invite_dialog import InviteDialog
-from sip.proxy_server import Listener, OpenHooks, ProxyServer
-from sip.subscriptions import EventServer, Subscription, subscribe_request
-from sip.user_agent import UserAgent
+from sip.dialog.event_subscription import Event
+from sip.proxy.server import Listener, OpenHooks, ProxyServer
+from sip.user_agent.invite_dialog import InviteDialog
+from sip.user_agent.subscriptions import EventServer, Subscription, subscribe_request
+from sip.user_agent.user_agent import UserAgent
 
 HOST = "127.0.0.1"
 OPEN = SecurityPolicy(media=MediaSecurity.OFF)

@@ -21,7 +21,7 @@ from rtp import (
 )
 from sdp import Codec, Direction, NegotiatedAudio
 from securertc import MediaSession
-from securertc.media_stream import MediaStream
+from securertc.media.stream import MediaStream
 
 WAVE = np.round(np.sin(np.arange(800) / 5) * 12000).astype(np.int16)
 FLOATS = WAVE / 32768

@@ -16,8 +16,8 @@ import sip
 SCRIPT = """
 import asyncio, sys
 from sip import Request, SipUri, client_context, server_context
-from sip.target import Target
-from sip.user_agent import UserAgent
+from sip.discovery.target import Target
+from sip.user_agent.user_agent import UserAgent
 
 transport, loop, ca_file, certificate = sys.argv[1:]
 

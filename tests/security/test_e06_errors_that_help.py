@@ -13,18 +13,18 @@ import pytest
 from rtp import RtpPacket
 from securertc import CallEndedError, Endpoint, EndpointSettings, MediaSession, NoMediaYetError
 from sip import NameAddr, Response, SipParseError, SipUri, TransportError, parse_uri
-from sip.transport import reason_of
+from sip.transport.layer import reason_of
 
 EXTRAS = [
     ("sdp.dtls", "OpenSSL", "dtls"),
     ("sdp.dtls.setup_role", "OpenSSL", "dtls"),
-    ("sip.dns_resolver", "dns", "dns"),
-    ("sip.websocket", "websockets", "websocket"),
-    ("sip.websocket_flow", "websockets", "websocket"),
-    ("sip.location_redis", "redis", "redis"),
-    ("securertc.ice_agent", "aioice", "ice"),
-    ("securertc.dtls_media", "OpenSSL", "dtls"),
-    ("securertc.zone_server", "dns", "dns"),
+    ("sip.discovery.dns_resolver", "dns", "dns"),
+    ("sip.transport.websocket", "websockets", "websocket"),
+    ("sip.transport.websocket_flow", "websockets", "websocket"),
+    ("sip.registrar.store_redis", "redis", "redis"),
+    ("securertc.media.ice_agent", "aioice", "ice"),
+    ("securertc.media.dtls_media", "OpenSSL", "dtls"),
+    ("securertc.demo.zone_server", "dns", "dns"),
 ]
 IMPORT = """
 import sys

@@ -23,17 +23,20 @@ from rich.console import Console
 import securertc
 from rtp import read_wav
 from sdp.mikey import printer
-from securertc import command_dns, command_ping, command_register, demo
-from securertc.assurance import SecurityReport, Tier, TierStatus
-from securertc.call_display import report_table
+from securertc.assurance.report import SecurityReport, Tier, TierStatus
 from securertc.cli import main
-from securertc.proxy_config import read_config
-from securertc.throwaway_authority import ThrowawayAuthority
+from securertc.commands import dns as command_dns
+from securertc.commands import ping as command_ping
+from securertc.commands import register as command_register
+from securertc.commands.display import report_table
+from securertc.demo import run as demo
+from securertc.demo.throwaway_authority import ThrowawayAuthority
+from securertc.server.configuration import read_config
 from securertc.tls_files import TlsFiles
 from sip import NameAddr, SipUri, parse_message
-from sip.dns_records import HostAddress, Naptr, Question, Srv
-from sip.target import Target
-from sip.tls import VerifiedPeer
+from sip.discovery.dns_records import HostAddress, Naptr, Question, Srv
+from sip.discovery.target import Target
+from sip.transport.tls import VerifiedPeer
 
 # ESC, CSI of C1, a bell, a title, right to left, an isolate, a zero-width joiner, a line of its own, markup of rich.
 STEERING = "\x1b[2J\x9b31m\x07\x1b]0;t\x07\u202e\u2066\u200d\x85\u2028\r[red]"
@@ -122,8 +125,8 @@ def test_shortfalls_and_hops_of_a_demo_cannot_either(monkeypatch):
 def test_a_mikey_message_cannot_either(monkeypatch):
     inner = printer.Description("x", ((STEERING, "x"),))
     description = printer.Description(STEERING, ((STEERING, STEERING),), (inner,))
-    monkeypatch.setattr("securertc.command_mikey.Message.parse", lambda data: None)
-    monkeypatch.setattr("securertc.command_mikey.describe", lambda message, show_keys: [description])
+    monkeypatch.setattr("securertc.commands.mikey.Message.parse", lambda data: None)
+    monkeypatch.setattr("securertc.commands.mikey.describe", lambda message, show_keys: [description])
     result = CliRunner().invoke(main, ["mikey", "show", base64.b64encode(b"x").decode()])
     assert result.exit_code == 0
     assert is_harmless(result.output), ascii(result.output)
@@ -170,7 +173,7 @@ def test_no_command_prints_text_that_nobody_looked_at():
 
 def test_the_console_itself_lets_no_c1_or_bidi_character_through(capsys):
     """For the day on which somebody forgets."""
-    from securertc.command_running import create_console
+    from securertc.commands.running import create_console
 
     create_console().print(f"[bold]a\x9bb\u202ec\u2066d[/] äöü 日本 ● {1}")
     assert capsys.readouterr().out.strip() == "a?b?c?d äöü 日本 ● 1"

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from proxy_stage import FakeFlow
 
 from sip import Request, SipUri
+from sip.discovery.target import Target
 from sip.errors import SipError
-from sip.proxy_events import ProxyTarget
-from sip.target import Target
+from sip.proxy.events import ProxyTarget
 
 CAROL, FAR = ("203.0.113.9", 5070), ("203.0.113.5", 5060)
 SOURCES = (STRANGER, CAROL, (STRANGER[0], 40000))

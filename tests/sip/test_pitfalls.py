@@ -12,8 +12,12 @@ import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
 
-PARSING, AGENT, TLS = "sip/test_parsing.py", "sip/test_user_agent.py", "sip/test_tls.py"
-DIGEST, HARDENING, LIMITS = "sip/test_digest.py", "sip/test_digest_hardening.py", "sip/test_connection_limits.py"
+PARSING, AGENT, TLS = "sip/message/test_parsing.py", "sip/user_agent/test_user_agent.py", "sip/transport/test_tls.py"
+DIGEST, HARDENING, LIMITS = (
+    "sip/digest/test_digest.py",
+    "sip/digest/test_digest_hardening.py",
+    "sip/transport/test_connection_limits.py",
+)
 
 PITFALLS = [
     # TLS
@@ -51,21 +55,25 @@ PITFALLS = [
     ("memory by Content-Length before the limit", LIMITS, "too_much_is_refused_before_it_is_kept"),
     ("headers without end", PARSING, "endless_header_is_cut_off"),
     ("messages sent drop by drop", LIMITS, "a_message_sent_drop_by_drop_ends_its_connection"),
-    ("pjproject #2016: no branch, an endless CSeq", "sip/test_hostile_values.py", "what_is_refused"),
+    ("pjproject #2016: no branch, an endless CSeq", "sip/message/test_hostile_values.py", "what_is_refused"),
     (
         "CVE-2026-28799: SUBSCRIBE with Expires 0",
-        "sip/test_subscriptions.py",
+        "sip/user_agent/test_subscriptions.py",
         "a_subscription_of_no_time_tells_the_state_once",
     ),
-    ("no branch", "sip/test_transactions.py", "requests_without_branch_match_by_the_rest"),
+    ("no branch", "sip/transaction/test_transactions.py", "requests_without_branch_match_by_the_rest"),
     # SIPS
-    ("sips over a registered flow without TLS", "sip/test_sips.py", "a_proxy_sends_sips_down_secure_flows_only"),
+    (
+        "sips over a registered flow without TLS",
+        "sip/user_agent/test_sips.py",
+        "a_proxy_sends_sips_down_secure_flows_only",
+    ),
     (
         "sips by a dialog's flow without TLS",
-        "sip/test_sips.py",
+        "sip/user_agent/test_sips.py",
         "a_user_agent_sends_no_sips_request_by_a_flow_without_tls",
     ),
-    ("a sips Contact over a hop without TLS", "sip/test_registrar.py", "sips_contact_needs_sips_all_the_way"),
+    ("a sips Contact over a hop without TLS", "sip/registrar/test_registrar.py", "sips_contact_needs_sips_all_the_way"),
 ]
 
 

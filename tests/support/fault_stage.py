@@ -11,13 +11,13 @@ from typing import Any
 from virtual_network import Network
 
 from sip import Request, SipError, SipUri, TransportError
-from sip.invite import IncomingInvite
-from sip.invite_dialog import InviteDialog
-from sip.message import new_call_id, new_tag
-from sip.proxy_events import ProxyTarget
-from sip.proxy_server import Listener, ProxyServer
-from sip.target import Target, target_of
-from sip.user_agent import UserAgent
+from sip.discovery.target import Target, target_of
+from sip.message.message import new_call_id, new_tag
+from sip.proxy.events import ProxyTarget
+from sip.proxy.server import Listener, ProxyServer
+from sip.user_agent.invite import IncomingInvite
+from sip.user_agent.invite_dialog import InviteDialog
+from sip.user_agent.user_agent import UserAgent
 
 ALICE, BOB, NEAR, FAR = "10.0.0.1", "10.0.0.2", "10.0.0.11", "10.0.0.12"
 SHAPES = ("endpoints", "proxy", "triangle")

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from proxy_stage import FakeFlow, Sent, Stage, make_request
 
-from securertc.proxy_service import ProxyService
+from securertc.server.service import ProxyService
 from sip import DigestClient, DigestServer, Request, Response, SipUri
-from sip.digest_credentials import Credentials
-from sip.load_limits import LoadLimits
-from sip.message import new_call_id
-from sip.proxy import Proxy
-from sip.proxy_events import ProxyTarget
+from sip.digest.credentials import Credentials
+from sip.message.message import new_call_id
+from sip.proxy.events import ProxyTarget
+from sip.proxy.proxy import Proxy
+from sip.transaction.load_limits import LoadLimits
 
 DOMAINS = frozenset(("example.com",))
 PHONE = ("192.0.2.10", 5060)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from mikey_parties import NOW, STREAMS, Pair
 
-from sdp import MikeyRefusedError
 from sdp.mikey import (
     DataType,
     Err,
     Initiator,
     Message,
+    MikeyRefusedError,
     Mode,
     Proposal,
     Responder,

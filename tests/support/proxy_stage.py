@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sip import Request, Response, SipError, SipUri, Timers
-from sip.load_limits import LoadLimits
-from sip.parser import parse_message
-from sip.proxy import Proxy
-from sip.proxy_events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow
-from sip.proxy_identity import ListenAddress, ProxyIdentity
-from sip.proxy_settings import ProxySettings
-from sip.target import Target, target_of
+from sip.discovery.target import Target, target_of
+from sip.message.parser import parse_message
+from sip.proxy.events import Connect, Distrust, Event, Locate, ProxyTarget, Resolve, SendData, Serve, UseFlow
+from sip.proxy.own_names import ListenAddress, ProxyIdentity
+from sip.proxy.proxy import Proxy
+from sip.proxy.settings import ProxySettings
+from sip.transaction.load_limits import LoadLimits
 
 IDENTITY = ProxyIdentity(
     (

@@ -12,9 +12,9 @@ import os
 import sys
 
 from sip import Request, SipUri
-from sip.location_service import LocationService
-from sip.location_sqlite import SqliteLocationStore
-from sip.registrar import RegistrarSettings
+from sip.registrar.location_service import LocationService
+from sip.registrar.registrar import RegistrarSettings
+from sip.registrar.store_sqlite import SqliteLocationStore
 
 
 def register(user: str, cseq: int, *, expires: int = 3600) -> Request:

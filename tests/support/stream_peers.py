@@ -12,7 +12,7 @@ from typing import Any
 from peers.authority import TestAuthority
 
 from sip import server_context
-from sip.transport import TransportLayer
+from sip.transport.layer import TransportLayer
 
 HOST = "127.0.0.1"
 STREAMS = ("tcp", "tls", "ws", "wss")

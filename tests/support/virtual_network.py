@@ -15,8 +15,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from sip import transport as sip_transport
-from sip.transport import TransportLayer, UdpListener
+from sip.transport import layer as sip_transport
+from sip.transport.layer import TransportLayer, UdpListener
 
 Address = tuple[str, int]
 LATENCY = 0.01

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdp.description.session_description import SessionDescription
 from sdp.dtls import DtlsCertificate, Fingerprint, check_certificate, read_fingerprints
 from sdp.dtls.fingerprint import KNOWN_HASH_FUNCTIONS, check_not_reflected, fingerprint_values
 from sdp.errors import FingerprintError
-from sdp.session_description import SessionDescription
 
 RFC_8122_EXAMPLE = "SHA-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB"
 

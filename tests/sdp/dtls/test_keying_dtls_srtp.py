@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sdp import KeyingState, LocalMedia, MediaSecurity, NegotiatedMedia, NegotiationError, SessionNegotiation
 from sdp.dtls import DtlsCertificate, DtlsConnection, DtlsSrtp, DtlsSrtpResult, HandshakeCompleted, SetupRole
 from sdp.errors import DtlsError
-from sdp.keying_sdescriptions import Sdescriptions
+from sdp.sdescriptions.keying import Sdescriptions
 from srtp import Session
 
 REQUIRED, PREFERRED = MediaSecurity.REQUIRED, MediaSecurity.PREFERRED

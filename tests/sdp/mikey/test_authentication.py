@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mikey_parties import BOB_SSRC, NOW, STREAMS, Pair, RsaAuthority
 from mikey_refusals import error_of, refused, request_of, timestamp
 
-from sdp import MikeyRefusedError, SdpError
+from sdp import SdpError
 from sdp.mikey import (
     STRICT,
     Cert,
@@ -28,6 +28,7 @@ from sdp.mikey import (
     KeyType,
     MacAlgorithm,
     Message,
+    MikeyRefusedError,
     Mode,
     Peer,
     Pke,

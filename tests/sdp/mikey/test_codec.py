@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sdp import MikeyParseError, SdpError
+from sdp import SdpError
 from sdp.mikey import (
     Cert,
     Dh,
@@ -20,6 +20,7 @@ from sdp.mikey import (
     Kemac,
     KeyData,
     Message,
+    MikeyParseError,
     Pke,
     PolicyParameter,
     Rand,

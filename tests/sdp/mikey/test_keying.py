@@ -17,8 +17,7 @@ from sdp import (
     SessionDescription,
     SessionNegotiation,
 )
-from sdp.key_mgmt import KeyMgmtAttribute
-from sdp.keying import LocalSection, RemoteSection
+from sdp.keying.method import LocalSection, RemoteSection
 from sdp.mikey import (
     EnvelopeKeyCache,
     Initiator,
@@ -32,6 +31,7 @@ from sdp.mikey import (
     streams_of_media,
     uri_id,
 )
+from sdp.mikey.key_mgmt import KeyMgmtAttribute
 from srtp import Policy, SecretBytes, Session
 
 HEAD = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"

@@ -11,7 +11,6 @@ from mikey_messages import ONVIF
 from mikey_parties import ALICE_SSRC, BOB_SSRC, NOW, STREAMS, Pair
 from mikey_refusals import refused, request_of, timestamp
 
-from sdp import MikeyError, MikeyIndistinguishableKeysError, MikeyParseError, MikeyPeerError, MikeyRefusedError
 from sdp.mikey import (
     NULL_OVER_TLS,
     CryptoSessionBundle,
@@ -30,6 +29,11 @@ from sdp.mikey import (
     KeyValidity,
     MacAlgorithm,
     Message,
+    MikeyError,
+    MikeyIndistinguishableKeysError,
+    MikeyParseError,
+    MikeyPeerError,
+    MikeyRefusedError,
     Mode,
     Ourselves,
     Peer,

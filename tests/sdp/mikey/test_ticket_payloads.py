@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdp import MikeyParseError
-from sdp.mikey import Message, describe
+from sdp.mikey import Message, MikeyParseError, describe
 from sdp.mikey.ticket_payloads import Idr, Randr, Sakke, Ticket, TicketPolicy, Tp, Tr
 
 # HDR of a REQUEST_INIT_PSK (11), the first payload to be put in, PRF-HMAC-SHA-256, CSB ID, no CS, GENERIC-ID map.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from securertc.throwaway_authority import ThrowawayAuthority
+from securertc.demo.throwaway_authority import ThrowawayAuthority
 
 
 class TestAuthority:
