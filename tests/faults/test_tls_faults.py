@@ -7,10 +7,10 @@ import contextlib
 import socket
 
 import pytest
-import sip.transport.layer.layer
-import sip.transport.layer.tls_accept
 from faulty_relay import faulty_relay
 
+import sip.transport.layer
+import sip.transport.tls_accept
 from sip import Request, SipUri, Timers, TransactionTimeoutError, TransportError, client_context, server_context
 from sip.message.message import new_call_id
 from sip.user_agent.user_agent import UserAgent
@@ -60,7 +60,7 @@ async def until(condition):
 
 
 async def test_who_connects_and_never_speaks_is_counted_and_put_out(authority, monkeypatch):
-    monkeypatch.setattr(sip.transport.layer.tls_accept, "HANDSHAKE_TIMEOUT", 0.5)
+    monkeypatch.setattr(sip.transport.tls_accept, "HANDSHAKE_TIMEOUT", 0.5)
     async with agent(authority) as bob:
         silent = [await asyncio.open_connection(HOST, port_of(bob)) for _ in range(5)]
         await until(lambda: bob.connections == 5)
