@@ -13,6 +13,7 @@ from srtp_model import Transform, parted, rtp_header_length
 from srtp import MasterKey, Policy, Profile
 
 FARTHEST_ROC = 1 << 13
+NEAR_ROCS = 128
 
 
 class KeyStreamRecord:
@@ -29,9 +30,10 @@ class KeyStreamRecord:
 
     def sent(self, sealed: bytes, plain: bytes, roc: int | None = None) -> tuple[int, int]:
         """Records an SRTP packet of a known plain one; returns the number of its key, and its index. `roc` is where the
-        search begins."""
+        search begins: those just before it come next, for packets of a list that ended in a later cycle."""
         ssrc, sequence = int.from_bytes(plain[8:12]), int.from_bytes(plain[2:4])
-        for candidate in ([] if roc is None else [roc], range(FARTHEST_ROC)):
+        near = range(0) if roc is None else range(roc, max(roc - NEAR_ROCS, -1), -1)
+        for candidate in (near, range(FARTHEST_ROC)):
             for one in candidate:
                 index = one << 16 | sequence
                 for number in range(len(self._keys)):

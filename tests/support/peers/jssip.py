@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -22,16 +23,18 @@ MODULES = Path(__file__).resolve().parents[3] / "build" / "jssip"
 def install() -> None:
     """Installs what package.json says, where it is not installed yet; raises PeerError when npm cannot."""
     wanted = (SOURCE / "package.json").read_text()
-    copied = MODULES / "package.json"
-    if copied.exists() and copied.read_text() == wanted and (MODULES / "node_modules" / "jssip").is_dir():
-        return
     MODULES.mkdir(parents=True, exist_ok=True)
-    shutil.copy(SOURCE / "package.json", copied)
-    command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=MODULES, capture_output=True, text=True, timeout=100)
-    if done.returncode:
-        copied.unlink()
-        raise PeerError(f"npm could not install JsSIP: {done.stderr[-2000:]}")
+    installed = MODULES / "installed.json"  # what of package.json was installed whole
+    with (MODULES / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be at it
+        if installed.exists() and installed.read_text() == wanted:
+            return
+        shutil.copy(SOURCE / "package.json", MODULES)
+        command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run(command, cwd=MODULES, capture_output=True, text=True, timeout=100)
+        if done.returncode:
+            raise PeerError(f"npm could not install JsSIP: {done.stderr[-2000:]}")
+        installed.write_text(wanted)
 
 
 class JsSipPhone:
