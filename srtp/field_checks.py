@@ -116,10 +116,12 @@ def _folded(word: str) -> str:
 
 def _plain(hint: Any) -> frozenset[type]:
     options = typing.get_args(hint) if _is_union(hint) else (hint,)
-    exact = {str, int, bytes, bool, types.NoneType}
-    return frozenset(
-        option for option in options if option in exact or (isinstance(option, type) and issubclass(option, enum.Enum))
-    )
+    return frozenset(option for option in options if isinstance(option, type) and _needs_no_look(option))
+
+
+def _needs_no_look(kind: type) -> bool:
+    """Whether the very class is enough: not of numbers that may be NaN, nor of what only its members tell."""
+    return kind not in (object, float) and not getattr(kind, "_is_protocol", False) and typing.get_origin(kind) is None
 
 
 def _is_union(hint: Any) -> bool:
@@ -215,7 +217,9 @@ def _whole_number(name: str, value: Any) -> int:
 
 
 def _number(name: str, value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, Real) or value != value:  # NaN compares with nothing
+    if value.__class__ is float and value == value:  # NaN compares with nothing
+        return value
+    if isinstance(value, bool) or not isinstance(value, Real) or value != value:
         raise ValueError(f"{name} is {_shown(value)}, it must be a number")
     return value
 
@@ -270,6 +274,8 @@ def _many(kind: type, of: Check | None) -> Check:
     """Many of a kind: in any iterable that is no string, and in one with an order where order counts."""
 
     def check(name: str, value: Any) -> Any:
+        if value.__class__ is kind and not value:
+            return value
         unfit = isinstance(value, str | bytes | bytearray | memoryview | Mapping) or not isinstance(value, Iterable)
         if unfit or (kind is tuple and isinstance(value, Set)):
             raise _wrong(name, value, _article(kind.__name__))

@@ -43,7 +43,8 @@ class MasterKey:
             given = getattr(self, name)
             object.__setattr__(self, name, given if isinstance(given, SecretBytes) else SecretBytes(given))
         # By way of a memoryview: bytes() would make of a number so many zeros.
-        object.__setattr__(self, "mki", bytes(memoryview(self.mki)))
+        if self.mki.__class__ is not bytes:
+            object.__setattr__(self, "mki", bytes(memoryview(self.mki)))
         if len(self.mki) > MAX_MKI_LENGTH:
             raise PolicyError(f"the MKI has {len(self.mki)} bytes, at most {MAX_MKI_LENGTH} are allowed")
         check_fields(self, PolicyError)

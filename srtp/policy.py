@@ -112,8 +112,7 @@ class Policy:
         for name, value in (("master_key", first.key), ("master_salt", first.salt), ("mki", first.mki)):
             object.__setattr__(self, name, value)
         check_fields(self, PolicyError)
-        keys = self.master_keys
-        self.check_keys(keys)
+        self.check_keys((first, *self.further_keys))
         self._check_numbers()
         self._check_features()
 
