@@ -72,7 +72,7 @@ class DialogToken:
 
     def sent_from(self, flow: Way) -> bool:
         """Whether the request comes from where its end of the dialog was when that was made."""
-        return self._is_place(0 if self.towards_callee else 2, source_of(flow))
+        return self._is_place(0 if self.towards_callee else 2, place_of_flow(flow))
 
     def leads_where_named(self, place: Place | None) -> bool:
         """Whether a place is where the caller said that he is reached, and the request goes to him."""
@@ -164,7 +164,7 @@ def has_flow(token: str | None) -> bool:
     return token is not None and len(token) > _WHOLE
 
 
-def source_of(flow: Way) -> Place:
+def place_of_flow(flow: Way) -> Place:
     """Returns where what comes by a flow is from; a connection's port is any, and another one the next time."""
     return flow.remote[0], 0 if flow.reliable else flow.remote[1]
 

@@ -10,7 +10,15 @@ from ..errors import SipParseError
 from ..message.header_values import NameAddr
 from ..message.message import Request
 from ..message.uri import SipUri, Uri
-from .dialog_tokens import DialogEnds, DialogToken, DialogTokenMaker, DialogTokens, has_flow, is_dialog_token, source_of
+from .dialog_tokens import (
+    DialogEnds,
+    DialogToken,
+    DialogTokenMaker,
+    DialogTokens,
+    has_flow,
+    is_dialog_token,
+    place_of_flow,
+)
 from .events import ProxyTarget, Way
 from .response_context import ResponseContext
 from .routing import TakenRoutes, next_routes
@@ -144,7 +152,7 @@ def token_maker(context: ResponseContext, tokens: DialogTokens, outbound: Way, h
     named = _return_place(request) or inbound.remote
     caller = named if ours else inbound.remote
     callee = place_of(hop) or outbound.remote
-    ends = DialogEnds(source_of(inbound), caller, ours, source_of(outbound), callee, context.located, named)
+    ends = DialogEnds(place_of_flow(inbound), caller, ours, place_of_flow(outbound), callee, context.located, named)
     return tokens.create(request, ends)
 
 
